@@ -1,0 +1,9 @@
+import { createApp } from 'vue'
+import App from './App.vue'
+import './style/tokens.css'
+import './style/base.css'
+import './style/board.css'
+import './style/panels.css'
+import './style/overlays.css'
+
+createApp(App).mount('#board')

@@ -1,0 +1,32 @@
+/** Warnings of all that the session may see: active ones first, newest first. */
+
+import { computed, shallowRef } from 'vue'
+import { mergeWarnings, ordered } from '../logic/warnings'
+import { fetchWarnings } from '../wire/calls'
+import type { Warning } from '../wire/shapes'
+import { lookUp } from './names'
+import type { Heed } from './session'
+
+// More active ones than this are a flood that no list helps with; cleared ones are there for the last shift.
+const ACTIVE_MOST = 200
+const CLEARED_MOST = 30
+
+export function useWarnings(heed: Heed) {
+  const held = shallowRef<ReadonlyMap<string, Warning>>(new Map())
+  const list = computed(() => ordered([...held.value.values()]))
+
+  function take(news: readonly Warning[]): void {
+    held.value = mergeWarnings(held.value, news)
+    void lookUp([...new Set(news.map((one) => one.entity))], heed)
+  }
+
+  async function load(): Promise<void> {
+    const [active, cleared] = await Promise.all([
+      heed(fetchWarnings('active', ACTIVE_MOST)),
+      heed(fetchWarnings('cleared', CLEARED_MOST)),
+    ])
+    if (active.ok && cleared.ok) take([...active.value.warnings, ...cleared.value.warnings])
+  }
+
+  return { list, load, apply: (one: Warning): void => take([one]) }
+}

@@ -1,0 +1,45 @@
+/** The page's calls to the api. The session is a cookie of the same origin; a call that takes too long is given up. */
+
+import type { Entities, Freshness, Overview, Totals, Warning } from './shapes'
+import type { Grain, Span } from '../logic/periods'
+import { iso } from '../logic/periods'
+
+export class SignedOut extends Error {}
+export class DatabaseAway extends Error {}
+export class CallFailed extends Error {}
+
+// Twice the 3 s within which the standards want a page answered under load.
+const GIVE_UP_MS = 6_000
+
+async function call<T>(path: string, query: Record<string, string | undefined> = {}): Promise<T> {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== undefined)
+  const search = new URLSearchParams(given).toString()
+  const address = search === '' ? path : `${path}?${search}`
+  const patience = new AbortController()
+  const timer = setTimeout(() => patience.abort(), GIVE_UP_MS)
+  try {
+    const response = await fetch(address, { signal: patience.signal, headers: { accept: 'application/json' } })
+    if (response.status === 401) throw new SignedOut(address)
+    if (response.status === 503) throw new DatabaseAway(address)
+    if (!response.ok) throw new CallFailed(`${address}: ${response.status}`)
+    return (await response.json()) as T
+  } catch (error) {
+    if (error instanceof SignedOut || error instanceof DatabaseAway || error instanceof CallFailed) throw error
+    throw new CallFailed(`${address}: ${String(error)}`)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+export const fetchEntities = (query: { kind?: string; q?: string; limit: number }): Promise<Entities> =>
+  call('/v1/entities', { kind: query.kind, q: query.q, limit: String(query.limit) })
+
+export const fetchTotals = (entity: string, grain: Grain, span: Span): Promise<Totals> =>
+  call('/v1/totals', { entity, grain, from: iso(span.from), to: iso(span.to), indicator: 'all' })
+
+export const fetchWarnings = (state: 'active' | 'cleared', limit: number): Promise<{ warnings: Warning[] }> =>
+  call('/v1/warnings', { state, limit: String(limit) })
+
+export const fetchFreshness = (entity: string): Promise<Freshness> => call('/v1/freshness', { entity })
+
+export const fetchOverview = (): Promise<Overview> => call('/v1/overview')

@@ -1,0 +1,131 @@
+/** What the api sends. Figures are exact decimal strings; null means unknown, never zero. */
+
+import type { Grain } from '../logic/periods'
+
+export type DecimalText = string
+
+export interface Entity {
+  id: string
+  kind: string
+  name_zh: string
+  name_en: string
+}
+
+export interface Entities {
+  entities: Entity[]
+  next: string | null
+}
+
+export interface Quantity {
+  value: DecimalText
+  unit: string
+  estimated: DecimalText
+}
+
+export interface Figures {
+  readings: number
+  expected: number
+  completeness: number | null
+  quantity: Record<string, Quantity>
+  co2_kg: DecimalText | null
+  kgce: DecimalText | null
+  missing_coefficients: string[]
+  provisional: boolean
+}
+
+export interface Bucket extends Figures {
+  bucket: string
+}
+
+export interface Coefficient {
+  id: number
+  carrier: string
+  scope: string
+  month: string
+  value: DecimalText
+  unit: string
+  document: string
+  data_year: number | null
+  published_at: string
+  carried_months_max: number
+}
+
+export interface Totals {
+  entity: string
+  grain: Grain
+  as_of: string | null
+  buckets: Bucket[]
+  sum: Figures
+  coefficients: Coefficient[]
+}
+
+export interface CarrierTotal {
+  carrier: string
+  class: number
+  unit: string
+  quantity: DecimalText
+  estimated: DecimalText
+  readings: number
+  co2_kg: DecimalText | null
+  kgce: DecimalText | null
+}
+
+/** An absolute total from the stream: it replaces what was known of its entity, grain and bucket. */
+export interface Total {
+  entity: string
+  grain: 'hour' | 'day' | 'month'
+  bucket: string
+  bucket_ms: number
+  readings: number
+  expected: number
+  co2_kg: DecimalText | null
+  kgce: DecimalText | null
+  carriers: CarrierTotal[]
+  computed: number
+}
+
+export type Severity = 'alarm' | 'alert' | 'notice'
+
+export interface Warning {
+  id: string
+  version: number
+  rule: string
+  entity: string
+  indicator: 'co2' | 'energy'
+  period: string
+  level: DecimalText | null
+  severity: Severity
+  state: 'active' | 'cleared'
+  bucket: string
+  backfill: boolean
+  snapshot: Record<string, unknown>
+  changed_at: string
+}
+
+export interface Freshness {
+  newest_end: string | null
+  age_s: number | null
+  readings_today: number
+  expected_today: number
+  completeness_today: number | null
+  partitions: { partition: number; tick_age_s: number | null }[]
+  live_meters: number
+}
+
+export interface Share {
+  entity: string
+  name_zh: string
+  name_en: string
+  co2_kg: DecimalText | null
+}
+
+export interface Overview {
+  by_industry: Share[]
+  by_enterprise: Share[]
+}
+
+export interface Heartbeat {
+  /** The server's clock, UTC ms. */
+  now: number
+  kafka: 'up' | 'away'
+}

@@ -1,0 +1,41 @@
+"""One computation for all who ask at the same time: a thousand boards that open at once cost one query."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+KEEP_S: Final = 1.0  # a figure may be this much older than the answer it stands in
+MOST: Final = 1_000
+
+
+class Once:
+    """Remembers each key's last answer for a second and shares one that is under way. Errors are not remembered."""
+
+    def __init__(self, keep_s: float = KEEP_S) -> None:
+        self._keep_s = keep_s
+        self._answers: dict[str, tuple[float, asyncio.Future[Any]]] = {}
+
+    async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
+        """The answer of `compute`, at most a second old. Cancelling one who waits does not cancel the others."""
+        now = asyncio.get_running_loop().time()
+        known = self._answers.get(key)
+        if known is None or (known[1].done() and now - known[0] > self._keep_s):
+            if len(self._answers) >= MOST:
+                self._answers = {k: a for k, a in self._answers.items() if not a[1].done()}
+            task = asyncio.ensure_future(compute())
+            task.add_done_callback(lambda t: self._settle(key, t))
+            known = self._answers[key] = (now, task)
+        answer: T = await asyncio.shield(known[1])
+        return answer
+
+    def _settle(self, key: str, task: asyncio.Future[Any]) -> None:
+        known = self._answers.get(key)
+        if known is None or known[1] is not task:
+            return
+        if task.cancelled() or task.exception() is not None:
+            del self._answers[key]
+        else:
+            self._answers[key] = (asyncio.get_running_loop().time(), task)

@@ -1,0 +1,36 @@
+"""What the routes share: settings, the database, the stream, the clock. Made once by create_app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from fastapi import Request
+
+from carbonstream.api.auth import UsedCodes
+from carbonstream.api.coefficients import CoefficientBook
+from carbonstream.api.database import Database
+from carbonstream.api.once import Once
+from carbonstream.api.stream.hub import Hub
+from carbonstream.api.stream.resume import Rereader
+from carbonstream.schemas.settings import Settings
+
+
+@dataclass(slots=True)
+class Services:
+    """One a process. `now_ms`: UTC milliseconds, the only clock of the API."""
+
+    settings: Settings
+    database: Database
+    hub: Hub
+    rereader: Rereader
+    now_ms: Callable[[], int]
+    used_codes: UsedCodes = field(default_factory=UsedCodes)
+    coefficients: CoefficientBook = field(default_factory=CoefficientBook)
+    once: Once = field(default_factory=Once)
+
+
+def services(request: Request) -> Services:
+    """The services of this process, as a dependency."""
+    return cast(Services, request.app.state.services)

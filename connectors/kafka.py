@@ -1,0 +1,186 @@
+"""The Kafka clients of everything outside Faust: one configuration each for producing, consuming, administration."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+
+from carbonstream.schemas.errors import NotReady
+from carbonstream.schemas.settings import Settings
+
+Headers = list[tuple[str, bytes]]
+RETRIED: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
+
+
+def producer(settings: Settings, *, transactional_id: str | None = None, **overrides: Any) -> Producer:
+    """An idempotent producer, acks=all; every call of produce() must name its partition."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka,
+        "enable.idempotence": True,
+        "acks": "all",
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "queue.buffering.max.kbytes": 262_144,
+        "message.max.bytes": 4 << 20,
+        "log_level": 3,
+    }
+    if transactional_id is not None:
+        config["transactional.id"] = settings.topic_prefix + transactional_id
+    return Producer(config | overrides)
+
+
+def reader(settings: Settings, **overrides: Any) -> Consumer:
+    """A consumer for assign() only: no group, no commits; a lost offset is an error, never a silent skip."""
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.topic_prefix + "reader",  # required by the client, never used
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 50,
+            "fetch.max.bytes": 16 << 20,
+            "queued.max.messages.kbytes": 32_768,
+            "log_level": 3,
+        }
+        | overrides
+    )
+
+
+def admin(settings: Settings) -> AdminClient:
+    """An administration client."""
+    return AdminClient({"bootstrap.servers": settings.kafka, "log_level": 3})
+
+
+def topic_ids(settings: Settings, names: list[str], timeout_s: float = 15.0) -> dict[str, tuple[str, int]]:
+    """Topic id and partition count of each topic that exists. Raises NotReady when no broker answers."""
+    client = admin(settings)  # must outlive its futures
+    try:
+        described = client.describe_topics(TopicCollection(names), request_timeout=timeout_s)
+    except KafkaException as error:
+        raise NotReady(f"Kafka at {settings.kafka} does not answer: {error}") from error
+    found: dict[str, tuple[str, int]] = {}
+    for name, future in described.items():
+        try:
+            topic = future.result()
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                continue
+            raise NotReady(f"Kafka at {settings.kafka}: cannot describe {name}: {error}") from error
+        found[name] = (str(topic.topic_id), len(topic.partitions))
+    return found
+
+
+def end_offsets_of(consumer: Consumer, topic: str, partition: int, timeout_s: float = 10.0) -> tuple[int, int]:
+    """(first, end) offset of a partition. Raises KafkaException when the broker does not answer in time."""
+    return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s, cached=False)
+
+
+def read_range(consumer: Consumer, topic: str, partition: int, first: int, end: int) -> Iterator[Message]:
+    """Every record of one partition in [first, end); returns when the position has passed the last, though
+    compaction or aborted transactions may have removed it."""
+    if first >= end:
+        return
+    consumer.assign([TopicPartition(topic, partition, first if first >= 0 else OFFSET_BEGINNING)])
+    try:
+        silent_since = time.monotonic()
+        while True:
+            for message in consumer.consume(1_000, 0.2):
+                check(message)
+                silent_since = time.monotonic()
+                if message.offset() >= end:
+                    return
+                yield message
+                if message.offset() == end - 1:
+                    return
+            position = consumer.position([TopicPartition(topic, partition)])[0].offset
+            if position >= end:
+                return
+            if time.monotonic() - silent_since > 30:
+                raise NotReady(f"{topic}[{partition}]: nothing more comes before offset {end}, at {position}")
+    finally:
+        consumer.unassign()
+
+
+def check(message: Message) -> None:
+    """Raise KafkaException where a polled message is an error that the client will not mend by itself."""
+    error = message.error()
+    if error is not None and error.code() not in RETRIED:
+        raise KafkaException(error)
+
+
+def type_of(headers: Headers | None) -> str:
+    """CloudEvents type of a record, '' where it has none."""
+    for name, value in headers or ():
+        if name == "ce_type":
+            return value.decode(errors="replace")
+    return ""
+
+
+class AcknowledgedProducer:
+    """asyncio face of a producer: `await send(...)` returns when Kafka has acknowledged with acks=all.
+
+    Delivery reports are served by one task; a failed delivery raises KafkaException in the sender.
+    """
+
+    def __init__(self, settings: Settings, **overrides: Any) -> None:
+        self._producer = producer(settings, **overrides)
+        self._loop = asyncio.get_running_loop()
+        self._poller = self._loop.run_in_executor(None, self._poll)
+        self._open = True
+
+    def _poll(self) -> None:
+        while True:
+            self._producer.poll(0.1)
+            if not getattr(self, "_open", True):
+                return
+
+    def send(
+        self, topic: str, value: bytes, *, partition: int, key: bytes | None = None, headers: Headers | None = None
+    ) -> asyncio.Future[int]:
+        """Future of the record's offset. Raises BufferError when the producer's queue is full: answer 503."""
+        future: asyncio.Future[int] = self._loop.create_future()
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            self._loop.call_soon_threadsafe(_settle, future, error, message)
+
+        self._producer.produce(
+            topic, value, key, partition, on_delivery=delivered, headers=headers or []  # type: ignore[arg-type]
+        )
+        return future
+
+    def __len__(self) -> int:
+        """Records not yet acknowledged."""
+        return len(self._producer)
+
+    async def close(self) -> None:
+        """Flush what is under way (at most 10 s) and stop."""
+        self._open = False
+        await self._poller
+        await asyncio.to_thread(self._producer.flush, 10.0)
+
+
+def _settle(future: asyncio.Future[int], error: KafkaError | None, message: Message) -> None:
+    if future.cancelled():
+        return
+    if error is not None:
+        future.set_exception(KafkaException(error))
+    else:
+        future.set_result(message.offset() or 0)
+
+
+Delivered = Callable[[KafkaError | None, Message], None]

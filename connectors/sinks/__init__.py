@@ -1,0 +1,1 @@
+"""What carries topics out of Kafka: one module a system."""

@@ -1,0 +1,237 @@
+"""The sink's loop: one thread reads and decodes carbon.emissions, the other writes batches.
+
+While a batch is being written the next one gathers, so batches grow with the load by themselves. Any error ends
+this round: the session, its locks and what was not committed are given up together, and a new round begins.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import psycopg
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from carbonstream.connectors import kafka, telemetry
+from carbonstream.connectors.database import connect
+from carbonstream.connectors.sinks.timescale.ownership import APPLICATION, rebalance
+from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
+from carbonstream.processors.directory import ENTRY, Directory
+from carbonstream.processors.rows import Position, concatenate, follow
+from carbonstream.schemas import topics
+from carbonstream.schemas.carriers import UNITS
+from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.settings import Settings
+
+REBALANCE_S: Final = 2.0
+BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+DIRECTORY: Final = """
+select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier,
+       array_position(%s::text[], m.unit) - 1, s.shard, m.boundary, m.kind = 'register', m.interval_s * 1000::bigint,
+       (m.multiplier * 1000)::bigint, s.site_id
+from meter m join site s using (site_id)
+"""
+
+
+class Sink:
+    """Runs rounds until stopped."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+        self.log = telemetry.configure(config, "timescale")
+        self.stopping = threading.Event()
+        self.topic = config.topic(topics.EMISSIONS)
+
+    def stop(self) -> None:
+        """End after the batch under way."""
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Rounds for ever; a broken chain or layout ends the process, an outage is waited out."""
+        failures = 0
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._round()
+            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
+                failures = 0 if time.monotonic() - began > 30 else failures + 1
+                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+                self.log.warning("round ended", error=str(error), again_in_s=wait)
+                self.stopping.wait(wait)
+
+    def _round(self) -> None:
+        with connect(self.config, application=APPLICATION.removeprefix("carbonstream ")) as connection:
+            topic_id = self._check_layout(connection)
+            writer = Writer(connection)
+            directory = load_directory(connection)
+            owned: set[int] = set()
+            while not self.stopping.is_set():
+                owned = rebalance(connection, self.config.partitions, owned)
+                if not owned:
+                    self.stopping.wait(REBALANCE_S)
+                    continue
+                directory, owned = self._drain(connection, writer, directory, owned, topic_id)
+
+    def _check_layout(self, connection: psycopg.Connection) -> str:
+        """Topic id of meter.readings, after comparing the layout with the one the rows were stored under."""
+        names = [self.config.topic(name) for name in (topics.READINGS, topics.EMISSIONS)]
+        found = kafka.topic_ids(self.config, names)
+        stored = dict(
+            (row[0], (row[1], row[2])) for row in connection.execute("select topic, topic_id, partitions from layout")
+        )
+        connection.commit()
+        for name in names:
+            if name not in found or name not in stored:
+                raise NotReady(f"topic {name} is not laid out yet; run `carbonstream topics`")
+            if found[name] != stored[name]:
+                raise LayoutChanged(
+                    f"{name} is now {found[name]}, the database knows {stored[name]}; `carbonstream repair` opens a "
+                    "new epoch"
+                )
+        return found[names[0]][0]
+
+    def _drain(
+        self, connection: psycopg.Connection, writer: Writer, directory: Directory, owned: set[int], topic_id: str
+    ) -> tuple[Directory, set[int]]:
+        """Read and write with a fixed set of partitions until the fair share changes; what is owned then."""
+        positions = load_positions(connection, owned)
+        reader = Reader(self.config, self.topic, positions, topic_id)
+        reader.start()
+        until = time.monotonic() + REBALANCE_S
+        try:
+            while not self.stopping.is_set():
+                batch = reader.next(0.2)
+                if batch is not None:
+                    if not directory.knows(batch.readings.number[batch.readings.number >= 0]):
+                        directory = load_directory(connection)
+                    self._write(writer, batch, directory)
+                if time.monotonic() > until:
+                    until = time.monotonic() + REBALANCE_S
+                    fair = rebalance(connection, self.config.partitions, owned)
+                    if fair != owned:
+                        return directory, fair
+        finally:
+            reader.stop()
+        return directory, owned
+
+    def _write(self, writer: Writer, batch: Batch, directory: Directory) -> None:
+        began = time.monotonic()
+        path = writer.write(batch, directory)
+        telemetry.SECONDS.labels("timescale", path).observe(time.monotonic() - began)
+        telemetry.RECORDS.labels("timescale", self.topic).inc(len(batch.frames))
+        counts = np.bincount(batch.readings.code, minlength=1)
+        for code in counts.nonzero()[0].tolist():
+            telemetry.READINGS.labels("timescale", Outcome(code).name.lower()).inc(int(counts[code]))
+
+
+class Reader(threading.Thread):
+    """Reads the owned partitions from their positions and makes batches; `next` hands them over.
+
+    Only the first copy of an answer is taken; a broken chain or any other error is raised in `next`.
+    """
+
+    def __init__(self, config: Settings, topic: str, positions: dict[int, Position], topic_id: str) -> None:
+        super().__init__(name="emissions", daemon=True)
+        self._config, self._topic, self._topic_id = config, topic, topic_id
+        self._positions = positions
+        self._out: queue.Queue[Batch | Exception] = queue.Queue(1)
+        self._ending = threading.Event()
+
+    def run(self) -> None:
+        consumer = kafka.reader(self._config)
+        try:
+            consumer.assign(
+                [TopicPartition(self._topic, n, p.emissions_offset + 1) for n, p in self._positions.items()]
+            )
+            while not self._ending.is_set():
+                batch = self._gather(consumer)
+                if batch is not None:
+                    self._put(batch)
+        except Exception as error:  # handed to the writing thread, which ends the round
+            self._put(error)
+        finally:
+            consumer.close()
+
+    def _put(self, item: Batch | Exception) -> None:
+        while not self._ending.is_set():
+            try:
+                self._out.put(item, timeout=0.1)
+                return
+            except queue.Full:
+                continue
+
+    def _gather(self, consumer: Consumer) -> Batch | None:
+        """Frames of at most sink_linger_ms (longer while the writer is busy) or sink_batch_rows readings."""
+        frames: list[dict[str, Any]] = []
+        touched: set[int] = set()
+        rows, until = 0, 0.0
+        while not self._ending.is_set() and rows < self._config.sink_batch_rows:
+            for message in consumer.consume(200, 0.02):
+                kafka.check(message)
+                if message.error() is not None:
+                    continue
+                number = message.partition() or 0
+                document = orjson.loads(message.value() or b"")
+                touched.add(number)
+                if follow(self._positions[number], document, message.offset() or 0, self._topic_id):
+                    frames.append(document)
+                    rows += len(document["end"])
+                else:
+                    telemetry.FAULTS.labels("timescale", "second copy").inc()
+            if touched and not until:
+                until = time.monotonic() + self._config.sink_linger_ms / 1_000
+            if not touched and not self._ending.is_set():
+                continue
+            if until and time.monotonic() >= until and self._out.empty():
+                break
+        if not touched:
+            return None
+        return Batch(frames, concatenate(frames), {n: replace(self._positions[n]) for n in touched})
+
+    def next(self, timeout_s: float) -> Batch | None:
+        """The next batch, or None after the time-out. Raises what ended the thread."""
+        try:
+            item = self._out.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def stop(self) -> None:
+        """End the thread; what it had gathered is read again by whoever owns the partitions next."""
+        self._ending.set()
+        self.join()
+
+
+def load_positions(connection: psycopg.Connection, owned: set[int]) -> dict[int, Position]:
+    """Where the owned partitions stand."""
+    connection.execute(
+        "insert into position (partition) select unnest(%s::smallint[]) on conflict do nothing", (sorted(owned),)
+    )
+    rows = connection.execute(
+        "select partition, source_offset, emissions_offset, tick_ms, reference from position "
+        "where partition = any (%s)",
+        (sorted(owned),),
+    ).fetchall()
+    connection.commit()
+    return {n: Position(source, emissions, tick, reference) for n, source, emissions, tick, reference in rows}
+
+
+def load_directory(connection: psycopg.Connection) -> Directory:
+    """All registered meters."""
+    rows = connection.execute(DIRECTORY, (list(UNITS),)).fetchall()
+    connection.commit()
+    directory = Directory()
+    if rows:
+        numbers = np.array([row[0] for row in rows], np.int64)
+        directory.entries = np.zeros(int(numbers.max()) + 1, ENTRY)
+        directory.entries[numbers] = np.array([row[1:12] for row in rows], ENTRY)
+        directory.site_ids = {row[1]: row[12] for row in rows}
+    return directory

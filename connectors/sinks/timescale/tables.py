@@ -1,0 +1,163 @@
+"""What a batch writes beside its rows: totals, change marks, ledger, held and rejected readings, corrections, positions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import psycopg
+from numpy.typing import NDArray
+
+from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, pg_time
+from carbonstream.connectors.sinks.timescale.row_step import STORED_BEFORE, Stored
+from carbonstream.processors.ledger import Count
+from carbonstream.processors.rows import Position, Readings
+from carbonstream.processors.totals import TotalChanges
+from carbonstream.schemas.codes import Grain
+from carbonstream.schemas.periods import to_datetime
+
+Ints = NDArray[np.int64]
+Cursor = psycopg.Cursor[Any]
+Frames = Sequence[dict[str, Any]]
+
+STAGE_TOTAL: Final = """
+create temporary table if not exists stage_total
+  (bucket timestamptz, entity int, class int, grain smallint, carrier smallint, shard smallint,
+   readings bigint, quantity bigint, estimated bigint) on commit delete rows
+"""
+TOTAL_HOUR: Final = """
+insert into total_hour as t (bucket, entity, class, carrier, shard, readings, quantity, estimated)
+select bucket, entity, class, carrier, shard, readings, quantity, estimated from stage_total where grain = 1
+on conflict (entity, bucket, class, carrier, shard) do update set readings = t.readings + excluded.readings,
+  quantity = t.quantity + excluded.quantity, estimated = t.estimated + excluded.estimated
+"""
+TOTAL_PERIOD: Final = """
+insert into total_period as t (bucket, entity, class, grain, carrier, shard, readings, quantity, estimated)
+select bucket, entity, class, grain, carrier, shard, readings, quantity, estimated from stage_total where grain > 1
+on conflict (entity, grain, bucket, class, carrier, shard) do update set readings = t.readings + excluded.readings,
+  quantity = t.quantity + excluded.quantity, estimated = t.estimated + excluded.estimated
+"""
+MARK: Final = """
+insert into change_mark (entity, grain, bucket)
+select %s::int[], %s::smallint[], array(select to_timestamp(b / 1000) from unnest(%s::bigint[]) b)
+"""
+LEDGER: Final = """
+insert into ledger as l (source, site, day, hop, outcome, readings, quantity_wh)
+select source, site, date '1970-01-01' + day, %s, outcome, readings, wh
+from unnest(%s::text[], %s::text[], %s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
+  as t (source, site, day, outcome, readings, wh)
+on conflict (source, site, day, hop, outcome) do update
+  set readings = l.readings + excluded.readings, quantity_wh = l.quantity_wh + excluded.quantity_wh
+"""
+HELD: Final = """
+insert into held (partition, source_offset, row, source, mode, meter_id, start_ms, end_ms, value, unit)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+REJECT: Final = """
+insert into reject (partition, source_offset, row, code, source, meter_id, start_ms, end_ms, value, unit, detail, payload)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, decode(%s, 'base64'))
+"""
+CORRECTION: Final = """
+insert into correction (tick_ms, time, meter, old_quantity, old_quality, new_quantity, new_quality, source_partition,
+  source_offset) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+POSITION: Final = """
+update position p set source_offset = t.source_offset, emissions_offset = t.emissions_offset, tick_ms = t.tick_ms,
+  reference = t.reference, updated_at = now()
+from unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::jsonb[])
+  as t (partition, source_offset, emissions_offset, tick_ms, reference)
+where p.partition = t.partition
+"""
+
+
+def write_totals(cursor: Cursor, totals: TotalChanges) -> None:
+    """Add signed changes to the totals."""
+    if not len(totals.entity):
+        return
+    body = binary_rows(
+        [
+            (pg_time(totals.bucket), 8),
+            (totals.entity, 4),
+            (totals.class_, 4),
+            (totals.grain, 2),
+            (totals.carrier, 2),
+            (totals.shard, 2),
+            (totals.readings, 8),
+            (totals.quantity, 8),
+            (totals.estimated, 8),
+        ]
+    )
+    with cursor.copy("copy stage_total from stdin (format binary)") as copy:
+        copy.write(COPY_HEADER + body + COPY_TRAILER)
+    cursor.execute(TOTAL_HOUR)
+    if (totals.grain > Grain.HOUR).any():
+        cursor.execute(TOTAL_PERIOD)
+
+
+def write_mark(cursor: Cursor, totals: TotalChanges) -> None:
+    """Which (entity, grain, bucket) changed: one row of arrays, appended, for the relay."""
+    if len(totals.entity):
+        keys = np.unique(np.stack([totals.entity, totals.grain, totals.bucket]), axis=1)
+        cursor.execute(MARK, [key.tolist() for key in keys])
+
+
+def write_ledger(cursor: Cursor, hop: str, counts: Sequence[Count]) -> None:
+    """Add counts to the ledger."""
+    if counts:
+        columns = zip(*((c.source, c.site, c.day, c.outcome, c.readings, c.quantity_wh) for c in counts), strict=True)
+        cursor.execute(LEDGER, [hop, *(list(column) for column in columns)])
+
+
+def write_kept(cursor: Cursor, frames: Frames) -> None:
+    """Held and rejected readings as they came."""
+    held: list[tuple[Any, ...]] = []
+    rejects: list[tuple[Any, ...]] = []
+    for d in frames:
+        at = d["origin"]["partition"], d["origin"]["offset"]
+        held += [
+            (*at, h["row"], d["source"], d["mode"], h["meter"], h["start"], h["end"], h["value"], h["unit"])
+            for h in d["held"]
+        ]
+        rejects += [
+            (*at, r["row"], r["code"], d["source"], r["meter"], r["start"], r["end"], r["value"], r["unit"],
+             r["detail"], d.get("payload"))
+            for r in d["rejects"]
+        ]  # fmt: skip
+    if held:
+        cursor.executemany(HELD, held)
+    if rejects:
+        cursor.executemany(REJECT, rejects)
+
+
+def write_corrections(cursor: Cursor, frames: Frames, readings: Readings, stored: Stored) -> None:
+    """Every row of an earlier batch that this one replaced."""
+    old = np.flatnonzero(stored.replaced.reading == STORED_BEFORE)
+    if not len(old):
+        return
+    new = {key: i for i, key in enumerate(zip(stored.new.meter.tolist(), stored.new.time.tolist(), strict=True))}
+    lines = []
+    for j in old.tolist():
+        before, meter, time = stored.replaced, int(stored.replaced.meter[j]), int(stored.replaced.time[j])
+        i = new[meter, time]
+        frame = frames[int(readings.frame[stored.new.reading[i]])]
+        lines.append(
+            (frame["tick"], to_datetime(time), meter, int(before.quantity[j]), int(before.quality[j]),
+             int(stored.new.quantity[i]), int(stored.new.quality[i]), frame["origin"]["partition"],
+             frame["origin"]["offset"])
+        )  # fmt: skip
+    cursor.executemany(CORRECTION, lines)
+
+
+def write_positions(cursor: Cursor, positions: dict[int, Position]) -> None:
+    """Where each partition stands now."""
+    columns = zip(
+        *(
+            (n, p.source_offset, p.emissions_offset, p.tick, orjson.dumps(p.reference).decode())
+            for n, p in positions.items()
+        ),
+        strict=True,
+    )
+    moved = cursor.execute(POSITION, [list(column) for column in columns]).rowcount
+    assert moved == len(positions), "a partition has no position row"

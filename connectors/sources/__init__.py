@@ -1,0 +1,1 @@
+"""What brings readings into meter.readings: one module a system."""

@@ -1,0 +1,69 @@
+"""The command line: `carbonstream COMMAND`. Each command is a few lines; the work is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from carbonstream.ops.services import NAMES, run_service
+from carbonstream.schemas.errors import CarbonstreamError
+from carbonstream.schemas.settings import settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
+
+
+def say(result: Any, as_json: bool, text: str) -> None:
+    """Print a result for a program or for a person."""
+    print(json.dumps(result, ensure_ascii=False) if as_json else text)
+
+
+@app.command()
+def run(name: Annotated[str, typer.Argument(help="one of: " + ", ".join(NAMES))]) -> None:
+    """Run one service in the foreground."""
+    if name not in NAMES:
+        raise typer.BadParameter(f"{name!r} is not a service; choose one of {', '.join(NAMES)}")
+    run_service(name, settings())
+
+
+@app.command()
+def up(
+    only: Annotated[str, typer.Option(help="comma-separated services, default all")] = "",
+) -> None:
+    """Run all services under one supervisor until SIGINT or SIGTERM."""
+    from carbonstream.connectors.telemetry import configure
+    from carbonstream.ops.supervisor import Supervisor
+
+    configure(settings(), "supervisor")
+    supervisor = Supervisor([name for name in NAMES if not only or name in only.split(",")])
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    supervisor.start()
+    supervisor.run()
+
+
+@app.command()
+def topics(as_json: AsJson = False) -> None:
+    """Create the topics of the catalogue and write the layout into the database; safe to repeat."""
+    from carbonstream.ops.topics import create_topics, record_layout
+
+    created = create_topics(settings())
+    layout = record_layout(settings())
+    say({"created": created, "topics": layout}, as_json, f"{len(created)} topics created, {len(layout)} in the layout")
+
+
+def main() -> None:
+    """Entry point: errors of ours are one clear line and exit code 2."""
+    try:
+        app()
+    except CarbonstreamError as error:
+        print(f"carbonstream: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

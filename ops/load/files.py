@@ -1,0 +1,52 @@
+"""One command's files, loaded in one transaction: all of them or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from psycopg import Connection
+
+from carbonstream.ops.load import outbox
+from carbonstream.ops.load.activity import load_activity
+from carbonstream.ops.load.coefficients import load_coefficients
+from carbonstream.ops.load.counts import Counts
+from carbonstream.ops.load.meters import load_meters
+from carbonstream.ops.load.outbox import Rows
+from carbonstream.ops.load.own_classes import move_to_own_classes
+from carbonstream.ops.load.rows import Refusals
+from carbonstream.ops.load.sites import load_sites
+from carbonstream.ops.load.targets import load_targets
+
+Loader = Callable[[Rows, Path, Refusals, datetime], Counts]
+
+# In this order: meters and enterprises' coefficients need their sites, targets and activity their entities.
+FILES: Final[dict[str, Loader]] = {
+    "sites": load_sites,
+    "coefficients": load_coefficients,
+    "meters": load_meters,
+    "targets": load_targets,
+    "activity": load_activity,
+}
+
+
+def load_files(connection: Connection[Any], paths: Mapping[str, Path], now: datetime) -> dict[str, Counts]:
+    """Load CSV files, by the keys of FILES; what is equal to what stands is left alone, so that loading a file twice
+    changes and publishes nothing.
+
+    `connection` must be outside a transaction; `now` is stamped on what changes. Raises LoadRefused with every error
+    as FILE:LINE: FIELD: VALUE: REMEDY, and then nothing at all was loaded.
+    """
+    refusals = Refusals()
+    counts: dict[str, Counts] = {}
+    with connection.transaction(), connection.cursor() as cursor:
+        outbox.begin(cursor)
+        for name, load in FILES.items():
+            if name in paths:
+                counts[name] = load(cursor, paths[name], refusals, now)
+        refusals.raise_if_any()
+        move_to_own_classes(cursor)
+        outbox.publish(cursor)
+    return counts

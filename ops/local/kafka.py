@@ -1,0 +1,196 @@
+"""One Kafka broker in KRaft mode: broker and controller in one JVM, on loopback."""
+
+import base64
+import logging
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from carbonstream.ops.local import kafka_jars
+from carbonstream.ops.local.errors import LocalError, need_command, tail
+from carbonstream.ops.local.process import Process, alive, end, spawn, working_in
+from carbonstream.ops.local.runtime import Profile, choose_port
+
+JAVA_PACKAGE = "openjdk-17-jre-headless (or a later one)"
+OLDEST_JAVA = 17  # Kafka 4 brokers are compiled for it
+READY_TIMEOUT_S = 60
+STOP_GRACE_S = 30
+
+# -Xshare and TieredStopAtLevel are left alone: they start the JVM 0.3 s sooner and slow the broker down.
+JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError")
+LOGGING = ("showDateTime=true", "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "defaultLogLevel=info")
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=BROKER
+log.dirs={folder}
+
+# Topics come from the catalogue alone.
+auto.create.topics.enable=false
+# The default, 1 MiB, is below a frame of 500 readings with long meter ids.
+message.max.bytes=4194304
+replica.fetch.max.bytes=4194304
+
+# One broker: nothing can be replicated.
+default.replication.factor=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+# 50 each by default: 100 more folders to open at every start, for a handful of groups.
+offsets.topic.num.partitions=8
+transaction.state.log.num.partitions=8
+
+# A group of one machine is complete when its first member comes.
+group.initial.rebalance.delay.ms=0
+
+# A broker killed by -9 may register again only when its old session has ended: 9 s by default.
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
+
+# Two cores are shared with the database and with us.
+num.network.threads=2
+num.io.threads=4
+num.recovery.threads.per.data.dir=2
+# 128 MiB by default, an eighth of our heap.
+log.cleaner.dedupe.buffer.size=33554432
+"""
+
+
+def bootstrap(profile: Profile) -> str:
+    """bootstrap.servers of the profile's broker, running or not."""
+    return f"127.0.0.1:{profile.state().kafka_port}"
+
+
+def start(profile: Profile, report: Callable[[str], None]) -> None:
+    """Leaves a broker running that answers metadata requests: one that runs already is only asked.
+
+    The profile's lock is held by the caller.
+    """
+    if alive(profile.state().kafka):
+        _wait_ready(profile)
+        return
+    jars = kafka_jars.fetch(profile.runtime, report)
+    end(processes(profile), signal.SIGKILL, grace_s=10)
+    state = profile.state()
+    preferred_port, preferred_controller, _ = profile.preferred_ports()
+    port = choose_port(profile, state.kafka_port, preferred_port, taken=set())
+    controller_port = choose_port(profile, state.controller_port, preferred_controller, taken={port})
+    profile.remember(kafka_port=port, controller_port=controller_port)
+    java = _java()
+    classpath = f"{jars}/*"
+    folder = _data(profile)
+    if not folder.exists():
+        report("formatting Kafka's storage")
+        _format(profile, [java, "-cp", classpath])
+    properties = profile.folder / "server.properties"
+    properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, folder=folder))
+    report("starting Kafka")
+    logging_flags = [f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING]
+    # The JVM stays in its data folder, by which `processes` knows it; java has no flag for that.
+    enter = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', str(folder)]
+    server = [java, *JVM, *logging_flags, "-cp", classpath, "kafka.Kafka", str(properties)]
+    profile.remember(kafka=spawn([*enter, *server], _log(profile)))
+    _wait_ready(profile)
+
+
+def stop(profile: Profile, sig: signal.Signals = signal.SIGTERM) -> None:
+    """Ends the broker; SIGTERM lets it close its logs, so that the next start need not check them."""
+    end(processes(profile), sig, STOP_GRACE_S)
+    if profile.state_file.exists():
+        profile.remember(kafka=None)
+
+
+def processes(profile: Profile) -> list[Process]:
+    """Every process of this broker, recorded or not."""
+    recorded = profile.state().kafka
+    found = working_in(_data(profile), "java")
+    return [*found, recorded] if recorded and alive(recorded) and recorded not in found else found
+
+
+def is_ready(profile: Profile, timeout_s: float = 1.0) -> bool:
+    """Asks the broker for its metadata."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    silent = logging.getLogger("carbonstream.local.kafka")
+    silent.disabled = True  # librdkafka reports each refused connection while the broker starts
+    settings: dict[str, str | int | float | bool] = {
+        "bootstrap.servers": bootstrap(profile),
+        "reconnect.backoff.max.ms": 100,
+    }
+    try:
+        client = AdminClient(settings, logger=silent)
+        return bool(client.list_topics(timeout=timeout_s).brokers)
+    except KafkaException:
+        return False
+
+
+def _wait_ready(profile: Profile) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    while not is_ready(profile):
+        if not alive(profile.state().kafka):
+            raise LocalError(f"Kafka ended while it started; its log says:\n{tail(_log(profile))}")
+        if time.monotonic() > deadline:
+            raise LocalError(
+                f"Kafka did not answer within {READY_TIMEOUT_S} s; its log says:\n{tail(_log(profile))}"
+            )
+
+
+def _format(profile: Profile, java: list[str]) -> None:
+    """Formats a folder beside the real one and renames it, so that half a formatting is never started."""
+    state = profile.state()
+    partial = profile.folder / "kafka.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    properties = profile.folder / "format.properties"
+    properties.write_text(
+        PROPERTIES.format(port=state.kafka_port, controller_port=state.controller_port, folder=partial)
+    )
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={properties}"]
+    done = subprocess.run(
+        tool, check=False, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
+    properties.unlink()
+    if done.returncode != 0:
+        raise LocalError(
+            f"Kafka's storage could not be formatted:\n{done.stdout[-1000:]}{done.stderr[-1000:]}"
+        )
+    partial.rename(_data(profile))
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    java = (
+        f"{home}/bin/java" if home and Path(home, "bin/java").exists() else need_command("java", JAVA_PACKAGE)
+    )
+    # `openjdk version "17.0.15" 2025-04-15`
+    banner = subprocess.run(
+        [java, "-version"], check=False, capture_output=True, text=True, timeout=30
+    ).stderr
+    version = re.search(r'version "(\d+)', banner)
+    if version is None or int(version[1]) < OLDEST_JAVA:
+        raise LocalError(
+            f"Kafka needs Java {OLDEST_JAVA}, {java} is {banner.strip()}: apt-get install {JAVA_PACKAGE}"
+        )
+    return java
+
+
+def _data(profile: Profile) -> Path:
+    return profile.folder / "kafka"
+
+
+def _log(profile: Profile) -> Path:
+    return profile.folder / "kafka.log"

@@ -1,0 +1,95 @@
+"""The services by name: what `carbonstream run NAME` does and what `carbonstream up` starts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol
+
+from carbonstream.schemas.settings import Settings
+
+# In the order of starting: consumers of a topic before its producers, so that nothing waits long.
+NAMES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api", "ticker", "http")
+
+
+class Stoppable(Protocol):
+    """A service whose run() blocks until stop() is called from a signal."""
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def run_service(name: str, settings: Settings) -> None:
+    """Run one service in this process until SIGTERM or SIGINT. Imports only what that service needs."""
+    _RUN[name](settings)
+
+
+def _until_signal(service: Stoppable) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: service.stop())
+    service.run()
+
+
+def _faust(module: str) -> NoReturn:
+    """Faust reads its options from the command line and must choose its event loop before it is imported."""
+    arguments = ["--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
+    os.execv(sys.executable, [sys.executable, "-m", f"carbonstream.streams.{module}", *arguments])
+
+
+def _relay(settings: Settings) -> None:
+    from carbonstream.streams.relay import Relay
+
+    _until_signal(Relay(settings))
+
+
+def _timescale(settings: Settings) -> None:
+    from carbonstream.connectors.sinks.timescale.sink import Sink
+
+    _until_signal(Sink(settings))
+
+
+def _ledger(settings: Settings) -> None:
+    from carbonstream.streams.ledger import LedgerReader
+
+    _until_signal(LedgerReader(settings))
+
+
+def _warn(settings: Settings) -> None:
+    from carbonstream.streams.warn import Warn
+
+    _until_signal(Warn(settings))
+
+
+def _ticker(settings: Settings) -> None:
+    from carbonstream.connectors.sources.ticker import serve
+
+    asyncio.run(serve(settings))
+
+
+def _http(settings: Settings) -> None:
+    from carbonstream.connectors.sources.http import serve
+
+    asyncio.run(serve(settings))
+
+
+def _api(settings: Settings) -> None:
+    from carbonstream.api import serve
+
+    asyncio.run(serve(settings))
+
+
+_RUN: Final[dict[str, Callable[[Settings], None]]] = {
+    "relay": _relay,
+    "timescale": _timescale,
+    "convert": lambda _: _faust("convert"),
+    "watch": lambda _: _faust("watch"),
+    "ledger": _ledger,
+    "warn": _warn,
+    "api": _api,
+    "ticker": _ticker,
+    "http": _http,
+}

@@ -1,0 +1,63 @@
+"""Create the topics of the catalogue, and write the layout down so that everybody can check it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import NewTopic
+
+from carbonstream.connectors import kafka
+from carbonstream.connectors.database import connect
+from carbonstream.schemas import topics
+from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.settings import Settings
+
+
+def create_topics(settings: Settings, replication: int = 1) -> list[str]:
+    """Create what is missing; names of the created ones. Raises LayoutChanged on another partition count."""
+    existing = kafka.topic_ids(settings, [settings.topic(t.name) for t in topics.CATALOGUE])
+    for topic in topics.CATALOGUE:
+        found, wanted = existing.get(settings.topic(topic.name)), settings.partitions_of(topic.name)
+        if found is not None and found[1] != wanted:
+            raise LayoutChanged(
+                f"{settings.topic(topic.name)} has {found[1]} partitions, CARBONSTREAM_PARTITIONS says {wanted}; "
+                "partition counts are fixed once created"
+            )
+    missing = [t for t in topics.CATALOGUE if settings.topic(t.name) not in existing]
+    if not missing:
+        return []
+    new = [
+        NewTopic(settings.topic(t.name), settings.partitions_of(t.name), replication, config=t.config())
+        for t in missing
+    ]
+    client = kafka.admin(settings)  # must outlive its futures
+    for name, future in client.create_topics(new).items():
+        try:
+            future.result(30)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise NotReady(f"cannot create topic {name}: {error}") from error
+    return [t.name for t in missing]
+
+
+def record_layout(settings: Settings) -> dict[str, Any]:
+    """Write topic ids and partition counts into the database where none are yet; raises LayoutChanged if others are."""
+    found = kafka.topic_ids(settings, [settings.topic(t.name) for t in topics.CATALOGUE])
+    with connect(settings, application="topics") as connection:
+        for name, (topic_id, partitions) in found.items():
+            row = connection.execute(
+                "insert into layout (topic, topic_id, partitions) values (%s, %s, %s) "
+                "on conflict (topic) do update set topic = excluded.topic returning topic_id, partitions",
+                (name, topic_id, partitions),
+            ).fetchone()
+            if row != (topic_id, partitions):
+                raise LayoutChanged(
+                    f"{name} is {topic_id} with {partitions} partitions, the database knows {row}; "
+                    "`carbonstream repair` opens a new epoch"
+                )
+        connection.execute(
+            "insert into position (partition) select generate_series(0, %s) on conflict do nothing",
+            (settings.partitions - 1,),
+        )
+    return {name: {"id": topic_id, "partitions": n} for name, (topic_id, n) in found.items()}

@@ -1,0 +1,180 @@
+"""One partition of convert, without Kafka: records in, one emissions record out for each, and state that can be
+written down in blocks and taken up again.
+
+Recovery: a block written at source offset X already holds every frame up to X, so frames up to X do not touch it
+again; frames up to the last answered offset S change state but are not answered twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from carbonstream.processors.checks import Judged, Limits, judge
+from carbonstream.processors.emissions import Standing, answer_frame, answer_refusal, answer_tick, refuse_frame
+from carbonstream.processors.frames import Frame, Refusal, Tick
+from carbonstream.processors.meters import BLOCK, ShardState
+from carbonstream.processors.reference import Reference
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
+from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.errors import LayoutChanged
+from carbonstream.schemas.shards import partition_of
+
+CARRIER_IDS: Final = {number: carrier.id for number, carrier in CARRIER_BY_NUMBER.items()}
+STATE_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a partition's state belongs to; a recreated or re-partitioned topic has another."""
+
+    readings_topic: str
+    emissions_topic: str
+    partition: int
+    partitions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One record of meter.state. The partition's own record (`is_partition`) is written after all others."""
+
+    key: bytes
+    value: bytes
+    is_partition: bool
+
+
+class Converter:
+    """State and logic of one partition. Not thread-safe; no I/O; the clock is the last tick."""
+
+    def __init__(self, layout: Layout, limits: Limits, reference: Reference) -> None:
+        self.layout = layout
+        self.limits = limits
+        self.reference = reference
+        self.shards: dict[int, ShardState] = {}
+        self.seqs: dict[str, int] = {}
+        self.tick: int | None = None
+        self.at = -1  # source offset of the last handled record
+        self.outcomes: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(64, np.int64)  # readings by Outcome
+        self._dirty: set[tuple[int, int]] = set()
+        self._block_at: dict[tuple[int, int], int] = {}  # only while recovering
+        self._recovered_to = -1
+
+    def handle(
+        self, offset: int, record: Frame | Tick | Refusal, payload: bytes | None, received: int, *, answer: bool = True
+    ) -> bytes | None:
+        """Take one record of meter.readings in; return its emissions record (None where answer is False).
+
+        A tick's reference offsets must have been applied to `self.reference` before.
+        """
+        at = Standing(
+            self.layout.readings_topic, self.layout.partition, offset, self.at, received, self.tick or 0
+        )
+        if isinstance(record, Frame):
+            out = self._frame(offset, record, at, answer)
+        elif isinstance(record, Tick):
+            out = self._tick(record, at)
+        else:
+            self.outcomes[record.code] += max(record.readings, 1)
+            out = answer_refusal(record, payload, at)
+        self.at = offset
+        return out if answer else None
+
+    def _tick(self, tick: Tick, at: Standing) -> bytes:
+        if self.tick is None or tick.time > self.tick:
+            self.tick = tick.time
+        now = Standing(at.topic_id, at.partition, at.offset, at.previous, at.received, self.tick)
+        return answer_tick(now, self.reference.offsets)
+
+    def _frame(self, offset: int, frame: Frame, at: Standing, answer: bool) -> bytes | None:
+        meters = self.reference.shard(frame.shard)
+        refused = self._refused(frame)
+        if refused is not None:
+            self.outcomes[refused] += len(frame)
+            return refuse_frame(frame, refused, meters, at)
+        self.seqs[sequence_key(frame)] = frame.seq
+        state = self.shards.get(frame.shard)
+        if state is None:
+            state = self.shards[frame.shard] = ShardState()
+        judged = judge(frame, meters, state, self.tick, self.limits)
+        self._remember(offset, frame.shard, state, judged)
+        if not answer:
+            return None
+        self.outcomes += np.bincount(judged.code, minlength=64)
+        return answer_frame(frame, judged, meters, self.reference.resolve, CARRIER_IDS, at)
+
+    def _refused(self, frame: Frame) -> Outcome | None:
+        if partition_of(frame.shard, self.layout.partitions) != self.layout.partition:
+            return Outcome.WRONG_PARTITION
+        if frame.seq <= self.seqs.get(sequence_key(frame), -1):
+            return Outcome.DUPLICATE
+        return None
+
+    def _remember(self, offset: int, shard: int, state: ShardState, judged: Judged) -> None:
+        slots, newest = judged.updates, judged.newest
+        if not len(slots):
+            return
+        if offset <= self._recovered_to:
+            late = np.array([self._block_at.get((shard, b), -1) < offset for b in (slots // BLOCK).tolist()])
+            slots, newest = slots[late], newest[late]
+            if not len(slots):
+                return
+        state.reserve(int(slots.max()) + 1)
+        state.newest[slots] = newest
+        self._dirty.update((shard, b) for b in set((slots // BLOCK).tolist()))
+
+    def blocks(self) -> Iterator[Block]:
+        """The changed blocks as they stand, then the partition's own record. Marks all as written."""
+        dirty, self._dirty = self._dirty, set()
+        prefix = b"convert/%d" % self.layout.partition
+        for shard, number in sorted(dirty):
+            head = orjson.dumps({"version": STATE_VERSION, "shard": shard, "block": number, "at": self.at})
+            yield Block(b"%b/%d/%d" % (prefix, shard, number), head + b"\n" + self.shards[shard].block(number), False)
+        own = {
+            "version": STATE_VERSION,
+            "at": self.at,
+            "tick": self.tick,
+            "seqs": self.seqs,
+            "reference": self.reference.offsets,
+            "readings_topic": self.layout.readings_topic,
+            "emissions_topic": self.layout.emissions_topic,
+            "partitions": self.layout.partitions,
+        }
+        yield Block(prefix, orjson.dumps(own), True)
+
+    def restore(self, key: bytes, value: bytes) -> dict[str, int]:
+        """Take one record of meter.state up; later records of a key replace earlier ones.
+
+        Returns the reference offsets that were in force (of the partition's own record, else {}).
+        Raises LayoutChanged when the state belongs to another topic or partition count.
+        """
+        head, _, packed = value.partition(b"\n")
+        document = orjson.loads(head)
+        if document["version"] != STATE_VERSION:
+            raise LayoutChanged(f"meter.state {key!r} has version {document['version']}, not {STATE_VERSION}")
+        if "shard" in document:
+            shard, number, at = document["shard"], document["block"], document["at"]
+            self.shards.setdefault(shard, ShardState()).restore(number, packed)
+            self._block_at[shard, number] = at
+            self._recovered_to = max(self._recovered_to, at)
+            return {}
+        for name, ours in (
+            ("readings_topic", self.layout.readings_topic),
+            ("emissions_topic", self.layout.emissions_topic),
+            ("partitions", self.layout.partitions),
+        ):
+            if document[name] != ours:
+                raise LayoutChanged(
+                    f"meter.state of partition {self.layout.partition} was written for {name} {document[name]}, "
+                    f"now it is {ours}; `carbonstream repair` opens a new epoch"
+                )
+        self.at, self.tick, self.seqs = document["at"], document["tick"], document["seqs"]
+        return dict(document["reference"])
+
+
+def sequence_key(frame: Frame) -> str:
+    """A source counts its frames by mode and shard."""
+    return f"{frame.source}|{frame.mode.value}|{frame.shard}"

@@ -1,0 +1,125 @@
+"""Meters of one shard as arrays by slot: what reference data say of them, and what convert remembers.
+
+A meter's dense number is slot * 64 + shard, so a slot is the number divided by 64. Arrays grow by doubling; a
+block of 512 slots is what one meter.state record holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS, UNITS, BaseUnit
+from carbonstream.schemas.shards import SHARDS
+
+BLOCK: Final = 512
+NEVER: Final = -1  # no reading yet
+NO_END: Final = np.iinfo(np.int64).max
+NO_MODULUS: Final = 0
+
+BASE_UNITS: Final = tuple(BaseUnit)
+# per unit of UNITS: base unit's position, and thousandths of the base unit in one of it
+UNIT_BASE: Final = np.array([BASE_UNITS.index(THOUSANDTHS[u][0]) for u in UNITS], np.int64)
+UNIT_SCALE: Final = np.array([THOUSANDTHS[u][1] for u in UNITS], np.float64)
+
+MASTER: Final = np.dtype(
+    [
+        ("register", "?"),
+        ("base", "i1"),  # index into BASE_UNITS of the carrier
+        ("unit", "i1"),  # index into UNITS
+        ("carrier", "<i2"),
+        ("class", "<i4"),
+        ("interval_ms", "<i8"),
+        ("modulus", "<i8"),  # thousandths, before the multiplier; NO_MODULUS
+        ("multiplier_milli", "<i8"),  # thousandths
+        ("valid_from", "<i8"),  # UTC ms
+        ("valid_to", "<i8"),  # UTC ms, NO_END
+    ]
+)
+# 24 B a meter: the newest accepted reading. raw: a register's index, or an interval meter's quantity before the
+# multiplier, in thousandths of the base unit.
+STATE: Final = np.dtype([("end", "<i8"), ("start", "<i8"), ("raw", "<i8")])
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One meter as ref.meters carries it. Times UTC ms; modulus in thousandths, None where it never rolls over."""
+
+    meter_id: str
+    number: int
+    carrier: int
+    register: bool
+    unit: str
+    multiplier_milli: int
+    modulus: int | None
+    interval_ms: int
+    valid_from: int
+    valid_to: int | None
+    class_: int
+
+
+class ShardMeters:
+    """Reference data of a shard's meters: `slots` by id, and `master`, a MASTER array by slot."""
+
+    __slots__ = ("master", "slots")
+
+    def __init__(self) -> None:
+        self.slots: dict[str, int] = {}
+        self.master: Array = np.zeros(BLOCK, MASTER)
+
+    def put(self, meter: Meter) -> None:
+        """Add or replace one meter."""
+        slot = meter.number // SHARDS
+        self.master = grown(self.master, slot + 1, np.zeros(1, MASTER))
+        self.slots[meter.meter_id] = slot
+        self.master[slot] = (
+            meter.register,
+            BASE_UNITS.index(CARRIER_BY_NUMBER[meter.carrier].base_unit),
+            UNITS.index(meter.unit),
+            meter.carrier,
+            meter.class_,
+            meter.interval_ms,
+            NO_MODULUS if meter.modulus is None else meter.modulus,
+            meter.multiplier_milli,
+            meter.valid_from,
+            NO_END if meter.valid_to is None else meter.valid_to,
+        )
+
+
+class ShardState:
+    """What convert remembers of a shard's meters: `newest`, a STATE array by slot."""
+
+    __slots__ = ("newest",)
+
+    def __init__(self) -> None:
+        self.newest: Array = np.full(BLOCK, NEVER, STATE)
+
+    def reserve(self, slots: int) -> None:
+        """Make room for at least this many slots."""
+        self.newest = grown(self.newest, slots, np.full(1, NEVER, STATE))
+
+    def block(self, number: int) -> bytes:
+        """One block of 512 slots, packed."""
+        return self.newest[number * BLOCK : (number + 1) * BLOCK].tobytes()
+
+    def restore(self, number: int, packed: bytes) -> None:
+        """Inverse of block(). Raises ValueError when the length is not a block's."""
+        block = np.frombuffer(packed, STATE)
+        if len(block) != BLOCK:
+            raise ValueError(f"a block of meter.state has {len(block)} meters, not {BLOCK}")
+        self.reserve((number + 1) * BLOCK)
+        self.newest[number * BLOCK : (number + 1) * BLOCK] = block
+
+
+def grown(array: Array, at_least: int, fill: Array) -> Array:
+    """`array`, doubled as often as needed to hold `at_least` entries; new ones are `fill`."""
+    size = len(array)
+    if at_least <= size:
+        return array
+    while size < at_least:
+        size *= 2
+    return np.concatenate([array, np.repeat(fill, size - len(array))])

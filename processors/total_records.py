@@ -1,0 +1,125 @@
+"""Absolute totals as carbon.totals carries them, from rows of the SQL function totals_of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+from typing import Any, Final
+
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
+from carbonstream.schemas.codes import Grain
+from carbonstream.schemas.periods import DAY_MS, local_iso
+
+GRAIN_NAMES: Final = {Grain.HOUR: "hour", Grain.DAY: "day", Grain.MONTH: "month"}
+EXACT: Final = Context(prec=100)  # 19 digits of quantity, 12 and more of a coefficient: never rounded
+# buckets further apart than this are read in separate queries: a live hour and a backfilled year do not span decades
+GAP_MS: Final = {Grain.HOUR: 2 * DAY_MS, Grain.DAY: 40 * DAY_MS, Grain.MONTH: 400 * DAY_MS}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """One total: entity number, grain, start of the bucket in UTC ms."""
+
+    entity: int
+    grain: Grain
+    bucket: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One query: entities of one grain over [first, last], buckets' starts in UTC ms."""
+
+    grain: Grain
+    entities: frozenset[int]
+    first: int
+    last: int
+
+
+def spans(keys: Iterable[Key]) -> list[Span]:
+    """Few ranges that cover all keys: by grain, cut where a gap in time is wide."""
+    by_grain: dict[Grain, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for key in keys:
+        by_grain[key.grain][key.bucket].add(key.entity)
+    found: list[Span] = []
+    for grain, buckets in by_grain.items():
+        entities: set[int] = set()
+        first = last = -1
+        for bucket in sorted(buckets):
+            if entities and bucket - last > GAP_MS[grain]:
+                found.append(Span(grain, frozenset(entities), first, last))
+                entities = set()
+            if not entities:
+                first = bucket
+            entities |= buckets[bucket]
+            last = bucket
+        found.append(Span(grain, frozenset(entities), first, last))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One row of totals_of: a carrier of a class within a total. Quantities in thousandths of the base unit."""
+
+    class_: int
+    carrier: int
+    readings: int
+    quantity: Decimal
+    estimated: Decimal
+    co2_kg: Decimal | None
+    kgce: Decimal | None
+    coefficient: int | None
+    coefficient_month: str | None
+
+
+def total_record(
+    entity: str, grain: Grain, bucket: int, parts: Sequence[Part], expected: int, computed: int
+) -> dict[str, Any]:
+    """A record of carbon.totals (schemas.totals.Total)."""
+    return {
+        "entity": entity,
+        "grain": GRAIN_NAMES[grain],
+        "bucket": local_iso(bucket),
+        "bucket_ms": bucket,
+        "readings": sum(p.readings for p in parts),
+        "expected": expected,
+        "co2_kg": text(total(p.co2_kg for p in parts)),
+        "kgce": text(total(p.kgce for p in parts)),
+        "carriers": [
+            {
+                "carrier": CARRIER_BY_NUMBER[p.carrier].id,
+                "class": p.class_,
+                "unit": CARRIER_BY_NUMBER[p.carrier].base_unit.value,
+                "quantity": text(EXACT.scaleb(p.quantity, -3)),
+                "estimated": text(EXACT.scaleb(p.estimated, -3)),
+                "readings": p.readings,
+                "co2_kg": text(p.co2_kg),
+                "kgce": text(p.kgce),
+                "coefficient": p.coefficient,
+                "coefficient_month": p.coefficient_month,
+            }
+            for p in parts
+        ],
+        "computed": computed,
+    }
+
+
+def total(values: Iterable[Decimal | None]) -> Decimal | None:
+    """Exact sum; None as soon as one is unknown: a missing coefficient is never zero."""
+    result = Decimal(0)
+    for value in values:
+        if value is None:
+            return None
+        result = EXACT.add(result, value)
+    return result
+
+
+def text(value: Decimal | None) -> str | None:
+    """Exact decimal without exponent and without trailing zeros after the point."""
+    if value is None:
+        return None
+    plain = format(value, "f")
+    return plain.rstrip("0").rstrip(".") if "." in plain else plain
+
+

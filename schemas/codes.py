@@ -1,0 +1,113 @@
+"""Codes: what became of a reading, how good it is, how it came."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Final
+
+
+class Outcome(IntEnum):
+    """What convert decided about one accepted reading; the ledger counts by it. Numbers are never reused."""
+
+    STORED = 0
+    BASELINE = 1  # a register's first index: kept, no energy yet
+    UNKNOWN_METER = 10  # held until the meter is registered
+    DUPLICATE = 20  # known (source, mode, shard, seq), or an equal reading
+    NOT_A_NUMBER = 21
+    UNIT = 22
+    NEGATIVE = 23
+    FUTURE = 24
+    ANCIENT = 25
+    INTERVAL = 26  # start missing its end, or not before it, or longer than 32 d
+    OUTSIDE_VALIDITY = 27
+    LATE_INDEX = 28  # a register's index not later than its last one
+    RANGE = 29  # beyond what an integer quantity can hold
+    REGISTER_BACKWARDS = 30  # an index below the last one, with no roll-over to explain it
+    WRONG_PARTITION = 40
+    OVERSIZED = 41
+    INVALID_FRAME = 42
+    SUPERSEDED = 50  # a stored row replaced by a later reading; counted by the sink
+
+
+STORED_OUTCOMES: Final = (Outcome.STORED, Outcome.BASELINE)
+HELD_OUTCOMES: Final = (Outcome.UNKNOWN_METER,)
+REJECTED_OUTCOMES: Final = tuple(o for o in Outcome if 20 <= o < 50)
+REMEDY: Final[dict[Outcome, str]] = {
+    Outcome.UNKNOWN_METER: "register the meter with `carbonstream load meters`",
+    Outcome.DUPLICATE: "nothing to do: the first copy counts",
+    Outcome.NOT_A_NUMBER: "send a finite number in `value`",
+    Outcome.UNIT: "send a unit of the meter's carrier, or correct the meter's carrier",
+    Outcome.NEGATIVE: "check the meter's direction; a consumption meter does not run backwards",
+    Outcome.FUTURE: "check the clock of the source; `end` is UTC milliseconds",
+    Outcome.ANCIENT: "send old readings in mode backfill; nothing before 2000 is taken",
+    Outcome.INTERVAL: "send `start` before `end`, at most 32 days apart",
+    Outcome.OUTSIDE_VALIDITY: "correct valid_from and valid_to of the meter",
+    Outcome.LATE_INDEX: "send a register's indexes in order",
+    Outcome.RANGE: "check value, unit and multiplier",
+    Outcome.REGISTER_BACKWARDS: "record the meter's exchange or modulus",
+    Outcome.WRONG_PARTITION: "use shard = crc32(site) mod 64 and partition = shard mod partitions",
+    Outcome.OVERSIZED: "send at most 500 readings a frame",
+    Outcome.INVALID_FRAME: "send a frame as in schemas/json/readings-frame.json",
+}
+
+
+class Quality(IntEnum):
+    """Quality of a stored interval (Green Button ESPI QualityOfReading)."""
+
+    VALID = 0
+    EDITED = 7
+    REFERENCE_DAY = 8
+    INTERPOLATED = 9
+    QUESTIONABLE = 10
+    RAW = 14
+    VALIDATED = 17
+
+
+ESTIMATED_QUALITIES: Final = (Quality.REFERENCE_DAY, Quality.INTERPOLATED)
+
+
+class RowFlag(IntEnum):
+    """Bits of a stored row's flags."""
+
+    APPORTIONED = 1  # a part cut at a local hour border; the reading's own end is the last part's
+    BACKFILL = 2
+    BASELINE = 4  # a register's first index, start = end, no energy
+
+
+class Mode(StrEnum):
+    """How a source sends: as it happens, or an import judged by its own event time."""
+
+    LIVE = "live"
+    BACKFILL = "backfill"
+
+
+class MeterKind(StrEnum):
+    """What a meter's value is."""
+
+    REGISTER = "register"  # the index of a counter
+    INTERVAL = "interval"  # the quantity of the interval
+
+
+class Grain(IntEnum):
+    """Time grains of totals; local periods of Asia/Shanghai."""
+
+    HOUR = 1
+    DAY = 2
+    MONTH = 3
+    QUARTER = 4
+    YEAR = 5
+
+
+class Edge(StrEnum):
+    """Why the edge refused a request; counted by code, never accepted."""
+
+    NOT_JSON = "not_json"
+    WRONG_TYPE = "wrong_type"
+    MISSING = "missing"
+    TOO_LARGE = "too_large"
+    NOT_FINITE = "not_finite"
+    TIME = "time"
+    UNIT = "unit"
+    METER = "meter"
+    UNAUTHORISED = "unauthorised"
+    BUSY = "busy"

@@ -1,0 +1,95 @@
+"""What carbon.emissions and meter.rejects carry: what became of every reading."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.frames import Shape, UtcMs
+
+
+class Origin(Shape):
+    """The record of meter.readings this frame answers, and the one answered before it: the chain."""
+
+    topic_id: str
+    partition: int
+    offset: int
+    previous: Annotated[int, Field(description="source offset of the frame before this one; -1: none")]
+
+
+class AppliedCoefficient(Shape):
+    """A coefficient used for the first CO2 of some readings of a frame."""
+
+    id: int
+    carrier: str
+    scope: str
+    month: str
+    carried_months: Annotated[int, Field(ge=0, description="months since the month it was published for")]
+    value: Annotated[str, Field(description="kg CO2 per base unit of the carrier, exact decimal")]
+
+
+class HeldReading(Shape):
+    """A reading as it came, kept until its meter is registered."""
+
+    row: int
+    meter: str
+    start: int | None
+    end: int | None
+    value: float | None
+    unit: str | None
+
+
+class RejectedReading(Shape):
+    """A reading as it came, with the code that says why it was not taken. Row -1 is the whole record."""
+
+    row: int
+    code: int
+    meter: str | None
+    start: int | None
+    end: int | None
+    value: str | None
+    unit: str | None
+    detail: str | None = None
+
+
+class EmissionsFrame(Shape):
+    """Exactly one for every record of meter.readings. Columns are of equal length, one entry a reading."""
+
+    source: str
+    shard: int
+    seq: int
+    mode: Mode
+    sent: UtcMs
+    received: Annotated[UtcMs, Field(description="when the broker appended the source record")]
+    tick: Annotated[UtcMs, Field(description="the logic's clock when it was judged")]
+    reference: Annotated[dict[str, int] | None, Field(description="ref.* offsets in force; on answers to ticks")] = None
+    origin: Origin
+    meters: list[str]
+    numbers: Annotated[list[int], Field(description="dense number of each of meters; -1 unknown")]
+    carriers: Annotated[list[int], Field(description="carrier of each of meters; 0 unknown")]
+    meter: list[int]
+    start: list[int]
+    end: list[int]
+    quantity: Annotated[list[int], Field(description="thousandths of the carrier's base unit")]
+    raw_index: Annotated[list[int], Field(description="a register's index in thousandths; -1 for interval meters")]
+    quality: list[int]
+    code: Annotated[list[int], Field(description="schemas.codes.Outcome; 0 and 1 are taken")]
+    coefficient: Annotated[list[int], Field(description="index into coefficients; -1: none, CO2 unknown")]
+    co2: Annotated[list[int | None], Field(description="kg x 10^co2_exponent, exact")]
+    co2_exponent: int
+    coefficients: list[AppliedCoefficient]
+    held: list[HeldReading]
+    rejects: list[RejectedReading]
+    refused: Annotated[int, Field(description="readings that an unreadable record seems to hold")] = 0
+    payload: Annotated[str | None, Field(description="base64 of a record that could not be read, first 64 kB")] = None
+
+
+class RejectsFrame(Shape):
+    """The rejects of one emissions frame, for subscribers."""
+
+    source: str
+    origin: Origin
+    tick: UtcMs
+    rejects: list[RejectedReading]

@@ -1,0 +1,112 @@
+"""What the ref.* topics carry: the master tables' rows, one record a row, compacted by key.
+
+Keys: a site's id; `class:NN` for a class; a meter's id; a coefficient's id; `entity|indicator|grain|period` of a
+target; `entity|month|indicator` of an activity. A site's id cannot begin with `class:`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from carbonstream.schemas.codes import MeterKind
+from carbonstream.schemas.frames import Shape, UtcMs
+from carbonstream.schemas.totals import Decimal
+
+Month = Annotated[str, Field(pattern=r"^\d{4}-\d{2}$", description="local month")]
+ClassNumber = Annotated[int, Field(alias="class", description="entity number of the class; see ClassRecord")]
+
+
+class ClassRecord(Shape):
+    """ref.sites, key class:NN. The set of sites that share one chain of scopes, and so every coefficient."""
+
+    record: Literal["class"]
+    class_: ClassNumber
+    scopes: Annotated[list[str], Field(description="where coefficients are looked for, nearest first")]
+    county: str
+    city: str
+    province: str
+    grid: str
+    industry: str
+    domain: str
+    enterprise: Annotated[str | None, Field(description="only where it has coefficients of its own")]
+
+
+class SiteRecord(Shape):
+    """ref.sites, key the site's id."""
+
+    record: Literal["site"]
+    site_id: str
+    shard: int
+    class_: ClassNumber
+    name_zh: str
+    name_en: str
+    enterprise: Annotated[str, Field(description="id of the entity, enterprise:ID")]
+    park: Annotated[str | None, Field(description="id of the entity, park:ID")]
+    county: str
+    industry: str
+
+
+class MeterRecord(Shape):
+    """ref.meters, key the meter's id."""
+
+    meter_id: str
+    number: Annotated[int, Field(description="dense: slot * 64 + shard, never reused")]
+    shard: int
+    carrier: int
+    kind: MeterKind
+    unit: Annotated[str, Field(description="meant where a reading names none")]
+    multiplier_milli: Annotated[int, Field(gt=0, description="CT x PT, in thousandths")]
+    modulus: Annotated[
+        int | None,
+        Field(
+            description="index at which a register rolls over, in thousandths of the base unit, before the multiplier"
+        ),
+    ]
+    interval_ms: int
+    boundary: Annotated[bool, Field(description="false: a sub-meter, watched but not summed")]
+    valid_from_ms: UtcMs
+    valid_to_ms: UtcMs | None
+    class_: ClassNumber
+
+
+class CoefficientRecord(Shape):
+    """ref.coefficients, key the coefficient's id."""
+
+    id: int
+    carrier: int
+    kind: str
+    scope: str
+    month: Month
+    value: Annotated[
+        Decimal, Field(description="kg CO2, or kgce for kind calorific, per base unit of the carrier")
+    ]
+    unit: str
+    components: dict[str, str]
+    document: str
+    data_year: int | None
+    published_ms: UtcMs
+    approver: str
+
+
+class TargetRecord(Shape):
+    """ref.targets: a limit of an entity for one local month, quarter or year."""
+
+    entity: str
+    indicator: Literal["co2", "energy"]
+    grain: Annotated[int, Field(description="schemas.codes.Grain: 3 month, 4 quarter, 5 year")]
+    period: Annotated[str, Field(description="first local day of the period")]
+    value: Annotated[Decimal, Field(description="kg CO2, or kgce for energy")]
+    levels: Annotated[list[Decimal], Field(description="per cent of the value at which it warns, ascending")]
+
+
+class ActivityRecord(Shape):
+    """ref.activity: value added or output of an entity in a local month."""
+
+    entity: str
+    month: Month
+    indicator: str
+    value: Decimal
+    unit: str
+    provisional: bool

@@ -1,0 +1,48 @@
+"""What carbon.totals and carbon.signals carry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from carbonstream.schemas.frames import Shape, UtcMs
+
+Decimal = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", description="exact decimal")]
+
+
+class CarrierTotal(Shape):
+    """One carrier of one class within a total."""
+
+    carrier: str
+    class_: Annotated[int, Field(alias="class", description="the set of sites sharing a chain of scopes")]
+    unit: str
+    quantity: Decimal
+    estimated: Decimal
+    readings: int
+    co2_kg: Decimal | None
+    kgce: Decimal | None
+    coefficient: Annotated[int | None, Field(description="id of the coefficient used")]
+    coefficient_month: str | None
+
+
+class Total(Shape):
+    """The absolute total of an entity in one bucket. Key: entity|grain|bucket. A later one replaces it."""
+
+    entity: Annotated[str, Field(examples=["enterprise:ENT-1"])]
+    grain: Literal["hour", "day", "month"]
+    bucket: Annotated[str, Field(description="start of the local period, ISO 8601 with offset")]
+    bucket_ms: UtcMs
+    readings: int
+    expected: Annotated[int, Field(description="readings due in the whole bucket by meters' validity")]
+    co2_kg: Annotated[Decimal | None, Field(description="null where a coefficient is missing: never zero")]
+    kgce: Decimal | None
+    carriers: list[CarrierTotal]
+    computed: Annotated[UtcMs, Field(description="when the relay read it")]
+
+
+class TickSignal(Shape):
+    """A source partition's tick, forwarded: warn's clock is the lowest of them."""
+
+    partition: int
+    time: UtcMs

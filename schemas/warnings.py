@@ -1,0 +1,38 @@
+"""What carbon.warnings and warn.commands carry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from carbonstream.schemas.frames import Shape
+from carbonstream.schemas.totals import Decimal
+
+
+class Warning(Shape):
+    """One change of one warning; (id, version) is its identity, so a second copy is recognised."""
+
+    id: Annotated[str, Field(description="rule:entity:period:level")]
+    version: int
+    rule: Literal["target-level", "plan-to-date"]
+    entity: str
+    indicator: Literal["co2", "energy"]
+    period: Annotated[str, Field(description="first local day of the target's period")]
+    level: Decimal | None
+    severity: Literal["alarm", "alert", "notice"]
+    state: Literal["active", "cleared"]
+    bucket: Annotated[str, Field(description="event time: the local hour or day in which it came true")]
+    backfill: Annotated[bool, Field(description="raised about the past: summarised, not announced")]
+    snapshot: dict[str, Any]
+    changed_at: str
+
+
+class Command(Shape):
+    """An operator's command."""
+
+    id: str
+    at: str
+    actor: str
+    kind: str
+    body: dict[str, Any]

@@ -1,0 +1,246 @@
+"""convert: meter.readings -> carbon.emissions, exactly one frame for every record, recovered from Kafka alone.
+
+Faust delivers at least once; this agent makes it exactly once without Faust's tables. A checkpoint writes the
+changed blocks of state to meter.state and only then acks the frames up to there, so the group's offset is a
+checkpoint. A stalled old worker may answer an offset a second time: consumers take the first copy.
+
+Run as `python -m carbonstream.streams.convert --loop uvloop worker --without-web` (`carbonstream run convert`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import faust
+import orjson
+
+from carbonstream.connectors import kafka, telemetry
+from carbonstream.processors.checks import Limits
+from carbonstream.processors.converter import Converter, Layout
+from carbonstream.processors.frames import Refusal, Tick, parse_record
+from carbonstream.processors.reference import Reference
+from carbonstream.schemas import topics
+from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.frames import TYPE_EMISSIONS, cloud_event_headers
+from carbonstream.schemas.settings import Settings, settings
+from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
+from carbonstream.streams.reference_log import ReferenceLog
+from carbonstream.streams.watchdog import Watchdog
+
+IN_FLIGHT = 256  # frames answered but not yet acknowledged by the broker
+
+
+class Partition:
+    """A converter, and the frames of it that wait for their answer's acknowledgement and for a checkpoint."""
+
+    def __init__(self, converter: Converter, answered: int) -> None:
+        self.converter = converter
+        self.answered = answered  # S: the last source offset that carbon.emissions answers
+        self.unacked: deque[Any] = deque()  # events whose answer is acknowledged, not yet acked to the group
+        self.confirmed = converter.at  # source offset up to which answers are acknowledged
+
+
+class Convert:
+    """The agent's shell: loads partitions, feeds converters, writes checkpoints."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+        self.log = telemetry.configure(config, "convert")
+        self.partitions: dict[int, Partition] = {}
+        self.reference = ReferenceLog(config)
+        self.layout = topic_layout(config)
+        self.pending: asyncio.Queue[tuple[Partition, Any, Any]] = asyncio.Queue(IN_FLIGHT)
+        self.limits = Limits(
+            config.live_max_age_s * 1_000, config.live_max_ahead_s * 1_000, config.backfill_max_ahead_s * 1_000
+        )
+
+    def load(self, number: int) -> Partition:
+        """Take a partition's state up from meter.state and carbon.emissions. Blocks."""
+        (readings_id, count), (emissions_id, _) = self.layout
+        layout = Layout(readings_id, emissions_id, number, count)
+        reference = Reference(number, count)
+        converter = Converter(layout, self.limits, reference)
+        in_force: dict[str, int] = {}
+        consumer = kafka.reader(self.config)
+        state, emissions = self.config.topic(topics.STATE), self.config.topic(topics.EMISSIONS)
+        first, end = kafka.end_offsets_of(consumer, state, number)
+        newest: dict[bytes, bytes] = {}
+        for message in kafka.read_range(consumer, state, number, first, end):
+            key, value = message.key(), message.value()
+            if key is not None and value is not None and key.startswith(b"convert/"):
+                newest[bytes(key)] = value
+        for key, value in newest.items():
+            in_force |= converter.restore(key, value)
+        answered = last_answered(self.config, consumer, emissions, number)
+        consumer.close()
+        if answered >= 0 and not newest and answered > self._first_offset(number):
+            self.log.warning("no checkpoint, replaying from the start", partition=number, answered=answered)
+        if in_force:
+            self.reference.catch_up(in_force)
+            self.reference.apply(reference, in_force)
+        if converter.tick is not None:
+            reference.advance_clock(converter.tick)
+        self.log.info("partition loaded", partition=number, at=converter.at, answered=answered, blocks=len(newest))
+        return Partition(converter, answered)
+
+    def _first_offset(self, number: int) -> int:
+        consumer = kafka.reader(self.config)
+        first, _ = kafka.end_offsets_of(consumer, self.config.topic(topics.READINGS), number)
+        consumer.close()
+        return first
+
+    async def run(self, stream: Any, output: Any) -> None:
+        """Answer events for ever. Any error ends the process: Faust would lose the event otherwise."""
+        async for event in stream.noack().events():
+            message = event.message
+            partition = self.partitions.get(message.partition)
+            if partition is None:
+                partition = await asyncio.to_thread(self.load, message.partition)
+                self.partitions[message.partition] = partition
+                self.watchdog.progress()
+            future = None
+            if message.offset > partition.converter.at:
+                future = await self._answer(partition, message, event.value, output)
+            await self.pending.put((partition, future, event))
+
+    async def _answer(self, partition: Partition, message: Any, payload: bytes | None, output: Any) -> Any:
+        converter = partition.converter
+        record = parse_record(payload, kafka.type_of(header_list(message.headers)))
+        if isinstance(record, Tick):
+            if not self.reference.has(record.reference):
+                await asyncio.to_thread(self.reference.catch_up, record.reference)
+            self.reference.apply(converter.reference, record.reference)
+            converter.reference.advance_clock(max(record.time, converter.tick or 0))
+        answer = message.offset > partition.answered
+        out = converter.handle(message.offset, record, payload, int(message.timestamp * 1_000), answer=answer)
+        if isinstance(record, Refusal):
+            self.log.warning(
+                "record refused",
+                code=Outcome(record.code).name.lower(),
+                detail=record.detail,
+                source=record.source,
+                seq=record.seq,
+                partition=message.partition,
+                offset=message.offset,
+            )
+        if out is None:
+            return None
+        id_ = f"{converter.layout.readings_topic}/{message.partition}/{message.offset}"
+        return await output.send(
+            key=None,
+            value=out,
+            partition=message.partition,
+            headers=cloud_event_headers(TYPE_EMISSIONS, "convert", id_),
+        )
+
+    async def confirm(self) -> None:
+        """The one task that awaits answers in order."""
+        while True:
+            partition, future, event = await self.pending.get()
+            if future is not None:
+                await future
+            partition.confirmed = max(partition.confirmed, event.message.offset)
+            partition.unacked.append(event)
+            self.watchdog.progress()
+
+    async def checkpoints(self, state: Any) -> None:
+        """Every checkpoint_s: one of all partitions."""
+        while True:
+            await asyncio.sleep(self.config.checkpoint_s)
+            await self.checkpoint(state)
+
+    async def checkpoint(self, state: Any) -> None:
+        """Write changed blocks, then each partition's own record, then ack. Never before answers are confirmed."""
+        for number, partition in list(self.partitions.items()):
+            at = partition.converter.at
+            if not partition.unacked and partition.confirmed >= at:
+                continue
+            blocks = list(partition.converter.blocks())  # state as of `at`, taken before any await
+            while partition.confirmed < at:
+                await asyncio.sleep(0.005)
+            *changed, own = blocks
+            for futures in (
+                [await state.send(key=b.key, value=b.value, partition=number) for b in changed],
+                [await state.send(key=own.key, value=own.value, partition=number)],
+            ):
+                for future in futures:
+                    await future
+            while partition.unacked and partition.unacked[0].message.offset <= at:
+                partition.unacked.popleft().ack()
+        self._count()
+
+    def _count(self) -> None:
+        for partition in self.partitions.values():
+            outcomes = partition.converter.outcomes
+            for code in outcomes.nonzero()[0].tolist():
+                telemetry.READINGS.labels("convert", Outcome(code).name.lower()).inc(int(outcomes[code]))
+            outcomes[:] = 0
+
+    watchdog: Watchdog
+
+
+def header_list(headers: Any) -> kafka.Headers:
+    """Faust gives headers as a mapping or a list."""
+    if not headers:
+        return []
+    return list(headers.items()) if isinstance(headers, dict) else list(headers)
+
+
+def topic_layout(config: Settings) -> tuple[tuple[str, int], tuple[str, int]]:
+    """(topic id, partitions) of meter.readings and carbon.emissions. Raises NotReady, LayoutChanged."""
+    names = [config.topic(topics.READINGS), config.topic(topics.EMISSIONS), config.topic(topics.STATE)]
+    found = kafka.topic_ids(config, names)
+    for name in names:
+        if name not in found:
+            raise NotReady(f"topic {name} does not exist; create the topics with `carbonstream topics`")
+        if found[name][1] != config.partitions:
+            raise LayoutChanged(f"{name} has {found[name][1]} partitions, the layout {config.partitions}")
+    return found[names[0]], found[names[1]]
+
+
+def last_answered(config: Settings, consumer: Any, topic: str, partition: int) -> int:
+    """Source offset the last record of carbon.emissions answers; -1 where there is none."""
+    first, end = kafka.end_offsets_of(consumer, topic, partition)
+    answered = -1
+    for message in kafka.read_range(consumer, topic, partition, max(first, end - 1), end):
+        answered = orjson.loads(message.value() or b"{}")["origin"]["offset"]
+    return answered
+
+
+def create() -> Any:
+    """The Faust app; importing this module has no effect until this is called."""
+    config = settings()
+    convert = Convert(config)
+    app = faust_app(config, "convert")
+    readings = raw_topic(app, config, topics.READINGS)
+    emissions = raw_topic(app, config, topics.EMISSIONS)
+    state = raw_topic(app, config, topics.STATE)
+    convert.watchdog = Watchdog(config, "convert", app, config.topic(topics.READINGS), lambda: {
+        n: p.converter.at for n, p in convert.partitions.items()
+    })  # fmt: skip
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def revoked(_: faust.App, revoked: Any, **__: Any) -> None:
+        for tp in revoked:
+            convert.partitions.pop(tp.partition, None)
+
+    @app.agent(readings, concurrency=1, name="convert")
+    async def agent(stream: Any) -> None:
+        try:
+            await asyncio.gather(
+                convert.run(stream, emissions), convert.confirm(), convert.checkpoints(state), convert.watchdog.run()
+            )
+        except asyncio.CancelledError:
+            await convert.checkpoint(state)
+            raise
+        except Exception as error:
+            end_process(convert.log, error)
+
+    return app
+
+
+if __name__ == "__main__":
+    create().main()

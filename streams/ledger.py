@@ -1,0 +1,187 @@
+"""ledger: counts meter.readings by a reader of its own into the ledger's hop `accepted`.
+
+Counts, register states and positions commit together, so every record is counted once. It runs behind the others
+on purpose (lowest priority): nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+import psycopg
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+
+from carbonstream.connectors import kafka, telemetry
+from carbonstream.connectors.database import connect
+from carbonstream.connectors.sinks.timescale.tables import write_ledger
+from carbonstream.processors.accepted import AcceptedCounter
+from carbonstream.processors.checks import Limits
+from carbonstream.processors.frames import Tick, parse_record
+from carbonstream.processors.reference import Reference
+from carbonstream.schemas import topics
+from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.frames import TYPE_TICK
+from carbonstream.schemas.settings import Settings
+from carbonstream.streams.reference_log import ReferenceLog
+
+LOCK: Final = (0x4353, 1_001)
+COMMIT_S: Final = 1.0
+NICENESS: Final = 10
+BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+REGISTERS: Final = """
+insert into ledger_register as r (meter, partition, end_ms, raw_index)
+select * from unnest(%s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
+on conflict (meter) do update set end_ms = excluded.end_ms, raw_index = excluded.raw_index
+"""
+POSITIONS: Final = """
+insert into ledger_position as p (partition, source_topic, source_offset, tick_ms, reference)
+values (%s, %s, %s, %s, %s)
+on conflict (partition) do update set source_topic = excluded.source_topic, source_offset = excluded.source_offset,
+  tick_ms = excluded.tick_ms, reference = excluded.reference
+"""
+
+
+class LedgerReader:
+    """Runs until stopped, or once to the present end."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+        self.log = telemetry.configure(config, "ledger")
+        self.topic = config.topic(topics.READINGS)
+        self.stopping = threading.Event()
+        self.limits = Limits(
+            config.live_max_age_s * 1_000, config.live_max_ahead_s * 1_000, config.backfill_max_ahead_s * 1_000
+        )
+
+    def stop(self) -> None:
+        """End at the next commit."""
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Count for ever; outages are waited out."""
+        os.nice(NICENESS)
+        failures = 0
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._round(None)
+            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
+                failures = 0 if time.monotonic() - began > 30 else failures + 1
+                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+                self.log.warning("round ended", error=str(error), again_in_s=wait)
+                self.stopping.wait(wait)
+
+    def catch_up(self) -> bool:
+        """Count up to the present end of meter.readings; False where another ledger reader is at work."""
+        consumer = kafka.reader(self.config)
+        ends = {
+            n: kafka.end_offsets_of(consumer, self.topic, n)[1] for n in range(self.config.partitions)
+        }
+        consumer.close()
+        return self._round(ends)
+
+    def _round(self, ends: dict[int, int] | None) -> bool:
+        with connect(self.config, application="ledger", autocommit=True) as connection:
+            while True:
+                row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
+                if row and row[0]:
+                    break
+                if ends is not None or self.stopping.wait(1.0):
+                    return False
+            connection.autocommit = False
+            counters, at = self._load(connection)
+            consumer = kafka.reader(self.config, **{"auto.offset.reset": "earliest"})
+            try:
+                consumer.assign([TopicPartition(self.topic, n, at[n] + 1) for n in counters])
+                self._read(connection, consumer, counters, at, ends)
+            finally:
+                consumer.close()
+            return True
+
+    def _read(
+        self,
+        connection: psycopg.Connection,
+        consumer: Consumer,
+        counters: dict[int, AcceptedCounter],
+        at: dict[int, int],
+        ends: dict[int, int] | None,
+    ) -> None:
+        until = time.monotonic() + COMMIT_S
+        touched: set[int] = set()
+        while not self.stopping.is_set():
+            done = ends is not None and all(at[n] >= ends[n] - 1 for n in ends)
+            if not done:
+                for message in consumer.consume(500, 0.2):
+                    kafka.check(message)
+                    if message.error() is None:
+                        n = message.partition() or 0
+                        self._count(counters[n], message)
+                        at[n] = message.offset() or 0
+                        touched.add(n)
+            if touched and (done or time.monotonic() > until):
+                self._commit(connection, {n: counters[n] for n in touched}, at)
+                touched.clear()
+                until = time.monotonic() + COMMIT_S
+            if done:
+                return
+        if touched:
+            self._commit(connection, {n: counters[n] for n in touched}, at)
+
+    def _count(self, counter: AcceptedCounter, message: Message) -> None:
+        value = message.value()
+        if kafka.type_of(message.headers()) == TYPE_TICK or (value or b"").startswith(b'{"tick"'):  # type: ignore[arg-type]
+            tick = parse_record(value, TYPE_TICK)
+            if isinstance(tick, Tick):
+                self.log_of_reference.catch_up(tick.reference)
+                self.log_of_reference.apply(counter.reference, tick.reference)
+                counter.advance(tick.time)
+            return
+        counter.count(value)
+
+    def _load(self, connection: psycopg.Connection) -> tuple[dict[int, AcceptedCounter], dict[int, int]]:
+        self.log_of_reference = ReferenceLog(self.config)
+        found = kafka.topic_ids(self.config, [self.topic])
+        if self.topic not in found:
+            raise NotReady(f"topic {self.topic} does not exist; create the topics with `carbonstream topics`")
+        self.topic_id, partitions = found[self.topic]
+        counters: dict[int, AcceptedCounter] = {}
+        at: dict[int, int] = {}
+        for n in range(partitions):
+            counters[n] = AcceptedCounter(n, partitions, self.limits, Reference(n, partitions))
+            at[n] = -1
+        for n, topic_id, offset, tick, reference in connection.execute(
+            "select partition, source_topic, source_offset, tick_ms, reference from ledger_position"
+        ).fetchall():
+            if topic_id != self.topic_id:
+                raise LayoutChanged(f"the ledger counted topic {topic_id}, now it is {self.topic_id}")
+            counter, at[n] = counters[n], offset
+            counter.tick = tick or None
+            self.log_of_reference.catch_up(reference)
+            self.log_of_reference.apply(counter.reference, reference)
+        for number, n, end, index in connection.execute(
+            "select meter, partition, end_ms, raw_index from ledger_register"
+        ).fetchall():
+            counters[n].registers[number] = end, index
+        connection.commit()
+        return counters, at
+
+    def _commit(
+        self, connection: psycopg.Connection, counters: dict[int, AcceptedCounter], at: dict[int, int]
+    ) -> None:
+        with connection.transaction(), connection.cursor() as cursor:
+            for n, counter in counters.items():
+                counts, moved = counter.take()
+                write_ledger(cursor, "accepted", counts)
+                if moved:
+                    cursor.execute(REGISTERS, _columns((m, n, *state) for m, state in moved.items()))
+                offsets = orjson.dumps(counter.reference.offsets).decode()
+                cursor.execute(POSITIONS, (n, self.topic_id, at[n], counter.tick or 0, offsets))
+
+
+def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

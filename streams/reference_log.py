@@ -1,0 +1,112 @@
+"""The ref.* topics as one process reads them: every record in memory, handed to each partition up to a tick's offsets.
+
+Partitions stand at different ticks, so each applies records for itself; the log is shared and only grows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from confluent_kafka import TopicPartition
+
+from carbonstream.connectors import kafka
+from carbonstream.processors.reference import Reference
+from carbonstream.schemas import topics
+from carbonstream.schemas.errors import NotReady
+from carbonstream.schemas.settings import Settings
+
+POLL_S: Final = 0.2
+# Topics convert has use for; a tick's offsets of the others are noted but not read.
+READ: Final = (topics.REF_SITES, topics.REF_METERS, topics.REF_COEFFICIENTS)
+
+
+@dataclass(slots=True)
+class _Log:
+    records: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, value)
+    position: int = 0  # offset after the last record seen, compacted ones included
+
+
+class ReferenceLog:
+    """Reads ref.* in a thread of its own. `catch_up` blocks; everything else is immediate."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._logs = {name: _Log() for name in READ}
+        self._changed = threading.Condition()
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._read, name="reference", daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        names = {self._settings.topic(name): name for name in READ}
+        consumer = kafka.reader(self._settings, **{"auto.offset.reset": "earliest"})
+        try:
+            consumer.assign([TopicPartition(full, 0, 0) for full in names])
+            while True:
+                messages = consumer.consume(2_000, POLL_S)
+                with self._changed:
+                    for message in messages:
+                        kafka.check(message)
+                        if message.error() is None:
+                            log = self._logs[names[message.topic() or ""]]
+                            log.records.append((message.offset() or 0, message.value()))
+                    for at in consumer.position([TopicPartition(full, 0) for full in names]):
+                        if at.offset > 0:  # past compacted records and transaction markers too
+                            self._logs[names[at.topic]].position = at.offset
+                    self._changed.notify_all()
+        except Exception as error:
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
+
+    def catch_up(self, offsets: dict[str, int], timeout_s: float = 60.0) -> None:
+        """Return when every record below `offsets` (topic without prefix -> end offset) is here.
+
+        Raises NotReady on time-out, or whatever ended the reader.
+        """
+        until = time.monotonic() + timeout_s
+        with self._changed:
+            for name in READ:
+                while self._logs[name].position < offsets.get(name, 0):
+                    if self._failure is not None:
+                        raise self._failure
+                    left = until - time.monotonic()
+                    if left <= 0:
+                        raise NotReady(f"{name} ends at {self._logs[name].position}, a tick names {offsets[name]}")
+                    self._changed.wait(left)
+
+    def has(self, offsets: dict[str, int]) -> bool:
+        """Whether catch_up(offsets) would return at once."""
+        return all(self._logs[name].position >= offsets.get(name, 0) for name in READ)
+
+    def apply(self, reference: Reference, offsets: dict[str, int]) -> None:
+        """Bring `reference` up to `offsets`; it never goes back."""
+        for name in READ:
+            end, done = offsets.get(name, 0), reference.offsets.get(name, 0)
+            if end <= done:
+                continue
+            records = self._logs[name].records
+            for i in range(_first_at(records, done), len(records)):
+                offset, value = records[i]
+                if offset >= end:
+                    break
+                reference.apply(name, offset, value)
+            reference.offsets[name] = end
+        for name, end in offsets.items():
+            if name not in READ:
+                reference.offsets[name] = max(end, reference.offsets.get(name, 0))
+
+
+def _first_at(records: list[tuple[int, bytes | None]], offset: int) -> int:
+    """Position of the first record at or after `offset`."""
+    low, high = 0, len(records)
+    while low < high:
+        middle = (low + high) // 2
+        if records[middle][0] < offset:
+            low = middle + 1
+        else:
+            high = middle
+    return low

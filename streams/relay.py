@@ -1,0 +1,206 @@
+"""relay: what the database decided, told to Kafka: reference changes, totals, warnings, commands.
+
+One process at a time (an advisory lock), one fixed transactional.id. A pass deletes outbox rows and change marks,
+reads absolute totals in the same snapshot, produces, commits Kafka, then commits the database. A crash between the
+two commits repeats absolute values and equal ids; nothing is told before it is committed, and nothing is left untold.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import psycopg
+from confluent_kafka import KafkaException, Producer
+
+from carbonstream.connectors import kafka, telemetry
+from carbonstream.connectors.database import connect
+from carbonstream.processors.expectation import Span as Validity
+from carbonstream.processors.expectation import readings_due
+from carbonstream.processors.total_records import Key, Part, Span, spans, total_record
+from carbonstream.schemas import frames, topics
+from carbonstream.schemas.codes import Grain
+from carbonstream.schemas.errors import NotReady
+from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
+from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.shards import partition_of, shard_of
+
+LOCK: Final = (0x4353, 1_000)  # beside the partitions' locks of connectors.sinks.timescale.ownership
+TRANSACTIONAL_ID: Final = "carbonstream-relay"
+OUTBOX_PASS: Final = 10_000
+MARKS_PASS: Final = 200
+POLL_S: Final = 0.02
+# A pass may take at most a third of the time: under load totals come less often, not at the readings' cost.
+REST: Final = 2.0
+BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+TAKE_OUTBOX: Final = """
+delete from outbox where id in (select id from outbox order by id limit %s) returning id, topic, shard_key, key, value
+"""
+TAKE_MARKS: Final = """
+delete from change_mark where id in (select id from change_mark order by id limit %s) returning entity, grain, bucket
+"""
+TOTALS: Final = """
+select entity, bucket, class, carrier, readings, quantity, estimated, co2_kg, kgce, coefficient,
+       to_char(coefficient_month, 'YYYY-MM')
+from totals_of(%s::int[], %s::smallint, %s, %s)
+"""
+TYPES: Final = {topics.WARNINGS: frames.TYPE_WARNING, topics.COMMANDS: frames.TYPE_COMMAND}
+
+
+@dataclass(slots=True)
+class Masters:
+    """What the relay knows of entities; read again when reference data have changed."""
+
+    ids: dict[int, str] = field(default_factory=dict)
+    wholes: dict[int, list[int]] = field(default_factory=dict)  # part -> entities it counts to
+    validity: dict[int, list[Validity]] = field(default_factory=dict)  # part -> what it expects
+    parts: dict[int, list[int]] = field(default_factory=dict)
+
+    def expected(self, key: Key) -> int:
+        """Readings due in the whole bucket."""
+        due = [v for part in self.parts.get(key.entity, ()) for v in self.validity.get(part, ())]
+        end = next_bucket(key.grain, key.bucket)
+        return int(readings_due(np.array([key.bucket]), np.array([end]), due)[0])
+
+
+class Relay:
+    """Runs passes until stopped."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+        self.log = telemetry.configure(config, "relay")
+        self.stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the pass under way."""
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Passes for ever; outages of either side are waited out."""
+        failures = 0
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._round()
+            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
+                failures = 0 if time.monotonic() - began > 30 else failures + 1
+                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+                self.log.warning("round ended", error=str(error), again_in_s=wait)
+                self.stopping.wait(wait)
+
+    def _round(self) -> None:
+        with connect(self.config, application="relay", autocommit=True) as connection:
+            while not self._lock(connection):
+                if self.stopping.wait(1.0):
+                    return
+            connection.autocommit = False
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            producer = kafka.producer(self.config, transactional_id=TRANSACTIONAL_ID)
+            producer.init_transactions(30)
+            masters = load_masters(connection)
+            while not self.stopping.is_set():
+                began = time.monotonic()
+                told = self._pass(connection, producer, masters)
+                if told is None:
+                    self.stopping.wait(POLL_S)
+                    continue
+                took = time.monotonic() - began
+                telemetry.SECONDS.labels("relay", "pass").observe(took)
+                if told:
+                    masters = load_masters(connection)
+                self.stopping.wait(max(self.config.relay_period_ms / 1_000 - took, REST * took))
+
+    def _lock(self, connection: psycopg.Connection) -> bool:
+        row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
+        return bool(row and row[0])
+
+    def _pass(self, connection: psycopg.Connection, producer: Producer, masters: Masters) -> bool | None:
+        """One pass; None: there was nothing to tell; True: reference data were told."""
+        with connection.transaction():
+            rows = connection.execute(
+                "select exists (select from outbox), exists (select from change_mark)"
+            ).fetchone()
+            if not rows or not any(rows):
+                return None
+            outbox = sorted(connection.execute(TAKE_OUTBOX, (OUTBOX_PASS,)).fetchall()) if rows[0] else []
+            marks = connection.execute(TAKE_MARKS, (MARKS_PASS,)).fetchall() if rows[1] else []
+            producer.begin_transaction()
+            try:
+                for _, topic, shard_key, key, value in outbox:
+                    self._tell(producer, topic, shard_key, key, value)
+                for record in self._totals(connection, marks, masters):
+                    key = f"{record['entity']}|{record['grain']}|{record['bucket']}"
+                    self._tell(producer, topics.TOTALS, record["entity"], key, record)
+                producer.commit_transaction(30)
+            except BaseException:
+                producer.abort_transaction(10)
+                raise
+        telemetry.RECORDS.labels("relay", "outbox").inc(len(outbox))
+        return any(topic in topics.REFERENCE for _, topic, *_ in outbox)
+
+    def _tell(self, producer: Producer, topic: str, shard_key: str, key: str, value: Any) -> None:
+        partitions = self.config.partitions_of(topic)
+        headers = frames.cloud_event_headers(TYPES.get(topic, f"carbonstream.{topic}.v1"), "relay", key)
+        while True:
+            try:
+                producer.produce(
+                    self.config.topic(topic),
+                    None if value is None else orjson.dumps(value),
+                    key.encode(),
+                    partition_of(shard_of(shard_key), partitions),
+                    headers=headers,  # type: ignore[arg-type]
+                )
+                producer.poll(0)
+                return
+            except BufferError:
+                producer.poll(0.1)
+
+    def _totals(
+        self, connection: psycopg.Connection, marks: Iterable[tuple[Any, ...]], masters: Masters
+    ) -> Iterable[dict[str, Any]]:
+        keys = {
+            Key(whole, Grain(grain), to_ms(bucket))
+            for mark in marks
+            for entity, grain, bucket in set(zip(*mark, strict=True))
+            for whole in masters.wholes.get(entity, ())
+        }
+        computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only
+        for span in spans(keys):
+            for key, parts in self._read(connection, span).items():
+                if key in keys:
+                    yield total_record(
+                        masters.ids[key.entity], key.grain, key.bucket, parts, masters.expected(key), computed
+                    )
+
+    def _read(self, connection: psycopg.Connection, span: Span) -> dict[Key, list[Part]]:
+        until = next_bucket(span.grain, span.last)
+        found: dict[Key, list[Part]] = {}
+        for entity, bucket, *part in connection.execute(
+            TOTALS, (sorted(span.entities), int(span.grain), to_datetime(span.first), to_datetime(until))
+        ):
+            found.setdefault(Key(entity, span.grain, to_ms(bucket)), []).append(Part(*part))
+        return found
+
+
+def load_masters(connection: psycopg.Connection) -> Masters:
+    """Entities, what they are made of, and what is expected of them."""
+    masters = Masters()
+    with connection.transaction():
+        masters.ids = dict(connection.execute("select number, id from entity").fetchall())  # type: ignore[arg-type]
+        for entity, part in connection.execute("select entity, part from entity_part"):
+            masters.wholes.setdefault(part, []).append(entity)
+            masters.parts.setdefault(entity, []).append(part)
+        for entity, interval_s, valid_from, valid_to, meters in connection.execute(
+            "select entity, interval_s, valid_from, valid_to, sum(meters) from expectation group by 1, 2, 3, 4"
+        ):
+            to = None if valid_to is None else to_ms(valid_to)
+            masters.validity.setdefault(entity, []).append(
+                Validity(interval_s * 1_000, to_ms(valid_from), to, int(meters))
+            )
+    return masters

@@ -1,0 +1,204 @@
+"""The api's part of the board's contract from recorded answers: the built page, JSON and an event stream.
+
+What a test says (`send`, `end_session`, `lose_database`, `fall_silent`) is done by the time the call returns; the page
+hears of it through the same wire as in service. `python -m tests.board` serves it for a look by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import queue
+import threading
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from . import alarms, park
+
+# What the api sends with every page; the board needs no exception from it.
+POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+BEAT_S: Final = 5.0
+
+
+class FixtureServer(ThreadingHTTPServer):
+    """Serves on a free loopback port until `close`."""
+
+    daemon_threads = True
+
+    def __init__(self, dist: Path, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.dist = dist
+        self.signed_in = True
+        self.database = True
+        self.beating = True
+        self.kafka = "up"
+        self.totals_hold = threading.Event()
+        self.totals_hold.set()
+        self._streams: list[queue.Queue[str | None]] = []
+        self._lock = threading.Lock()
+        self._next_id = 1
+        self.opened = threading.Event()
+        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"http://127.0.0.1:{self.server_address[1]}/"
+
+    def send(self, event: str, body: dict[str, Any]) -> None:
+        """An event to every open stream."""
+        with self._lock:
+            text = f"id: {self._next_id}\nevent: {event}\ndata: {json.dumps(body)}\n\n"
+            self._next_id += 1
+            for stream in self._streams:
+                stream.put(text)
+
+    def beat(self) -> str:
+        """A heartbeat by the park's clock."""
+        return f"event: heartbeat\ndata: {json.dumps({'now': int(park.NOW.timestamp() * 1000), 'kafka': self.kafka})}\n\n"
+
+    def fall_silent(self) -> None:
+        """Streams stay open and nothing comes any more."""
+        self.beating = False
+
+    def speak(self) -> None:
+        """Heartbeats again, the first at once."""
+        self.beating = True
+        with self._lock:
+            for stream in self._streams:
+                stream.put(self.beat())
+
+    def hang_up(self) -> None:
+        """Ends every stream, as a restart of the api does."""
+        with self._lock:
+            for stream in self._streams:
+                stream.put(None)
+
+    def enter(self) -> queue.Queue[str | None]:
+        """A new stream."""
+        stream: queue.Queue[str | None] = queue.Queue()
+        with self._lock:
+            self._streams.append(stream)
+        self.opened.set()
+        return stream
+
+    def leave(self, stream: queue.Queue[str | None]) -> None:
+        """A stream has ended."""
+        with self._lock:
+            self._streams.remove(stream)
+
+    def close(self) -> None:
+        """Stops serving."""
+        self.hang_up()
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: FixtureServer
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's name)
+        """Requests are no news."""
+
+    def do_GET(self) -> None:  # noqa: N802 (the parent's name)
+        """The page, a call or the stream."""
+        url = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(url.query).items()}
+        if not url.path.startswith("/v1/"):
+            return self._file(url.path)
+        if not self.server.signed_in:
+            return self._json({"title": "sign in"}, 401)
+        if url.path == "/v1/stream":
+            return self._stream()
+        if not self.server.database:
+            return self._json({"title": "database away"}, 503)
+        if url.path == "/v1/totals":
+            self.server.totals_hold.wait(10)
+        answer = answer_to(url.path, query)
+        return self._json({}, 404) if answer is None else self._json(answer)
+
+    def _head(self, status: int, kind: str, length: int | None) -> None:
+        self.send_response(status)
+        self.send_header("content-type", kind)
+        self.send_header("content-security-policy", POLICY)
+        self.send_header("cache-control", "no-store")
+        if length is None:
+            self.send_header("connection", "close")
+        else:
+            self.send_header("content-length", str(length))
+        self.end_headers()
+
+    def _json(self, body: dict[str, Any], status: int = 200) -> None:
+        content = json.dumps(body, ensure_ascii=False).encode()
+        self._head(status, "application/json" if status == 200 else "application/problem+json", len(content))
+        self.wfile.write(content)
+
+    def _file(self, path: str) -> None:
+        file = (self.server.dist / path.lstrip("/")).resolve()
+        if file == self.server.dist.resolve():
+            file = file / "index.html"
+        if not file.is_relative_to(self.server.dist.resolve()) or not file.is_file():
+            return self._json({}, 404)
+        content = file.read_bytes()
+        self._head(200, mimetypes.guess_type(file.name)[0] or "application/octet-stream", len(content))
+        self.wfile.write(content)
+
+    def _stream(self) -> None:
+        self._head(200, "text/event-stream", None)
+        self.close_connection = True
+        stream = self.server.enter()
+        try:
+            self.wfile.write(b"retry: 200\n\n")
+            if self.server.beating:
+                self.wfile.write(self.server.beat().encode())
+            self.wfile.flush()
+            while True:
+                try:
+                    text = stream.get(timeout=BEAT_S)
+                except queue.Empty:
+                    text = self.server.beat() if self.server.beating else ": nothing\n\n"
+                if text is None:
+                    return
+                self.wfile.write(text.encode())
+                self.wfile.flush()
+        except OSError:
+            pass  # the page has gone
+        finally:
+            self.server.leave(stream)
+
+
+def answer_to(path: str, query: dict[str, str]) -> dict[str, Any] | None:
+    """The recorded answer to a call."""
+    match path:
+        case "/v1/entities":
+            return entities(query)
+        case "/v1/totals":
+            since, until = (datetime.fromisoformat(query[key]) for key in ("from", "to"))
+            return park.totals(query["entity"], query["grain"], since, until)
+        case "/v1/warnings":
+            return {"warnings": [one for one in alarms.WARNINGS if query.get("state") in (None, one["state"])]}
+        case "/v1/freshness":
+            return park.freshness(query["entity"])
+        case "/v1/overview":
+            return alarms.OVERVIEW
+    return None
+
+
+def entities(query: dict[str, str]) -> dict[str, Any]:
+    """By kind, and by a part of the id or of a name."""
+    wanted = query.get("q", "").lower()
+    found = [
+        one
+        for one in park.ENTITIES
+        if query.get("kind") in (None, one["kind"])
+        and any(wanted in one[key].lower() for key in ("id", "name_zh", "name_en"))
+    ]
+    limit = int(query.get("limit", "50"))
+    return {"entities": found[:limit], "next": found[limit]["id"] if len(found) > limit else None}
