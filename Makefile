@@ -8,7 +8,6 @@ SHELL := /bin/bash
 VENV := .venv
 STAMPS := .build/stamps
 TYPED := .build/typed
-RUNTIME := $(or $(CARBONSTREAM_RUNTIME),.runtime)
 FOLDERS := schemas processors connectors streams api ops
 BOARD := $(wildcard api/board/package.json)
 
@@ -38,10 +37,14 @@ setup-tests: # the same, and what the tests need
 	@$(MAKE) -s --no-print-directory -j4 \
 		$(STAMPS)/debian-tests $(STAMPS)/locked-tests $(STAMPS)/carbonstream $(STAMPS)/servers
 
-.PHONY: dev
-dev: ## for work on the code: .venv imports the folders themselves (make setup puts the wheel back)
-	@$(MAKE) -s --no-print-directory -j4 $(STAMPS)/debian-tests $(STAMPS)/locked-tests $(STAMPS)/servers \
+.PHONY: tools
+tools: # what checks the code, without Carbonstream itself
+	@$(MAKE) -s --no-print-directory -j4 $(STAMPS)/debian-tests $(STAMPS)/locked-tests \
 		$(if $(BOARD),$(STAMPS)/node-modules)
+
+.PHONY: dev
+dev: tools ## for work on the code: .venv imports the folders themselves (make setup puts the wheel back)
+	@$(MAKE) -s --no-print-directory $(STAMPS)/servers
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(STAMPS)/carbonstream
 
@@ -124,17 +127,17 @@ test: setup-tests ## everything CI runs
 	@ops/test.sh
 
 .PHONY: lint
-lint: setup-tests ## format and lint rules
+lint: tools ## format and lint rules
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/ruff check
 
 .PHONY: types
-types: setup-tests | $(TYPED)/carbonstream ## mypy --strict
+types: tools | $(TYPED)/carbonstream ## mypy --strict
 	@$(VENV)/bin/mypy $(foreach folder,$(FOLDERS),-p carbonstream.$(folder))
 	@$(VENV)/bin/mypy tests
 
 .PHONY: board-checks
-board-checks: setup-tests # eslint, vue-tsc and vitest of the board, where there is one
+board-checks: tools # eslint, vue-tsc and vitest of the board, where there is one
 ifneq ($(BOARD),)
 	@$(NPM) run --silent lint
 	@$(NPM) run --silent typecheck
@@ -142,12 +145,12 @@ ifneq ($(BOARD),)
 endif
 
 .PHONY: container-checks
-container-checks: setup-tests # docker-compose.yml against the compose specification, Dockerfile by hadolint
+container-checks: tools # docker-compose.yml against the compose specification, Dockerfile by hadolint
 	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(VENV)/bin/hadolint Dockerfile
 
 .PHONY: lock
-lock: setup-tests ## renew the lock files from pyproject.toml
+lock: tools ## renew the lock files from pyproject.toml
 	@compile() { $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --custom-compile-command "make lock" "$$@"; }; \
 	compile --upgrade pyproject.toml --extra build -o requirements.lock; \
@@ -157,10 +160,9 @@ lock: setup-tests ## renew the lock files from pyproject.toml
 ## Cleaning
 
 .PHONY: clean-runtime
-clean-runtime: ## stop the local servers and delete them with all their data
-	@if [[ -d $(RUNTIME) && -x $(VENV)/bin/python ]]; then \
-		PYTHONPATH=$(TYPED) $(VENV)/bin/python -m carbonstream.ops.local.stop_all; fi
-	@rm -rf $(RUNTIME) $(STAMPS)/servers
+clean-runtime: | $(TYPED)/carbonstream ## stop the local servers and delete them with all their data
+	@PYTHONPATH=$(TYPED) $(PYTHON) -m carbonstream.ops.local.clean
+	@rm -rf .runtime $(STAMPS)/servers
 
 .PHONY: clean
 clean: clean-runtime ## delete all that make has made

@@ -35,9 +35,9 @@ from carbonstream.schemas.settings import Settings
 
 ABOUT = """Reads of meters' CO2 by period, warnings, freshness, and a live stream.
 
-Figures are exact decimal strings: quantities in the carrier's base unit with three decimals, CO2 (kg) and standard
-coal (kgce) with every digit; nothing is rounded. null means unknown, never zero. Times are local (Asia/Shanghai);
-ranges are half-open. Errors are application/problem+json (RFC 9457) and name the field."""
+Figures are exact decimal strings: quantities in the carrier's base unit with three decimals, CO2 (kg) and
+standard coal (kgce) with every digit; nothing is rounded. null means unknown, never zero. Times are local
+(Asia/Shanghai); ranges are half-open. Errors are application/problem+json (RFC 9457) and name the field."""
 
 
 def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, board: Path = DIST) -> FastAPI:
@@ -77,7 +77,9 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, b
 
 
 def _v1() -> APIRouter:
-    """All of /v1 behind one guard, also what does not exist. A meter's readings come before the meter: ids have slashes."""
+    """All of /v1 behind one guard, also what does not exist. A meter's readings come before the meter: ids
+    have slashes.
+    """
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
     for resource in (totals, entities, readings, meters, warnings, freshness, overview, stream):
         guarded.include_router(resource.router)

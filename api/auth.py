@@ -1,7 +1,7 @@
 """Who may read: the bearer token, a session, a one-time code. Pure: the time is an argument.
 
-All three rest on one secret, settings.api_token; codes and sessions are signed with keys derived from it, so they
-hold across processes and restarts, and end with the token.
+All three rest on one secret, settings.api_token: codes and sessions are signed with keys derived from it, so
+they hold across processes and restarts, and end with the token.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def one_time_link(settings: Settings, now: float) -> str:
 
     Raises NotReady where settings.api_token is empty.
     """
-    return f"http://{_host(settings.host)}:{settings.api_port}/login?code={one_time_code(settings.api_token, now)}"
+    code = one_time_code(settings.api_token, now)
+    return f"http://{_host(settings.host)}:{settings.api_port}/login?code={code}"
 
 
 def one_time_code(token: str, now: float) -> str:
@@ -93,6 +94,6 @@ def _signature(token: str, purpose: bytes, body: str) -> str:
 
 def _host(host: str) -> str:
     """An address a browser can open: a wildcard address means this machine."""
-    if host in ("0.0.0.0", "::", ""):
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104  # compared, not bound
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host

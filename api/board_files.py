@@ -12,7 +12,8 @@ from starlette.types import Scope
 
 DIST: Final = Path(__file__).parent / "board" / "dist"
 UNBUILT: Final = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>Carbonstream</title>
-<h1>看板尚未构建</h1><p>API 正常运行。请在源代码目录中运行 <code>cd api/board &amp;&amp; npm ci &amp;&amp; npm run build</code>，然后刷新本页。</p>
+<h1>看板尚未构建</h1><p>API 正常运行。请在
+源代码目录中运行 <code>cd api/board &amp;&amp; npm ci &amp;&amp; npm run build</code>，然后刷新本页。</p>
 <h1 lang="en">The board is not built yet</h1><p lang="en">The API is running. In the source tree, run
 <code>cd api/board &amp;&amp; npm ci &amp;&amp; npm run build</code>, then reload this page.</p></html>"""
 

@@ -12,7 +12,8 @@ from carbonstream.api.database import Database
 
 MOST: Final = 100_000
 SQL: Final = """
-select k.id, c.id as carrier, k.kind, k.scope, k.month, k.value, k.unit, k.document, k.data_year, k.published_at
+select k.id, c.id as carrier, k.kind, k.scope, k.month, k.value, k.unit, k.document, k.data_year,
+       k.published_at
 from coefficient k join carrier c on c.number = k.carrier
 where k.id = any (%(ids)s)
 """

@@ -30,8 +30,8 @@ class Database:
     async def rows(self, kind: type[Row], sql: str, values: Mapping[str, Any] | None = None) -> list[Row]:
         """All rows as `kind` (a dataclass with the columns' names).
 
-        Raises psycopg.OperationalError, PoolTimeout or TimeoutError when the database does not answer in 2.8 s;
-        connections that a restarted server left dead are replaced first.
+        Raises psycopg.OperationalError, PoolTimeout or TimeoutError when the database does not answer in
+        2.8 s; connections that a restarted server left dead are replaced first.
         """
         async with asyncio.timeout(ANSWER_S):
             try:
@@ -52,5 +52,5 @@ class Database:
             self._pool.connection(CONNECT_S) as connection,
             connection.cursor(row_factory=class_row(kind)) as cursor,
         ):
-            await cursor.execute(sql, values)  # type: ignore[arg-type]  # all SQL is written in this folder, none is built
+            await cursor.execute(sql, values)
             return await cursor.fetchall()

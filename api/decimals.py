@@ -1,8 +1,9 @@
 """Exact decimals as text.
 
-The rule: a quantity counts thousandths of its base unit and is written with exactly three decimals ("3.170"). CO2
-and standard coal are products of a quantity and a coefficient: every digit is written, trailing zeros are left out
-("1.576758"). Never an exponent, never a rounding; who shows a figure rounds it (half-even, 3 decimals).
+The rule: a quantity counts thousandths of its base unit and is written with exactly three decimals ("3.170").
+CO2 and standard coal are products of a quantity and a coefficient: every digit is written, trailing zeros are
+left out ("1.576758"). Never an exponent, never a rounding; who shows a figure rounds it (half-even, 3
+decimals).
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final
 
-# A sum of bigints (19 digits, and 5 more for 100,000 of them) times a coefficient of up to 40 digits is exact in 64;
-# beyond the precision the trap raises instead of rounding.
+# A sum of bigints (19 digits, and 5 more for 100,000 of them) times a coefficient of up to 40 digits is exact
+# in 64; beyond the precision the trap raises instead of rounding.
 EXACT: Final = Context(prec=120, traps=[Inexact, InvalidOperation])
 ZERO: Final = Decimal(0)
 MILLI: Final = Decimal("0.001")

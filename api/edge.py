@@ -20,8 +20,8 @@ STREAM: Final = "/v1/stream"  # lasts for hours by design: counted, not timed
 # The page loads nothing from elsewhere. ECharts writes style attributes into its tooltips; scripts and style
 # elements stay restricted to files of our own.
 CONTENT_SECURITY_POLICY: Final = (
-    "default-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; object-src 'none'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 SECURITY: Final = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,

@@ -29,8 +29,8 @@ select e.id, e.kind, e.name_zh, e.name_en, (select count(*)::int from within) as
   coalesce((
     select array_agg(c.id order by c.number) from carrier c where c.number in (
       select m.carrier from meter m join within w using (site_id))), '{}') as carriers,
-  en.id as enterprise, pa.id as park, array_remove(array[c.county, c.city, c.province, c.grid], null) as regions,
-  c.industry, c.domain
+  en.id as enterprise, pa.id as park, array_remove(array[c.county, c.city, c.province, c.grid], null) as
+  regions, c.industry, c.domain
 from e
 left join site s on s.entity = e.number
 left join entity en on en.number = s.enterprise

@@ -1,4 +1,6 @@
-"""GET /v1/freshness: how old the newest reading is, how complete today is, how far each partition is stored."""
+"""GET /v1/freshness: how old the newest reading is, how complete today is, how far each partition is
+stored.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from carbonstream.api.services import Services
 from carbonstream.api.spans import entity_spans
 from carbonstream.processors.expectation import completeness, readings_due, until
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import HOUR_MS, SHANGHAI, SECOND_MS, local_iso, to_datetime, to_ms
+from carbonstream.schemas.periods import HOUR_MS, SECOND_MS, SHANGHAI, local_iso, to_datetime, to_ms
 
 router = APIRouter(tags=["freshness"], responses=RESPONSES)
 ALL: Final = "region:CN"
@@ -26,7 +28,8 @@ TODAY: Final = """
 select coalesce(sum(readings), 0)::bigint as readings
 from totals_of(array[%(entity)s]::int[], 2::smallint, %(from)s, %(to)s)
 """
-# The newest hour with rows comes from the totals' key; only that hour's readings are then looked at, newest first.
+# The newest hour with rows comes from the totals' key; only that hour's readings are then looked at, newest
+# first.
 NEWEST_HOUR: Final = """
 select max(t.bucket) as at
 from entity_part p

@@ -30,7 +30,9 @@ class Live(BaseModel):
 
 
 class Ready(BaseModel):
-    """Whether requests can be answered. Kafka away stops the stream alone, so it does not make the API unready."""
+    """Whether requests can be answered. Kafka away stops the stream alone, so it does not make the API
+    unready.
+    """
 
     status: Literal["ready", "unready"]
     database: str = Field(description="ready, away, or what is missing")

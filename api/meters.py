@@ -17,8 +17,8 @@ from carbonstream.schemas.periods import SHANGHAI
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 COLUMNS: Final = """
-select m.meter_id, m.number, m.site_id, c.id as carrier, m.kind, m.unit, m.multiplier, m.modulus, m.interval_s,
-       m.boundary, m.valid_from, m.valid_to
+select m.meter_id, m.number, m.site_id, c.id as carrier, m.kind, m.unit, m.multiplier, m.modulus,
+       m.interval_s, m.boundary, m.valid_from, m.valid_to
 from meter m join carrier c on c.number = m.carrier
 """
 OF_SITE: Final = COLUMNS + 'where m.site_id = %(site)s order by m.meter_id collate "C"'

@@ -12,14 +12,18 @@ MOST: Final = 1_000
 
 
 class Once:
-    """Remembers each key's last answer for a second and shares one that is under way. Errors are not remembered."""
+    """Remembers each key's last answer for a second and shares one that is under way. Errors are not
+    remembered.
+    """
 
     def __init__(self, keep_s: float = KEEP_S) -> None:
         self._keep_s = keep_s
         self._answers: dict[str, tuple[float, asyncio.Future[Any]]] = {}
 
     async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
-        """The answer of `compute`, at most a second old. Cancelling one who waits does not cancel the others."""
+        """The answer of `compute`, at most a second old. Cancelling one who waits does not cancel the
+        others.
+        """
         now = asyncio.get_running_loop().time()
         known = self._answers.get(key)
         if known is None or (known[1].done() and now - known[0] > self._keep_s):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -18,7 +18,7 @@ from carbonstream.api.ranges import period_of
 from carbonstream.api.services import Services
 from carbonstream.api.totalling import Tally, TotalRow
 from carbonstream.api.totals import SQL as TOTALS
-from carbonstream.schemas.carriers import CARRIER_BY_ID
+from carbonstream.schemas.carriers import CARRIER_BY_ID, CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import local_iso, to_datetime
 
@@ -51,6 +51,7 @@ class Today(BaseModel):
     co2_kg: str | None = Field(examples=["1204.123456"])
     kgce: str | None
     electricity_kwh: str | None
+    missing_coefficients: list[str] = Field(description="carriers without a CO2 coefficient: co2_kg is null")
 
 
 class Share(Today):
@@ -128,10 +129,11 @@ def _ranked(shares: Iterable[tuple[_Entity, Tally]]) -> list[Share]:
     ]
 
 
-def _figures(tally: Tally) -> dict[str, str | None]:
+def _figures(tally: Tally) -> dict[str, Any]:
     electricity = tally.quantity.get(ELECTRICITY)
     return {
         "co2_kg": optional_text(tally.known_co2_kg),
         "kgce": optional_text(tally.known_kgce),
         "electricity_kwh": None if electricity is None else quantity_text(electricity),
+        "missing_coefficients": [CARRIER_BY_NUMBER[c].id for c in sorted(tally.missing)],
     }

@@ -1,4 +1,6 @@
-"""Types that several routes' parameters share. An unknown parameter is refused, so that typing errors are seen."""
+"""Types that several routes' parameters share. An unknown parameter is refused, so that typing errors are
+seen.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Every error of the API as application/problem+json (RFC 9457): what is wrong, in which field, and what to do."""
+"""Every error of the API as application/problem+json (RFC 9457): what is wrong, in which field, and what to
+do.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,9 @@ def parse_time(text: str, field: str) -> Range:
 
 
 def parse_range(from_: str | None, to: str | None, default: Range) -> Range:
-    """[from, to). Without both: `default`. Without `to`: to the end of the period `from` names, else default's end."""
+    """[from, to). Without both: `default`. Without `to`: to the end of the period `from` names, else
+    default's end.
+    """
     if from_ is None:
         if to is not None:
             raise invalid("from", "missing while `to` is given", FORMS)

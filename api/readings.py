@@ -1,6 +1,7 @@
 """GET /v1/meters/SITE/METER/readings and /emissions: stored intervals with their CO2.
 
-A row carries no factor: its CO2 is its quantity times the coefficient in force for its month, resolved when asked.
+A row carries no factor: its CO2 is its quantity times the coefficient in force for its month, resolved when
+asked.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from carbonstream.schemas.periods import HOUR_MS, SHANGHAI, to_datetime
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 
-# A row is cut at hour borders, so one that starts in [from, to) ends within [from, to + 1 h]: the bounds on `time`
-# let the chunks outside be skipped.
+# A row is cut at hour borders, so one that starts in [from, to) ends within [from, to + 1 h]: the bounds on
+# `time` let the chunks outside be skipped.
 ROWS: Final = """
 select r.start, r.time as end, r.quantity, r.raw_index, r.quality, r.flags,
        date_trunc('month', r.start at time zone 'Asia/Shanghai')::date as month
 from reading r
-where r.meter = %(meter)s and r.time >= %(from)s and r.time <= %(latest)s and r.start >= %(from)s and r.start < %(to)s
-  and r.time > %(after)s
+where r.meter = %(meter)s and r.time >= %(from)s and r.time <= %(latest)s and r.time > %(after)s
+  and r.start >= %(from)s and r.start < %(to)s
 order by r.time limit %(limit)s
 """
 IN_FORCE: Final = """
@@ -132,7 +133,9 @@ class Readings(BaseModel):
 
 @router.get("/meters/{meter_id:path}/readings", response_model=Readings)
 async def readings(meter_id: PathText, query: Annotated[ReadingsQuery, Query()], here: Here) -> Response:
-    """Intervals that start within [from, to), in the order of their ends, each with its CO2 and its coefficient."""
+    """Intervals that start within [from, to), in the order of their ends, each with its CO2 and its
+    coefficient.
+    """
     meter, rows, in_force, book, following = await _page(here, meter_id, query)
     answer = Readings(
         meter=meter_id,

@@ -1,6 +1,7 @@
 """Signing in: /login swaps a one-time code for a cookie, and `authorised` guards every /v1 route.
 
-Only GET reads exist, and the cookie is SameSite=Strict: there is nothing yet that a forged request could change.
+Only GET reads exist, and the cookie is SameSite=Strict: there is nothing yet that a forged request could
+change.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _cookie = APIKeyCookie(name=auth.COOKIE, auto_error=False, description="made by 
 
 REFUSED = """<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>Carbonstream</title>
 <h1>此登录链接无效、已使用或已过期</h1>
-<p>链接只能使用一次，10 分钟内有效。请运行 <code>carbonstream link</code> 获取新链接；若您已登录，请直接打开 <a href="/">看板</a>。</p>
+<p>链接只能使用一次，10 分钟内有效。请运行 <code>carbonstream link</code> 获取新链接；
+若您已登录，请直接打开 <a href="/">看板</a>。</p>
 <h1 lang="en">This sign-in link is wrong, used or expired</h1>
 <p lang="en">A link works once, within 10 minutes. Run <code>carbonstream link</code> for a new one;
 if you are signed in already, open the <a href="/">board</a>.</p></html>"""
@@ -58,7 +60,7 @@ def _unauthorised(detail: str) -> Problem:
     return Problem(
         401,
         detail,
-        remedy="send `Authorization: Bearer TOKEN` with CARBONSTREAM_API_TOKEN, or sign in with `carbonstream link`",
+        remedy="send `Authorization: Bearer TOKEN` with CARBONSTREAM_API_TOKEN, or run `carbonstream link`",
         headers={"WWW-Authenticate": "Bearer"},
     )
 

@@ -1,8 +1,8 @@
 """From rows of totals_of to buckets and their sum. Pure; sums are exact.
 
-A bucket's CO2 is null where a carrier metered in it has no coefficient, or where nothing came though readings were
-due: unknown is never zero. The sum over a range is what is known of it, with its completeness; it is null where a
-coefficient is missing or nothing came at all.
+A bucket's CO2 is null where a carrier metered in it has no coefficient, or where nothing came though readings
+were due: unknown is never zero. The sum over a range is what is known of it, with its completeness; it is
+null where a coefficient is missing or nothing came at all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from carbonstream.schemas.periods import bucket_start, next_bucket, to_ms
 
 @dataclass(frozen=True, slots=True)
 class TotalRow:
-    """One row of totals_of: a class and carrier of an entity in a stored bucket. Quantities in thousandths."""
+    """One row of totals_of: a class and carrier of an entity in a stored bucket. Quantities in
+    thousandths.
+    """
 
     entity: int
     bucket: datetime
@@ -92,7 +94,9 @@ class Tally:
 
     @property
     def provisional(self) -> bool:
-        """True while the figure may still change by itself: open, incomplete, estimated, or without a coefficient."""
+        """True while the figure may still change by itself: open, incomplete, estimated, or without a
+        coefficient.
+        """
         return bool(
             self.open or self.readings < self.expected or any(self.estimated.values()) or self.missing
         )
@@ -101,10 +105,10 @@ class Tally:
 def tallies(
     rows: Iterable[TotalRow], grain: Grain, starts: NDArray[np.int64], spans: Sequence[Span], now_ms: int
 ) -> dict[int, Tally]:
-    """Tally of each bucket that has rows, or that has begun and had readings due; by start in UTC ms, ascending.
+    """Tally of each bucket that has rows, or has begun and had readings due; by start in UTC ms, ascending.
 
-    rows: of one entity, whose bucket is one of the grain, or a month of it where the grain is quarter or year.
-    starts: int64[n] UTC ms, the buckets asked for.
+    rows: of one entity, whose bucket is one of the grain, or a month of it where the grain is quarter or
+    year. starts: int64[n] UTC ms, the buckets asked for.
     """
     ends = np.append(starts[1:], next_bucket(grain, int(starts[-1]))) if len(starts) else starts
     due = readings_due(starts, ends, spans)

@@ -69,10 +69,14 @@ class Figures(BaseModel):
     )
 
 
-class Bucket(Figures):
-    """One local period."""
+class Period(BaseModel):
+    """Which local period."""
 
     bucket: str = Field(description="its start", examples=["2024-01-01T00:00:00+08:00"])
+
+
+class Bucket(Figures, Period):
+    """One local period's figures."""
 
 
 class UsedCoefficient(BaseModel):
@@ -105,7 +109,7 @@ class Totals(BaseModel):
 
 @router.get("/totals", response_model=Totals)
 async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response:
-    """Buckets that start within [from, to), each whole; those that had readings due but none came are listed too.
+    """Buckets that start within [from, to), each whole; also those for which readings were due and none came.
 
     Quarters and years are sums of months. Figures are exact decimals: quantities with three decimals, CO2 and
     standard coal with every digit; nothing is rounded.

@@ -19,7 +19,8 @@ from carbonstream.schemas.periods import SHANGHAI, YEAR_2000_MS, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
-select id, version, rule, entity, indicator, period, level, severity, state, bucket, snapshot, raised_at, changed_at
+select id, version, rule, entity, indicator, period, level, severity, state, bucket, snapshot,
+       raised_at, changed_at
 from warning
 """
 LIST: Final = (
@@ -75,7 +76,7 @@ class _Change:
     snapshot: Mapping[str, Any]
 
 
-class Warning(BaseModel):
+class RaisedWarning(BaseModel):
     """The present state of one warning."""
 
     id: str = Field(description="rule:entity:period:level")
@@ -88,6 +89,7 @@ class Warning(BaseModel):
     severity: str
     state: str
     bucket: str = Field(description="event time: the local hour or day in which it came true")
+    backfill: bool = Field(description="raised about the past: summarised, not announced")
     snapshot: dict[str, Any] = Field(
         description="total, coefficients, target, rule version: enough to recompute it"
     )
@@ -105,7 +107,7 @@ class Change(BaseModel):
     snapshot: dict[str, Any]
 
 
-class WarningDetail(Warning):
+class WarningDetail(RaisedWarning):
     """One warning and all its changes, oldest first."""
 
     history: list[Change]
@@ -114,7 +116,7 @@ class WarningDetail(Warning):
 class Warnings(BaseModel):
     """One page, the latest change first."""
 
-    warnings: list[Warning]
+    warnings: list[RaisedWarning]
     next: str | None = Field(description="pass as `after` for the next page; null: this is the last")
 
 
@@ -137,7 +139,7 @@ async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warn
     )
     shown = rows[: query.limit]
     following = f"{shown[-1].changed_at.isoformat()}|{shown[-1].id}" if len(rows) > query.limit else None
-    return Warnings(warnings=[Warning(**_fields(row)) for row in shown], next=following)
+    return Warnings(warnings=[RaisedWarning(**_fields(row)) for row in shown], next=following)
 
 
 @router.get("/warnings/{warning_id:path}")
@@ -171,6 +173,7 @@ def _fields(row: WarningRow) -> dict[str, Any]:
         "severity": row.severity,
         "state": row.state,
         "bucket": _local(row.bucket),
+        "backfill": row.snapshot.get("backfill") is True,
         "snapshot": dict(row.snapshot),
         "raised_at": _local(row.raised_at),
         "changed_at": _local(row.changed_at),

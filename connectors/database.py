@@ -57,33 +57,42 @@ async def reading_pool(settings: Settings, *, application: str, size: int = 8) -
         await pool.close()
 
 
-def binary_rows(columns: list[tuple[NDArray[np.int64], int]], nulls: dict[int, NDArray[np.bool_]] | None = None) -> bytes:
-    """Rows in the binary COPY format, without header and trailer.
+def binary_rows(columns: list[tuple[NDArray[np.int64], int]], nullable: int | None = None) -> bytes:
+    """Rows in the binary COPY format, without header and trailer; in no particular order.
 
-    columns: (values int64[n], width in bytes 2, 4 or 8), big-endian on the wire. nulls: column number ->
-    bool[n], True where NULL; at most one column may have NULLs.
+    columns: (values int64[n], width in bytes 2, 4 or 8), big-endian on the wire.
+    nullable: number of the column whose negative values mean NULL.
     """
-    n = len(columns[0][0])
+    if nullable is None:
+        return _binary(columns, None)
+    null = columns[nullable][0] < 0
+    if not null.any():
+        return _binary(columns, None)
+    if null.all():
+        return _binary(columns, nullable)
+    with_value, without = np.flatnonzero(~null), np.flatnonzero(null)
+    return _binary([(v[with_value], w) for v, w in columns], None) + _binary(
+        [(v[without], w) for v, w in columns], nullable
+    )
+
+
+def _binary(columns: list[tuple[NDArray[np.int64], int]], null: int | None) -> bytes:
+    """Rows of one shape; column `null` has length -1 and no bytes."""
     fields: list[tuple[str, str]] = [("count", ">i2")]
     for i, (_, width) in enumerate(columns):
-        fields += [(f"l{i}", ">i4"), (f"v{i}", f">i{width}")]
-    rows = np.empty(n, np.dtype(fields))
-    rows["count"] = len(columns)
-    for i, (values, width) in enumerate(columns):
-        rows[f"l{i}"] = width
-        rows[f"v{i}"] = values
-    if not nulls:
-        return rows.tobytes()
-    ((column, null),) = nulls.items()
-    if not null.any():
-        return rows.tobytes()
-    # a NULL is length -1 and no bytes: cut the value's bytes out of those rows
-    rows[f"l{column}"][null] = -1
-    size, width = rows.dtype.itemsize, columns[column][1]
-    at = rows.dtype.fields[f"v{column}"][1]  # type: ignore[index]
-    keep = np.ones((n, size), np.bool_)
-    keep[null, at : at + width] = False
-    return rows.view(np.uint8).reshape(n, size)[keep].tobytes()
+        fields.append((f"l{i}", ">i4"))
+        if i != null:
+            fields.append((f"v{i}", f">i{width}"))
+    dtype = np.dtype(fields)
+    template = np.zeros(1, dtype)
+    template["count"] = len(columns)
+    for i, (_, width) in enumerate(columns):
+        template[f"l{i}"] = -1 if i == null else width
+    rows = np.repeat(template, len(columns[0][0]))
+    for i, (values, _) in enumerate(columns):
+        if i != null:
+            rows[f"v{i}"] = values
+    return rows.tobytes()
 
 
 def pg_time(ms: NDArray[np.int64]) -> NDArray[np.int64]:

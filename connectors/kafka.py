@@ -23,7 +23,14 @@ from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
 Headers = list[tuple[str, bytes]]
-RETRIED: Final = (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._RESOLVE)
+RETRIED: Final = (
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._RESOLVE,
+)
+REPORT_S: Final = 0.001  # how often delivery reports are looked for while something is under way
+LEADERLESS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 def producer(settings: Settings, *, transactional_id: str | None = None, **overrides: Any) -> Producer:
@@ -85,9 +92,23 @@ def topic_ids(settings: Settings, names: list[str], timeout_s: float = 15.0) -> 
     return found
 
 
-def end_offsets_of(consumer: Consumer, topic: str, partition: int, timeout_s: float = 10.0) -> tuple[int, int]:
-    """(first, end) offset of a partition. Raises KafkaException when the broker does not answer in time."""
-    return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s, cached=False)
+def end_offsets_of(
+    consumer: Consumer, topic: str, partition: int, timeout_s: float = 10.0
+) -> tuple[int, int]:
+    """(first, end) offset of a partition. Waits while it has no leader: a topic just created, a broker just back.
+
+    Raises KafkaException when there is no answer in time.
+    """
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            return consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=timeout_s, cached=False
+            )
+        except KafkaException as error:
+            if error.args[0].code() not in LEADERLESS or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
 
 
 def read_range(consumer: Consumer, topic: str, partition: int, first: int, end: int) -> Iterator[Message]:
@@ -99,7 +120,8 @@ def read_range(consumer: Consumer, topic: str, partition: int, first: int, end: 
     try:
         silent_since = time.monotonic()
         while True:
-            for message in consumer.consume(1_000, 0.2):
+            position = consumer.position([TopicPartition(topic, partition)])[0].offset
+            for message in consumer.consume(max(min(end - max(position, first), 1_000), 1), 0.2):
                 check(message)
                 silent_since = time.monotonic()
                 if message.offset() >= end:
@@ -134,33 +156,48 @@ def type_of(headers: Headers | None) -> str:
 class AcknowledgedProducer:
     """asyncio face of a producer: `await send(...)` returns when Kafka has acknowledged with acks=all.
 
-    Delivery reports are served by one task; a failed delivery raises KafkaException in the sender.
+    Delivery reports are served in the event loop itself: a thread for them would fight with it for the GIL. A
+    failed delivery raises KafkaException in the sender.
     """
 
     def __init__(self, settings: Settings, **overrides: Any) -> None:
         self._producer = producer(settings, **overrides)
         self._loop = asyncio.get_running_loop()
-        self._poller = self._loop.run_in_executor(None, self._poll)
-        self._open = True
+        self._sent = asyncio.Event()
+        self._serving = self._loop.create_task(self._serve())
 
-    def _poll(self) -> None:
+    async def _serve(self) -> None:
         while True:
-            self._producer.poll(0.1)
-            if not getattr(self, "_open", True):
-                return
+            await self._sent.wait()
+            while len(self._producer):
+                self._producer.poll(0)
+                await asyncio.sleep(REPORT_S)
+            self._sent.clear()
 
     def send(
-        self, topic: str, value: bytes, *, partition: int, key: bytes | None = None, headers: Headers | None = None
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int,
+        key: bytes | None = None,
+        headers: Headers | None = None,
     ) -> asyncio.Future[int]:
         """Future of the record's offset. Raises BufferError when the producer's queue is full: answer 503."""
         future: asyncio.Future[int] = self._loop.create_future()
 
         def delivered(error: KafkaError | None, message: Message) -> None:
-            self._loop.call_soon_threadsafe(_settle, future, error, message)
+            _settle(future, error, message)
 
         self._producer.produce(
-            topic, value, key, partition, on_delivery=delivered, headers=headers or []  # type: ignore[arg-type]
+            topic,
+            value,
+            key,
+            partition,
+            on_delivery=delivered,
+            headers=headers or [],  # type: ignore[arg-type]
         )
+        self._sent.set()
         return future
 
     def __len__(self) -> int:
@@ -168,10 +205,11 @@ class AcknowledgedProducer:
         return len(self._producer)
 
     async def close(self) -> None:
-        """Flush what is under way (at most 10 s) and stop."""
-        self._open = False
-        await self._poller
-        await asyncio.to_thread(self._producer.flush, 10.0)
+        """Wait for what is under way (at most 10 s) and stop."""
+        until = time.monotonic() + 10
+        while len(self._producer) and time.monotonic() < until:
+            await asyncio.sleep(REPORT_S)
+        self._serving.cancel()
 
 
 def _settle(future: asyncio.Future[int], error: KafkaError | None, message: Message) -> None:

@@ -1,7 +1,7 @@
 """Bring the database to the schema in schemas/sql: forward only, safe twice and from many processes at once.
 
-yoyo reads, orders and records the migrations. As it comes it guards them by a row that outlives a killed process,
-and marks a migration in another transaction than the one that ran it; both are mended here.
+yoyo reads, orders and records the migrations. As it comes it guards them by a row that outlives a killed
+process, and marks a migration in another transaction than the one that ran it; both are mended here.
 """
 
 from __future__ import annotations
@@ -55,9 +55,9 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo is not t
 def migrate(settings: Settings) -> list[str]:
     """Apply what is missing of schemas/sql, each migration in one transaction, and set the carriers.
 
-    Returns the ids of the migrations applied now. A second process waits for the first and finds nothing to do.
-    Raises NotReady when the server does not answer, psycopg.Error when a migration fails: of it nothing is kept,
-    those before it stand.
+    Returns the ids of the migrations applied now. A second process waits for the first and finds nothing to
+    do. Raises NotReady when the server does not answer, psycopg.Error when a migration fails: of it nothing
+    is kept, those before it stand.
     """
     connect(settings, application="migrate").close()  # says the remedy where nobody answers
     uri = parse_uri(settings.database)._replace(scheme="postgresql+psycopg")

@@ -9,11 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
+from carbonstream.ops import reference_commands
+from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, run_service
 from carbonstream.schemas.errors import CarbonstreamError
 from carbonstream.schemas.settings import settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
+app.command()(reference_commands.migrate)
+app.command()(reference_commands.load)
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
@@ -54,6 +59,31 @@ def topics(as_json: AsJson = False) -> None:
     created = create_topics(settings())
     layout = record_layout(settings())
     say({"created": created, "topics": layout}, as_json, f"{len(created)} topics created, {len(layout)} in the layout")
+
+
+@app.command()
+def ledger(
+    wait: Annotated[float, typer.Option(help="seconds to wait for readings in flight")] = 30.0,
+    as_json: AsJson = False,
+) -> None:
+    """Account for every accepted reading; exit 1 when it does not balance."""
+    from carbonstream.ops.balance import ledger as account
+    from carbonstream.ops.report import ledger_table
+
+    result = account(settings(), wait)
+    say(result, as_json, "")
+    if not as_json:
+        ledger_table(result)
+    raise typer.Exit(0 if result["balanced"] else 1)
+
+
+@app.command()
+def demo(once: Annotated[bool, typer.Option("--once", help="stop after the replay; 0 only if all is right")] = False) -> None:
+    """Real servers, all services, one real plant's year, then a live simulated park."""
+    from carbonstream.ops.demo import demo as run_demo
+    from carbonstream.ops.local.runtime import runtime_folder
+
+    raise typer.Exit(run_demo(runtime_folder(), once))
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ class AcceptedCounter:
             return
         shard = frame["shard"]
         here = partition_of(shard, self.partitions) == self.partition
-        meters = self.reference.shard(shard) if here else ShardMeters()
+        meters = self.reference.shard(shard) if here else ShardMeters(shard)
         units, starts = frame.get("unit"), frame.get("start")
         for i in sorted(range(n), key=lambda j: ends[j] if type(ends[j]) is int else 0):
             meter_id = frame["meters"][frame["meter"][i]]

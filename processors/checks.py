@@ -13,18 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
-from carbonstream.processors.meters import NEVER, NO_MODULUS, UNIT_BASE, UNIT_SCALE, ShardMeters, ShardState
+from carbonstream.processors.meters import STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
+from carbonstream.processors.registers import advance, advance_one_by_one, multiplied
 from carbonstream.schemas.codes import Mode, Outcome, Quality
+from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
-from carbonstream.schemas.shards import SHARDS
+from carbonstream.schemas.shards import shard_of, site_of
 
 Array = NDArray[Any]
+Mask = NDArray[np.bool_]
 
 # An interval longer than a month is not a reading but a declaration, which has a way of its own.
 MAX_INTERVAL_MS: Final = 32 * DAY_MS
 # 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip, and sums stay in int64
 MAX_QUANTITY: Final = 10**15
 NO_INDEX: Final = -1
+NONE: Final = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +39,22 @@ class Limits:
     live_max_ahead_ms: int
     backfill_max_ahead_ms: int
 
+    def window(self, mode: Mode, now: int | None) -> tuple[int, int]:
+        """(oldest, newest) UTC ms a reading may reach; before the first tick nothing is too new."""
+        if now is None:
+            return YEAR_2000_MS, np.iinfo(np.int64).max
+        if mode is Mode.BACKFILL:
+            return YEAR_2000_MS, now + self.backfill_max_ahead_ms
+        return max(YEAR_2000_MS, now - self.live_max_age_ms), now + self.live_max_ahead_ms
+
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """One entry a reading, in the frame's order."""
 
     code: Ints  # Outcome
-    slot: Ints  # -1 unknown meter
-    start: Ints  # UTC ms; 0 where not taken and unknown
-    end: Ints
+    start: Ints  # UTC ms; the end where not taken and unknown
+    end: Ints  # UTC ms; 0 where missing
     quantity: Ints  # thousandths of the base unit, after the multiplier; 0 where not taken
     raw_index: Ints  # registers: thousandths before the multiplier; NO_INDEX for interval meters
     quality: Ints
@@ -51,195 +62,156 @@ class Judged:
     newest: Array  # STATE entries of those slots
 
 
-def judge(frame: Frame, meters: ShardMeters, state: ShardState, now: int | None, limits: Limits) -> Judged:
-    """Judge `frame` against its shard's reference data and state; neither is changed.
+def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limits: Limits) -> Judged:
+    """Judge `frame` against its meters' reference data and its shard's state; neither is changed.
 
     now: the partition's last tick, UTC ms; None before the first (then nothing can be too new or too old).
     """
-    n = len(frame)
-    slot_of = meters.slots
-    slot = np.array([slot_of.get(m, -1) for m in frame.meters], np.int64)[frame.meter] if n else frame.meter
-    code = _times_and_numbers(frame, now, limits)
-    code[(code == 0) & (slot < 0)] = Outcome.UNKNOWN_METER
+    if not len(frame):
+        return Judged(NONE, NONE, NONE, NONE, NONE, NONE, NONE, state.newest[:0])
+    slot, master = known.slot[frame.meter], known.master[frame.meter]
+    code = _sound(frame, *limits.window(frame.mode, now))
+    if (slot < 0).any():
+        code[(code == 0) & (slot < 0)] = Outcome.UNKNOWN_METER
+        _misplaced(code, frame)
+    raw = _amounts(frame, master, code)
+    start = _starts(frame, master, code)
+    rows = np.flatnonzero(code == 0)
+    if len(rows) and (np.diff(slot[rows]) <= 0).any():
+        rows = rows[np.lexsort((frame.end[rows], slot[rows]))]  # stable: arrival order breaks ties
+    step = _sequence(slot[rows], frame.end[rows], start[rows], raw[rows], master[rows], state)
+    code[rows] = step.verdict
+    took = step.verdict <= Outcome.BASELINE
+    taken = rows[took]
+    quantity, raw_index = np.zeros(len(frame), np.int64), np.full(len(frame), NO_INDEX)
+    start[taken] = step.start[took]
+    quantity[taken] = step.quantity[took]
+    indexed = took & master["register"][rows]
+    raw_index[rows[indexed]] = step.raw[indexed]
+    end = frame.end
+    if (end == MISSING).any():
+        end = np.where(end == MISSING, 0, end)
+    start = np.where(start == MISSING, end, start)
+    quality = np.where(code <= Outcome.BASELINE, int(Quality.VALID), int(Quality.RAW))
+    return Judged(code, start, end, quantity, raw_index, quality, *_newest(slot[rows], step, took))
 
-    master = meters.master[slot]  # slot -1 reads the last entry; its rows carry a code already
-    unit = np.where(frame.unit == UNIT_OF_METER, master["unit"], frame.unit)
-    code[(code == 0) & (UNIT_BASE[unit] != master["base"])] = Outcome.UNIT
-    with np.errstate(invalid="ignore", over="ignore"):
-        scaled = frame.value * UNIT_SCALE[unit]
-        negative = scaled < 0
-        beyond = ~(np.abs(scaled) * np.maximum(master["multiplier_milli"], 1_000) <= MAX_QUANTITY * 1_000)
-    code[(code == 0) & negative] = Outcome.NEGATIVE
-    code[(code == 0) & beyond] = Outcome.RANGE
-    raw = np.rint(np.where(code == 0, scaled, 0)).astype(np.int64)
 
-    register = master["register"]
-    no_start = frame.start == MISSING
-    start = np.where(no_start & ~register, frame.end - master["interval_ms"], frame.start)
-    code[(code == 0) & ~register & ((start >= frame.end) | (frame.end - start > MAX_INTERVAL_MS))] = Outcome.INTERVAL
-    first = np.where(register, frame.end, start)
-    outside = (first < master["valid_from"]) | (frame.end > master["valid_to"])
-    code[(code == 0) & outside] = Outcome.OUTSIDE_VALIDITY
-
-    judging = _Judging(frame, code, slot, start, raw, master, state)
-    judging.run()
-    return judging.result()
-
-
-def _times_and_numbers(frame: Frame, now: int | None, limits: Limits) -> Ints:
-    """Checks that need no meter, first failing one wins."""
+def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
+    """Checks that need no meter; the first failing one wins."""
     code = np.zeros(len(frame), np.int64)
-    code[~np.isfinite(frame.value)] = Outcome.NOT_A_NUMBER
     end, start = frame.end, frame.start
     given = start != MISSING
-    bad = (end == MISSING) | (given & ((start >= end) | (end - np.where(given, start, end) > MAX_INTERVAL_MS)))
-    code[(code == 0) & bad] = Outcome.INTERVAL
-    oldest = YEAR_2000_MS
-    if now is not None:
-        ahead = limits.live_max_ahead_ms if frame.mode is Mode.LIVE else limits.backfill_max_ahead_ms
-        code[(code == 0) & (end > now + ahead)] = Outcome.FUTURE
-        if frame.mode is Mode.LIVE:
-            oldest = max(oldest, now - limits.live_max_age_ms)
-    code[(code == 0) & (np.where(given, start, end) < oldest)] = Outcome.ANCIENT
-    code[(code == 0) & (frame.unit == UNIT_UNKNOWN)] = Outcome.UNIT
+    if not given.any():
+        start = end
+        bad = end == MISSING
+    else:
+        bad = (end == MISSING) | (given & ((start >= end) | (end - np.where(given, start, end) > MAX_INTERVAL_MS)))
+        start = np.where(given, start, end)
+    finite = np.isfinite(frame.value)
+    if finite.all() and not bad.any() and end.max() <= newest and start.min() >= oldest and frame.unit.min() != -1:
+        return code
+    for failed, outcome in (
+        (~finite, Outcome.NOT_A_NUMBER),
+        (bad, Outcome.INTERVAL),
+        (end > newest, Outcome.FUTURE),
+        (start < oldest, Outcome.ANCIENT),
+        (frame.unit == UNIT_UNKNOWN, Outcome.UNIT),
+    ):
+        code[(code == 0) & failed] = outcome
     return code
 
 
-class _Judging:
-    """The part that looks at neighbours: rows of one meter in time order, each against the one before it."""
+def _misplaced(code: Ints, frame: Frame) -> None:
+    """An unknown meter whose site belongs to another shard would wait here for ever."""
+    for row in np.flatnonzero(code == Outcome.UNKNOWN_METER).tolist():
+        try:
+            if shard_of(site_of(frame.meters[int(frame.meter[row])])) != frame.shard:
+                code[row] = Outcome.WRONG_PARTITION
+        except InvalidReading:
+            code[row] = Outcome.WRONG_PARTITION
 
-    def __init__(
-        self, frame: Frame, code: Ints, slot: Ints, start: Ints, raw: Ints, master: Array, state: ShardState
-    ) -> None:
-        taken = np.flatnonzero(code == 0)
-        order = np.lexsort((frame.end[taken], slot[taken]))  # stable: arrival order breaks ties
-        self.rows = rows = taken[order]
-        self.code, self.slot = code, slot
-        self.s, self.end, self.start, self.raw = slot[rows], frame.end[rows], start[rows], raw[rows]
-        self.master = master[rows]
-        self.register = self.master["register"]
-        self.all_start, self.all_end = start, frame.end
+
+def _amounts(frame: Frame, master: Array, code: Ints) -> Ints:
+    """Values in thousandths of the base unit, before the multiplier; marks wrong unit, negative, out of range."""
+    unit = np.where(frame.unit == UNIT_OF_METER, master["unit"], frame.unit)
+    with np.errstate(invalid="ignore", over="ignore"):
+        scaled = frame.value * UNIT_SCALE[unit]
+        sized = scaled * np.maximum(master["multiplier_milli"], 1_000)
+        fine = (UNIT_BASE[unit] == master["base"]) & (scaled >= 0) & (sized <= MAX_QUANTITY * 1_000)
+        if not fine.all():
+            code[(code == 0) & (UNIT_BASE[unit] != master["base"])] = Outcome.UNIT
+            code[(code == 0) & (scaled < 0)] = Outcome.NEGATIVE
+            code[(code == 0) & ~fine] = Outcome.RANGE
+            scaled = np.where(code == 0, scaled, 0)
+    return np.rint(scaled).astype(np.int64)
+
+
+def _starts(frame: Frame, master: Array, code: Ints) -> Ints:
+    """Starts, filled in for interval meters; marks bad lengths and readings outside the meter's validity."""
+    register = master["register"]
+    start = np.where((frame.start == MISSING) & ~register, frame.end - master["interval_ms"], frame.start)
+    first = np.where(register, frame.end, start)
+    outside = (first < master["valid_from"]) | (frame.end > master["valid_to"])
+    length = frame.end - first
+    bad = (length > MAX_INTERVAL_MS) | (~register & (length <= 0))
+    if bad.any():
+        code[(code == 0) & bad] = Outcome.INTERVAL
+    if outside.any():
+        code[(code == 0) & outside] = Outcome.OUTSIDE_VALIDITY
+    return start
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What the look at neighbours gave: rows of one meter together, in time order."""
+
+    verdict: Ints
+    start: Ints
+    end: Ints
+    raw: Ints
+    quantity: Ints
+    known_end: Ints  # of each row's meter before the frame
+
+
+def _sequence(slot: Ints, end: Ints, start: Ints, raw: Ints, master: Array, state: ShardState) -> _Step:
+    """Each row against the one before it: within the frame, or the newest known."""
+    newest = state.newest
+    if len(slot) and int(slot.max()) >= len(newest):
+        state.reserve(int(slot.max()) + 1)
         newest = state.newest
-        inside = self.s < len(newest)
-        self.known = newest[np.where(inside, self.s, 0)]
-        self.known[~inside] = (NEVER, NEVER, NEVER)
-        self.verdict = np.zeros(len(rows), np.int64)
-        self.quantity = np.zeros(len(rows), np.int64)
-
-    def run(self) -> None:
-        if not len(self.rows):
-            return
-        head = np.empty(len(self.s), np.bool_)
-        head[0] = True
-        np.not_equal(self.s[1:], self.s[:-1], out=head[1:])
-        previous = self.known.copy()
-        tail = ~head
-        for name, column in (("end", self.end), ("start", self.start), ("raw", self.raw)):
-            previous[name][tail] = column[:-1][tail[1:]]
-        self._intervals(previous)
-        if self.register.any():
-            self._registers(previous)
-
-    def _intervals(self, previous: Array) -> None:
-        same = (
-            (previous["end"] == self.end)
-            & (previous["start"] == self.start)
-            & (previous["raw"] == self.raw)
-        )
-        # in a run that begins below the newest known reading, that newest one may still be met further on
-        same |= (self.known["end"] == self.end) & (self.known["start"] == self.start) & (self.known["raw"] == self.raw)
-        interval = ~self.register
-        self.verdict[interval & same] = Outcome.DUPLICATE
-        self.quantity = np.where(
-            interval & ~same, multiplied(self.raw, self.master["multiplier_milli"]), self.quantity
-        )
-
-    def _registers(self, previous: Array) -> None:
-        register = self.register
-        baseline = register & (previous["end"] == NEVER)
-        ordinary = register & ~baseline
-        sound = (self.end > previous["end"]) & (self.raw >= previous["raw"])
-        if not sound[ordinary].all():
-            self._registers_one_by_one()
-            return
-        milli = self.master["multiplier_milli"]
-        moved = multiplied(self.raw, milli) - multiplied(np.where(ordinary, previous["raw"], 0), milli)
-        self.quantity = np.where(ordinary, moved, self.quantity)
-        self.start = np.where(ordinary, previous["end"], np.where(baseline, self.end, self.start))
-        self.verdict[baseline] = Outcome.BASELINE
-
-    def _registers_one_by_one(self) -> None:
-        """The rare way: some index is late, repeated or below its forerunner, so each decides what follows it."""
-        before: dict[int, tuple[int, int]] = {}
-        for i in np.flatnonzero(self.register).tolist():
-            s, end, raw = int(self.s[i]), int(self.end[i]), int(self.raw[i])
-            last_end, last_raw = before.get(s) or (int(self.known["end"][i]), int(self.known["raw"][i]))
-            milli, modulus = int(self.master["multiplier_milli"][i]), int(self.master["modulus"][i])
-            if last_end == NEVER:
-                self.verdict[i], self.start[i] = Outcome.BASELINE, end
-            elif end <= last_end:
-                self.verdict[i] = Outcome.DUPLICATE if (end, raw) == (last_end, last_raw) else Outcome.LATE_INDEX
-                continue
-            elif raw >= last_raw:
-                self.quantity[i] = raw * milli // 1_000 - last_raw * milli // 1_000
-                self.start[i] = last_end
-            elif modulus != NO_MODULUS and modulus > last_raw and (raw + modulus - last_raw) * 2 < modulus:
-                # rolled over: less than half a turn since the last index
-                self.quantity[i] = (modulus + raw) * milli // 1_000 - last_raw * milli // 1_000
-                self.start[i] = last_end
-            else:
-                self.verdict[i] = Outcome.REGISTER_BACKWARDS
-                continue
-            before[s] = (end, raw)
-
-    def result(self) -> Judged:
-        n, rows = len(self.code), self.rows
-        code = self.code
-        code[rows] = self.verdict
-        took = (self.verdict == Outcome.STORED) | (self.verdict == Outcome.BASELINE)
-        start = np.where(self.all_start == MISSING, np.where(self.all_end == MISSING, 0, self.all_end), self.all_start)
-        start[rows[took]] = self.start[took]
-        quantity = np.zeros(n, np.int64)
-        quantity[rows[took]] = self.quantity[took]
-        raw_index = np.full(n, NO_INDEX, np.int64)
-        indexed = took & self.register
-        raw_index[rows[indexed]] = self.raw[indexed]
-        updates, newest = self._updates(took)
-        return Judged(
-            code,
-            self.slot,
-            start,
-            np.where(self.all_end == MISSING, 0, self.all_end),
-            quantity,
-            raw_index,
-            np.where(took_all(code), int(Quality.VALID), int(Quality.RAW)),
-            updates,
-            newest,
-        )
-
-    def _updates(self, took: NDArray[np.bool_]) -> tuple[Ints, Array]:
-        """Per slot the last taken row, where it is not older than what is known."""
-        at = np.flatnonzero(took & (self.end >= self.known["end"]))
-        if not len(at):
-            return np.empty(0, np.int64), self.known[:0]
-        s = self.s[at]
-        last = at[np.append(s[1:] != s[:-1], True)]
-        newest = np.empty(len(last), self.known.dtype)
-        newest["end"], newest["start"], newest["raw"] = self.end[last], self.start[last], self.raw[last]
-        return self.s[last], newest
+    known = newest[slot]
+    before = known
+    tail = np.flatnonzero(slot[1:] == slot[:-1]) + 1
+    if len(tail):
+        before = known.copy()
+        before["end"][tail], before["start"][tail], before["raw"][tail] = end[tail - 1], start[tail - 1], raw[tail - 1]
+    register, milli = master["register"], master["multiplier_milli"]
+    verdict = np.zeros(len(slot), np.int64)
+    quantity = multiplied(raw, milli)
+    same = (end == before["end"]) & (start == before["start"]) & (raw == before["raw"])
+    if len(tail):
+        # in a run that begins below the newest known reading, that newest one may be met further on
+        same |= (end == known["end"]) & (start == known["start"]) & (raw == known["raw"])
+    verdict[same & ~register] = Outcome.DUPLICATE
+    if register.any():
+        moved = advance(end, raw, milli, before, register)
+        if moved is None:
+            moved = advance_one_by_one(slot, end, raw, master, known)
+        verdict = np.where(register, moved.verdict, verdict)
+        start = np.where(register, moved.start, start)
+        quantity = np.where(register, moved.quantity, quantity)
+    return _Step(verdict, start, end, raw, quantity, known["end"])
 
 
-def took_all(code: Ints) -> NDArray[np.bool_]:
-    """True where a reading was taken (stored, or a register's baseline)."""
-    return code <= Outcome.BASELINE
-
-
-def multiplied(raw: Ints, milli: Ints) -> Ints:
-    """floor(raw x multiplier), exact in int64: differences of it telescope, so no energy is lost to rounding."""
-    whole, part = np.divmod(raw, 1_000)
-    return whole * milli + part * milli // 1_000
-
-
-def numbers(slots: Ints, shard: int) -> Ints:
-    """Dense meter numbers of slots; -1 stays -1."""
-    return np.where(slots < 0, -1, slots * SHARDS + shard)
+def _newest(slot: Ints, step: _Step, took: Mask) -> tuple[Ints, Array]:
+    """Per slot the last taken row, where it is not older than what is known."""
+    at = np.flatnonzero(took & (step.end >= step.known_end))
+    slots = slot[at]
+    if len(at) > 1:
+        last = np.ones(len(at), np.bool_)
+        np.not_equal(slots[1:], slots[:-1], out=last[:-1])
+        if not last.all():
+            at, slots = at[last], slots[last]
+    newest = np.empty(len(at), STATE)
+    newest["end"], newest["start"], newest["raw"] = step.end[at], step.start[at], step.raw[at]
+    return slots, newest

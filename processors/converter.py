@@ -47,6 +47,15 @@ class Block:
     is_partition: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One record of carbon.emissions. tick: its time where it answers a tick; rejects: how many it holds."""
+
+    value: bytes
+    tick: int | None = None
+    rejects: int = 0
+
+
 class Converter:
     """State and logic of one partition. Not thread-safe; no I/O; the clock is the last tick."""
 
@@ -65,7 +74,7 @@ class Converter:
 
     def handle(
         self, offset: int, record: Frame | Tick | Refusal, payload: bytes | None, received: int, *, answer: bool = True
-    ) -> bytes | None:
+    ) -> Answer | None:
         """Take one record of meter.readings in; return its emissions record (None where answer is False).
 
         A tick's reference offsets must have been applied to `self.reference` before.
@@ -79,32 +88,34 @@ class Converter:
             out = self._tick(record, at)
         else:
             self.outcomes[record.code] += max(record.readings, 1)
-            out = answer_refusal(record, payload, at)
+            out = Answer(answer_refusal(record, payload, at), rejects=1)
         self.at = offset
         return out if answer else None
 
-    def _tick(self, tick: Tick, at: Standing) -> bytes:
+    def _tick(self, tick: Tick, at: Standing) -> Answer:
         if self.tick is None or tick.time > self.tick:
             self.tick = tick.time
         now = Standing(at.topic_id, at.partition, at.offset, at.previous, at.received, self.tick)
-        return answer_tick(now, self.reference.offsets)
+        return Answer(answer_tick(now, self.reference.offsets), tick=self.tick)
 
-    def _frame(self, offset: int, frame: Frame, at: Standing, answer: bool) -> bytes | None:
-        meters = self.reference.shard(frame.shard)
+    def _frame(self, offset: int, frame: Frame, at: Standing, answer: bool) -> Answer | None:
+        known = self.reference.shard(frame.shard).lookup(frame.meters)
         refused = self._refused(frame)
         if refused is not None:
             self.outcomes[refused] += len(frame)
-            return refuse_frame(frame, refused, meters, at)
+            return Answer(refuse_frame(frame, refused, known, at), rejects=len(frame))
         self.seqs[sequence_key(frame)] = frame.seq
         state = self.shards.get(frame.shard)
         if state is None:
             state = self.shards[frame.shard] = ShardState()
-        judged = judge(frame, meters, state, self.tick, self.limits)
+        judged = judge(frame, known, state, self.tick, self.limits)
         self._remember(offset, frame.shard, state, judged)
         if not answer:
             return None
-        self.outcomes += np.bincount(judged.code, minlength=64)
-        return answer_frame(frame, judged, meters, self.reference.resolve, CARRIER_IDS, at)
+        counts = np.bincount(judged.code, minlength=64)
+        self.outcomes += counts
+        rejects = int(counts[Outcome.DUPLICATE :].sum())
+        return Answer(answer_frame(frame, judged, known, self.reference.resolve, CARRIER_IDS, at), rejects=rejects)
 
     def _refused(self, frame: Frame) -> Outcome | None:
         if partition_of(frame.shard, self.layout.partitions) != self.layout.partition:

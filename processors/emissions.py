@@ -11,14 +11,15 @@ from typing import Any, Final, Protocol
 import numpy as np
 import orjson
 
-from carbonstream.processors.checks import Judged, numbers
+from carbonstream.processors.checks import Judged
 from carbonstream.processors.frames import MISSING, Frame, Ints, Refusal
-from carbonstream.processors.meters import ShardMeters
-from carbonstream.schemas.codes import REMEDY, Outcome
+from carbonstream.processors.meters import Lookup
+from carbonstream.schemas.codes import REMEDY, Outcome, Quality
 from carbonstream.schemas.periods import month_index, month_text
 
 PAYLOAD_KEPT_BYTES: Final = 65_536
 SAFE: Final = 2**62
+MONTHS: Final = 4_096  # more than the months from 1970 to 2100, so that (group, month) is one number
 
 
 class Applied(Protocol):
@@ -52,54 +53,57 @@ class Standing:
 
 
 def answer_frame(
-    frame: Frame, judged: Judged, meters: ShardMeters, resolve: Resolve, carrier_ids: dict[int, str], at: Standing
+    frame: Frame, judged: Judged, known: Lookup, resolve: Resolve, carrier_ids: dict[int, str], at: Standing
 ) -> bytes:
     """The emissions frame of a readings frame."""
-    document = _head(frame.source, frame.shard, frame.seq, frame.mode.value, frame.sent, at)
-    slots = np.array([meters.slots.get(m, -1) for m in frame.meters], np.int64)
-    master = meters.master[slots]
-    carriers = np.where(slots < 0, 0, master["carrier"]).astype(np.int64)
-    co2, exponent, coefficient, applied = _first_co2(frame, judged, meters, resolve, carrier_ids)
-    document |= {
-        "meters": frame.meters,
-        "numbers": numbers(slots, frame.shard),
-        "carriers": carriers,
+    co2, exponent, coefficient, applied = _first_co2(frame, judged, known, resolve, carrier_ids)
+    document = _head(frame.source, frame.shard, frame.seq, frame.mode.value, frame.sent, at) | {
         "meter": frame.meter,
-        "start": judged.start,
-        "end": judged.end,
+        "start": _column(judged.start),
+        "end": _column(judged.end),
         "quantity": judged.quantity,
-        "raw_index": judged.raw_index,
-        "quality": judged.quality,
-        "code": judged.code,
-        "coefficient": coefficient,
+        "raw_index": _column(judged.raw_index),
+        "quality": _column(judged.quality),
+        "code": _column(judged.code),
+        "coefficient": _column(coefficient),
         "co2": co2,
         "co2_exponent": exponent,
-        "refused": 0,
         "coefficients": applied,
-        "held": _kept(frame, np.flatnonzero(judged.code == Outcome.UNKNOWN_METER), None),
-        "rejects": _kept(
-            frame, np.flatnonzero((judged.code > Outcome.BASELINE) & (judged.code != Outcome.UNKNOWN_METER)), judged
-        ),
+        "refused": 0,
+        "held": [],
+        "rejects": [],
     }
-    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    if judged.code.any():
+        held = judged.code == Outcome.UNKNOWN_METER
+        document["held"] = _kept(frame, np.flatnonzero(held), None)
+        document["rejects"] = _kept(frame, np.flatnonzero((judged.code > Outcome.BASELINE) & ~held), judged)
+    encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    # the ids, numbers and carriers of a known list of meters were encoded once
+    return encoded[:-1] + b"," + known.encoded + b"}"
 
 
-def refuse_frame(frame: Frame, code: Outcome, meters: ShardMeters, at: Standing) -> bytes:
+def _column(values: Ints) -> Ints | int:
+    """A column whose entries are all equal is sent as one value."""
+    if len(values) and (values == values[0]).all():
+        return int(values[0])
+    return values
+
+
+def refuse_frame(frame: Frame, code: Outcome, known: Lookup, at: Standing) -> bytes:
     """The emissions frame of a readings frame refused whole (a known seq, a wrong partition): every row has `code`."""
     n = len(frame)
     end = np.where(frame.end == MISSING, 0, frame.end)
     judged = Judged(
         code=np.full(n, int(code)),
-        slot=np.full(n, -1),
         start=np.where(frame.start == MISSING, end, frame.start),
         end=end,
         quantity=np.zeros(n, np.int64),
         raw_index=np.full(n, -1),
-        quality=np.full(n, 14),
+        quality=np.full(n, int(Quality.RAW)),
         updates=np.empty(0, np.int64),
         newest=np.empty(0, np.int64),
     )
-    return answer_frame(frame, judged, meters, lambda *_: None, {}, at)
+    return answer_frame(frame, judged, known, lambda *_: None, {}, at)
 
 
 def answer_tick(at: Standing, reference: dict[str, int]) -> bytes:
@@ -153,7 +157,7 @@ def _head(source: str, shard: int, seq: int, mode: str, sent: int, at: Standing)
 
 
 def _first_co2(
-    frame: Frame, judged: Judged, meters: ShardMeters, resolve: Resolve, carrier_ids: dict[int, str]
+    frame: Frame, judged: Judged, known: Lookup, resolve: Resolve, carrier_ids: dict[int, str]
 ) -> tuple[Any, int, Ints, list[dict[str, Any]]]:
     """CO2 of each taken reading as integers of 10^exponent kg: quantity / 1000 x coefficient, exact.
 
@@ -161,44 +165,53 @@ def _first_co2(
     """
     n = len(frame)
     index = np.full(n, -1, np.int64)
-    rows = np.flatnonzero(judged.code <= Outcome.BASELINE)
+    taken = judged.code <= Outcome.BASELINE
+    rows = np.flatnonzero(taken)
     if not len(rows):
         return [None] * n, 0, index, []
-    master = meters.master[judged.slot[rows]]
-    # one key a (class, carrier, month): carriers < 2^8, months since 1970 < 2^12
-    key = (master["class"].astype(np.int64) << 20) | (master["carrier"].astype(np.int64) << 12)
-    key |= month_index(judged.start[rows])
-    keys, where = np.unique(key, return_inverse=True)
-    found = [resolve(k >> 20, k >> 12 & 0xFF, k & 0xFFF) for k in keys.tolist()]
-    applied: list[dict[str, Any]] = []
-    position = np.full(len(keys), -1, np.int64)
+    group, months = known.group[frame.meter[rows]], _months(judged.start[rows])
+    if len(known.groups) == 1 and isinstance(months, int):
+        keys, where = [(*known.groups[0], months)], np.zeros(len(rows), np.int64)
+    else:
+        combined, where = np.unique(group * MONTHS + months, return_inverse=True)
+        keys = [(*known.groups[c // MONTHS], c % MONTHS) for c in combined.tolist()]
+    found = [resolve(*key) for key in keys]
     scale = max((-_exponent(f.value) for f in found if f is not None), default=0)
+    position = np.full(len(keys), -1, np.int64)
     mantissa = np.zeros(len(keys), np.int64)
-    for i, (k, f) in enumerate(zip(keys.tolist(), found, strict=True)):
-        if f is None:
-            continue
-        position[i] = len(applied)
-        mantissa[i] = int(f.value.scaleb(scale))
-        applied.append(
-            {
-                "id": f.id,
-                "carrier": carrier_ids.get(k >> 12 & 0xFF, ""),
-                "scope": f.scope,
-                "month": month_text(f.month),
-                "carried_months": f.carried_months,
-                "value": format(f.value, "f"),
-            }
-        )
+    applied: list[dict[str, Any]] = []
+    for i, ((_, carrier, _), f) in enumerate(zip(keys, found, strict=True)):
+        if f is not None:
+            position[i] = len(applied)
+            mantissa[i] = int(f.value.scaleb(scale))
+            applied.append(_applied(f, carrier_ids.get(carrier, "")))
     index[rows] = position[where]
     quantity, factor = judged.quantity[rows], mantissa[where]
     exponent = -(scale + 3)
-    overflow = int(np.abs(quantity).max()) * int(factor.max()) >= SAFE
-    if not overflow and len(rows) == n and (position >= 0).all():
+    fits = int(quantity.max()) * int(mantissa.max()) < SAFE
+    if fits and len(rows) == n and (position >= 0).all():
         return quantity * factor, exponent, index, applied
     co2: list[int | None] = [None] * n
     for row, q, f, i in zip(rows.tolist(), quantity.tolist(), factor.tolist(), position[where].tolist(), strict=True):
         co2[row] = q * f if i >= 0 else None
     return co2, exponent, index, applied
+
+
+def _months(start: Ints) -> Ints | int:
+    """Local month index of each start; one number where all lie in the same."""
+    first, last = month_index(np.array([start.min(), start.max()])).tolist()
+    return int(first) if first == last else month_index(start)
+
+
+def _applied(found: Applied, carrier: str) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "carrier": carrier,
+        "scope": found.scope,
+        "month": month_text(found.month),
+        "carried_months": found.carried_months,
+        "value": format(found.value, "f"),
+    }
 
 
 def _exponent(value: Decimal) -> int:

@@ -1,8 +1,9 @@
 """How many readings are due: what completeness is measured against.
 
-A meter's intervals lie on a grid of its interval length that starts at local midnight (Asia/Shanghai). An interval
-is due when it lies whole within the meter's validity, and it is due in the period it starts in, as a reading counts
-to the period its interval starts in. So the readings due in a day are the sum of those due in its hours.
+A meter's intervals lie on a grid of its interval length that starts at local midnight (Asia/Shanghai). An
+interval is due when it lies whole within the meter's validity, and it is due in the period it starts in, as a
+reading counts to the period its interval starts in. So the readings due in a day are the sum of those due in
+its hours.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ FOREVER_MS: Final = 1 << 60  # a meter without valid_to; far enough from the int
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """`meters` meters that share an interval and a validity. Times UTC ms; valid_to None: still in service."""
+    """`meters` meters that share an interval and a validity. Times UTC ms; valid_to None: still in
+    service.
+    """
 
     interval_ms: int
     valid_from: int
@@ -57,7 +60,8 @@ def until(spans: Iterable[Span], at_ms: int) -> list[Span]:
 def completeness(readings: int, expected: int) -> float | None:
     """Share of the readings due that came, cut (not rounded) to 4 decimals: 1.0 only where none is missing.
 
-    None where none is due. More than were due counts as 1 (a register's first index is a reading without interval).
+    None where none is due. More than were due counts as 1 (a register's first index is a reading without
+    interval).
     """
     if expected <= 0:
         return None

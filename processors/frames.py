@@ -135,9 +135,9 @@ def _frame(document: dict[str, Any]) -> Frame | Refusal:
         return refuse("meter, start, end, value, unit", "arrays differ in length")
     if n > MAX_READINGS:
         return refuse("end", f"{n} readings, at most {MAX_READINGS} a frame", Outcome.OVERSIZED)
-    if not isinstance(meters, list) or not all(isinstance(m, str) for m in meters):
+    if not isinstance(meters, list) or not set(map(type, meters)) <= {str}:
         return refuse("meters", "must be an array of ids")
-    if not all(type(i) is int and 0 <= i < len(meters) for i in meter):
+    if not set(map(type, meter)) <= {int} or (n and not (0 <= min(meter) and max(meter) < len(meters))):
         return refuse("meter", "must index into meters")
     return Frame(
         source,

@@ -13,9 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.checks import MAX_QUANTITY, multiplied
+from carbonstream.processors.checks import MAX_QUANTITY
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.grouping import grouped
+from carbonstream.processors.registers import multiplied
 from carbonstream.processors.rows import Readings, Rows
 from carbonstream.schemas.carriers import CARRIER_BY_ID, THOUSANDTHS, UNITS, BaseUnit
 from carbonstream.schemas.codes import Outcome, RowFlag
@@ -130,10 +131,13 @@ def _sites(frames: Sequence[dict[str, Any]], readings: Readings, directory: Dire
     site = np.full(len(readings.number), -1, np.int64)
     number = readings.number
     known = (number >= 0) & (number < len(directory.entries))
-    entity = directory.entries["site"][np.where(known, number, 0)].astype(np.int64)
-    for e in np.unique(entity[known]).tolist():
-        if e in directory.site_ids:
-            site[known & (entity == e)] = names.number(directory.site_ids[e])
+    entity = directory.entries["site"][np.where(known, number, 0)]
+    if known.any():
+        named = np.full(int(entity.max()) + 1, -1, np.int64)
+        for e in np.flatnonzero(np.bincount(entity[known])).tolist():
+            if e in directory.site_ids:
+                named[e] = names.number(directory.site_ids[e])
+        site = np.where(known, named[entity], site)
     unknown = np.flatnonzero(site < 0)
     if len(unknown):
         first = np.searchsorted(readings.frame, np.arange(len(frames)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS, UNITS, BaseUnit
@@ -43,6 +44,8 @@ MASTER: Final = np.dtype(
 # multiplier, in thousandths of the base unit.
 STATE: Final = np.dtype([("end", "<i8"), ("start", "<i8"), ("raw", "<i8")])
 Array = NDArray[Any]
+Ints = NDArray[np.int64]
+LISTS_REMEMBERED: Final = 512  # a shard of 30 M / 64 meters in frames of 500 has about 1,000; 512 lists are 50 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +65,60 @@ class Meter:
     class_: int
 
 
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What reference data say of one list of meter ids; all arrays have one entry an id."""
+
+    ids: list[str]
+    slot: Ints  # -1 unknown
+    master: Array  # MASTER entries; of an unknown id the last slot's, never to be used
+    groups: list[tuple[int, int]]  # distinct (class, carrier)
+    group: Ints  # index into groups
+    encoded: bytes  # the columns meters, numbers and carriers of an emissions frame, as JSON members
+
+
 class ShardMeters:
-    """Reference data of a shard's meters: `slots` by id, and `master`, a MASTER array by slot."""
+    """Reference data of a shard's meters: `slots` by id, and `master`, a MASTER array by slot.
 
-    __slots__ = ("master", "slots")
+    A source sends the same list of meters again and again, so the last lists looked up are remembered.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_seen", "master", "shard", "slots")
+
+    def __init__(self, shard: int) -> None:
+        self.shard = shard
         self.slots: dict[str, int] = {}
         self.master: Array = np.zeros(BLOCK, MASTER)
+        self._seen: dict[tuple[int, str, str], Lookup] = {}
+
+    def lookup(self, ids: list[str]) -> Lookup:
+        """What is known of these ids."""
+        key = (len(ids), ids[0], ids[-1]) if ids else (0, "", "")
+        seen = self._seen.get(key)
+        if seen is not None and seen.ids == ids:
+            return seen
+        if len(self._seen) >= LISTS_REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = found = self._look_up(ids)
+        return found
+
+    def _look_up(self, ids: list[str]) -> Lookup:
+        slot = np.array([self.slots.get(i, -1) for i in ids], np.int64)
+        master = self.master[slot]
+        pairs = list(zip(master["class"].tolist(), master["carrier"].tolist(), strict=True))
+        groups = list(dict.fromkeys(pairs))
+        columns = {
+            "meters": ids,
+            "numbers": np.where(slot < 0, -1, slot * SHARDS + self.shard).tolist(),
+            "carriers": np.where(slot < 0, 0, master["carrier"]).tolist(),
+        }
+        group = np.array([groups.index(pair) for pair in pairs], np.int64)
+        return Lookup(ids, slot, master, groups, group, orjson.dumps(columns)[1:-1])
 
     def put(self, meter: Meter) -> None:
         """Add or replace one meter."""
         slot = meter.number // SHARDS
+        self._seen.clear()
         self.master = grown(self.master, slot + 1, np.zeros(1, MASTER))
         self.slots[meter.meter_id] = slot
         self.master[slot] = (

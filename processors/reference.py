@@ -35,7 +35,10 @@ class Reference:
 
     def shard(self, shard: int) -> ShardMeters:
         """Meters of one shard; empty where none is registered."""
-        return self._meters.setdefault(shard, ShardMeters())
+        meters = self._meters.get(shard)
+        if meters is None:
+            meters = self._meters[shard] = ShardMeters(shard)
+        return meters
 
     def resolve(self, class_: int, carrier: int, month: int) -> Resolved | None:
         """The CO2 coefficient of the operational basis for (class, carrier, month index), remembered until

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.apportion import apportion
-from carbonstream.processors.directory import Directory
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, RowFlag
 from carbonstream.schemas.errors import BrokenChain
 
@@ -79,10 +79,11 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
     number: list[Ints] = []
     lengths: list[int] = []
     for document in frames:
-        for name in COLUMNS:
-            lists[name].extend(document[name])
         meter = document["meter"]
         lengths.append(len(meter))
+        for name in COLUMNS:
+            column = document[name]  # one value stands for as many
+            lists[name].extend(column if isinstance(column, list) else repeat(column, len(meter)))
         if meter:
             number.append(np.array(document["numbers"], np.int64)[meter])
     columns = {name: np.array(values, np.int64) for name, values in lists.items()}
@@ -187,8 +188,3 @@ def is_equal(a: Rows, i: int, b: Rows, j: int) -> bool:
         and a.raw_index[i] == b.raw_index[j]
         and a.quality[i] == b.quality[j]
     )
-
-
-def unknown_numbers(rows: Rows, directory: Directory) -> bool:
-    """Whether the directory must be read again before these rows can be summed."""
-    return not directory.knows(rows.meter)

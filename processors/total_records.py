@@ -115,11 +115,12 @@ def total(values: Iterable[Decimal | None]) -> Decimal | None:
     return result
 
 
-def text(value: Decimal | None) -> str | None:
+def exact(value: Decimal) -> str:
     """Exact decimal without exponent and without trailing zeros after the point."""
-    if value is None:
-        return None
     plain = format(value, "f")
     return plain.rstrip("0").rstrip(".") if "." in plain else plain
 
 
+def text(value: Decimal | None) -> str | None:
+    """exact(), and None for what is unknown."""
+    return None if value is None else exact(value)

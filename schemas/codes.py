@@ -111,3 +111,6 @@ class Edge(StrEnum):
     METER = "meter"
     UNAUTHORISED = "unauthorised"
     BUSY = "busy"
+    UNKNOWN_FIELD = "unknown_field"
+    MEDIA_TYPE = "media_type"
+    TOO_SLOW = "too_slow"

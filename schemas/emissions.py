@@ -54,8 +54,11 @@ class RejectedReading(Shape):
     detail: str | None = None
 
 
+Column = Annotated[list[int] | int, Field(description="one entry a reading; or one value that all share")]
+
+
 class EmissionsFrame(Shape):
-    """Exactly one for every record of meter.readings. Columns are of equal length, one entry a reading."""
+    """Exactly one for every record of meter.readings. Columns have one entry a reading, as `meter` does."""
 
     source: str
     shard: int
@@ -69,14 +72,14 @@ class EmissionsFrame(Shape):
     meters: list[str]
     numbers: Annotated[list[int], Field(description="dense number of each of meters; -1 unknown")]
     carriers: Annotated[list[int], Field(description="carrier of each of meters; 0 unknown")]
-    meter: list[int]
-    start: list[int]
-    end: list[int]
+    meter: Annotated[list[int], Field(description="index into meters, one entry a reading")]
+    start: Column
+    end: Column
     quantity: Annotated[list[int], Field(description="thousandths of the carrier's base unit")]
-    raw_index: Annotated[list[int], Field(description="a register's index in thousandths; -1 for interval meters")]
-    quality: list[int]
-    code: Annotated[list[int], Field(description="schemas.codes.Outcome; 0 and 1 are taken")]
-    coefficient: Annotated[list[int], Field(description="index into coefficients; -1: none, CO2 unknown")]
+    raw_index: Annotated[Column, Field(description="a register's index in thousandths; -1 for interval meters")]
+    quality: Column
+    code: Annotated[Column, Field(description="schemas.codes.Outcome; 0 and 1 are taken")]
+    coefficient: Annotated[Column, Field(description="index into coefficients; -1: none, CO2 unknown")]
     co2: Annotated[list[int | None], Field(description="kg x 10^co2_exponent, exact")]
     co2_exponent: int
     coefficients: list[AppliedCoefficient]

@@ -23,6 +23,10 @@ TYPE_REJECTS: Final = "carbonstream.rejects.v1"
 TYPE_WARNING: Final = "carbonstream.warning.v1"
 TYPE_COMMAND: Final = "carbonstream.command.v1"
 
+# CloudEvents extension attributes of carbon.emissions, so that a reader need not decode what it has no use for
+HEADER_TICK: Final = "ce_tick"  # time of the tick this record answers
+HEADER_REJECTS: Final = "ce_rejects"  # how many rejected readings it holds
+
 Shard = Annotated[int, Field(ge=0, lt=64, description="crc32(site) mod 64")]
 UtcMs = Annotated[int, Field(description="UTC milliseconds since 1970")]
 

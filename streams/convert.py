@@ -10,6 +10,7 @@ Run as `python -m carbonstream.streams.convert --loop uvloop worker --without-we
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from typing import Any
 
@@ -24,12 +25,13 @@ from carbonstream.processors.reference import Reference
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import LayoutChanged, NotReady
-from carbonstream.schemas.frames import TYPE_EMISSIONS, cloud_event_headers
+from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSIONS, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
 from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
 from carbonstream.streams.reference_log import ReferenceLog
 from carbonstream.streams.watchdog import Watchdog
 
+STOP_POLL_S = 0.05
 IN_FLIGHT = 256  # frames answered but not yet acknowledged by the broker
 
 
@@ -129,12 +131,12 @@ class Convert:
         if out is None:
             return None
         id_ = f"{converter.layout.readings_topic}/{message.partition}/{message.offset}"
-        return await output.send(
-            key=None,
-            value=out,
-            partition=message.partition,
-            headers=cloud_event_headers(TYPE_EMISSIONS, "convert", id_),
-        )
+        headers = cloud_event_headers(TYPE_EMISSIONS, "convert", id_)
+        if out.tick is not None:
+            headers.append((HEADER_TICK, b"%d" % out.tick))
+        if out.rejects:
+            headers.append((HEADER_REJECTS, b"%d" % out.rejects))
+        return await output.send(key=None, value=out.value, partition=message.partition, headers=headers)
 
     async def confirm(self) -> None:
         """The one task that awaits answers in order."""
@@ -146,11 +148,15 @@ class Convert:
             partition.unacked.append(event)
             self.watchdog.progress()
 
-    async def checkpoints(self, state: Any) -> None:
-        """Every checkpoint_s: one of all partitions."""
+    async def checkpoints(self, app: Any, state: Any) -> None:
+        """Every checkpoint_s one of all partitions; at once and again when the app is stopping, since Faust waits
+        for the acks of what it has handed out."""
         while True:
-            await asyncio.sleep(self.config.checkpoint_s)
+            until = time.monotonic() + self.config.checkpoint_s
+            while time.monotonic() < until and not app.should_stop:
+                await asyncio.sleep(STOP_POLL_S)
             await self.checkpoint(state)
+            await asyncio.sleep(STOP_POLL_S)
 
     async def checkpoint(self, state: Any) -> None:
         """Write changed blocks, then each partition's own record, then ack. Never before answers are confirmed."""
@@ -231,7 +237,7 @@ def create() -> Any:
     async def agent(stream: Any) -> None:
         try:
             await asyncio.gather(
-                convert.run(stream, emissions), convert.confirm(), convert.checkpoints(state), convert.watchdog.run()
+                convert.run(stream, emissions), convert.confirm(), convert.checkpoints(app, state), convert.watchdog.run()
             )
         except asyncio.CancelledError:
             await convert.checkpoint(state)

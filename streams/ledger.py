@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import orjson
 import psycopg
+import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
@@ -51,7 +52,7 @@ class LedgerReader:
 
     def __init__(self, config: Settings) -> None:
         self.config = config
-        self.log = telemetry.configure(config, "ledger")
+        self.log = structlog.get_logger(service="ledger")
         self.topic = config.topic(topics.READINGS)
         self.stopping = threading.Event()
         self.limits = Limits(
@@ -65,6 +66,7 @@ class LedgerReader:
     def run(self) -> None:
         """Count for ever; outages are waited out."""
         os.nice(NICENESS)
+        self.log = telemetry.configure(self.config, "ledger")
         failures = 0
         while not self.stopping.is_set():
             began = time.monotonic()

@@ -1,4 +1,6 @@
-"""One event of the stream, from a Kafka record to the bytes on the wire (HTML Standard 9.2, event stream format)."""
+"""One event of the stream, from a Kafka record to the bytes on the wire (HTML Standard 9.2, event stream
+format).
+"""
 
 from __future__ import annotations
 
@@ -86,9 +88,9 @@ def with_id(id_: str, body: bytes) -> bytes:
     return b"id: " + id_.encode() + b"\n" + body
 
 
-def heartbeat(id_: str | None, time: str, kafka: bool) -> bytes:
+def heartbeat(id_: str | None, now_ms: int, kafka: bool) -> bytes:
     """A comment line, for proxies, and an event with the server's time and whether Kafka answers."""
-    state = orjson.dumps({"time": time, "kafka": "up" if kafka else "away"})
+    state = orjson.dumps({"now": now_ms, "kafka": "up" if kafka else "away"})
     body = b"event: heartbeat\ndata: " + state + b"\n\n"
     return b": heartbeat\n" + (body if id_ is None else with_id(id_, body))
 

@@ -1,4 +1,6 @@
-"""The one Kafka reader of the process: a thread that follows the streamed topics and hands batches to the hub."""
+"""The one Kafka reader of the process: a thread that follows the streamed topics and hands batches to the
+hub.
+"""
 
 from __future__ import annotations
 
@@ -13,18 +15,19 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from carbonstream.api.stream.events import STREAMED, Record
 from carbonstream.api.stream.hub import Hub
-from carbonstream.api.stream.positions import Layout, Vector
+from carbonstream.api.stream.positions import Layout
 from carbonstream.connectors.kafka import check, reader, topic_ids, type_of
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
-# Read back at the start, so that clients of before a restart find their place in memory: with 8 partitions 16,000
-# records, less than the ring holds.
+# Read back at the start, so that clients of before a restart find their place in memory: with 8 partitions
+# 16,000 records, less than the ring holds.
 HISTORY: Final = 1_000
 PROBE_S: Final = 3.0
 PROBE_TIMEOUT_S: Final = 2.0
 BATCH: Final = 2_000
 IDLE_S: Final = 0.2
+URL_SAFE: Final = str.maketrans("+/", "-_")
 
 
 class Feed:
@@ -148,25 +151,23 @@ class Feed:
 
 def layout_of(settings: Settings) -> Layout:
     """The streamed topics as Kafka has them. Raises NotReady where Kafka or a topic is missing."""
-    found = topic_ids(settings, [settings.topic(t) for t in STREAMED], timeout_s=5.0)
+    found = topic_ids(settings, [settings.topic(t) for t in STREAMED], timeout_s=3.0)
     missing = [t for t in STREAMED if settings.topic(t) not in found]
     if missing:
         raise NotReady(f"no topic {', '.join(missing)}: run `carbonstream topics`")
     described = [found[settings.topic(t)] for t in STREAMED]
-    return Layout(STREAMED, tuple(id_ for id_, _ in described), tuple(n for _, n in described))
+    # the client writes ids in plain base64; Kafka's own tools, and our event ids, in the form safe in URLs
+    ids = tuple(id_.translate(URL_SAFE) for id_, _ in described)
+    return Layout(STREAMED, ids, tuple(n for _, n in described))
 
 
 def record_of(message: Message, slot: int, topic: str) -> Record:
     """A polled message as a record; `topic` is the catalogue's name."""
-    key, value = message.key(), message.value()
     return Record(
         slot,
         topic,
         message.offset() or 0,
-        key.encode() if isinstance(key, str) else key,
-        value.encode() if isinstance(value, str) else value,
+        message.key(),
+        message.value(),
         type_of(message.headers()),  # type: ignore[arg-type]
     )
-
-
-__all__ = ["Feed", "Vector", "layout_of", "record_of"]

@@ -28,7 +28,7 @@ class Hub:
         self.kafka = False
         self.positioned = asyncio.Event()
         self.closed = asyncio.Event()
-        self.ring: Ring | None = None
+        self.ring = Ring(Layout((), (), ()), ())  # until Kafka tells what there is
         self._ends: Vector = ()
         self._everyone: set[Subscription] = set()
         self._all_entities: set[Subscription] = set()
@@ -41,8 +41,10 @@ class Hub:
         return WINDOW_LEAST_S + WINDOW_PER_CLIENT_S * len(self._everyone)
 
     def restart(self, layout: Layout, starts: Vector, ends: Vector) -> None:
-        """Begin anew at `starts`; what lies before `ends` is history. Clients of before are told to reload."""
-        self.ring = Ring(layout, starts, self.ring.head if self.ring else 0)
+        """Begin anew at `starts`; what lies before `ends` is history. Clients of before are told to
+        reload.
+        """
+        self.ring = Ring(layout, starts, self.ring.head)
         self._ends = ends
         self._chunks.clear()
         self.positioned.clear()
@@ -51,10 +53,10 @@ class Hub:
         self._open_when_read()
 
     def publish(self, records: list[Record], reached: list[tuple[int, int]]) -> None:
-        """Take in records in order. `reached`: (slot, offset) where the log's end was met without a record."""
+        """Take in records in order. `reached`: (slot, offset) where the log's end was met without a
+        record.
+        """
         ring = self.ring
-        if ring is None:
-            return
         if records:
             self._chunks.clear()
         for record in records:
@@ -96,7 +98,7 @@ class Hub:
 
     def take(self, client: Subscription) -> bytes:
         """What to send this client next; b"" where there is nothing."""
-        return b"" if self.ring is None else client.take(self.ring, self._chunks)
+        return client.take(self.ring, self._chunks)
 
     def close(self) -> None:
         """End all streams; the browsers come back by themselves."""
@@ -106,7 +108,7 @@ class Hub:
             client.wake.set()
 
     def _open_when_read(self) -> None:
-        if self.ring is not None and reaches(self.ring.vector, self._ends):
+        if reaches(self.ring.vector, self._ends):
             self.positioned.set()
             for client in self._everyone:  # those of before a restart
                 client.lost = "the topics were recreated, or records expired before they were read"

@@ -22,7 +22,7 @@ class NoPosition(CarbonstreamError):
 class Layout:
     """The streamed topics. A slot is one partition of one topic, counted through all topics.
 
-    topics: names; ids: their Kafka topic ids (a recreated topic has another, so old positions are recognised);
+    topics: names. ids: their Kafka topic ids; a recreated topic has another, so old positions are recognised.
     partitions: their counts.
     """
 

@@ -1,13 +1,13 @@
 """Where a client that comes back has to go on, and what it missed, read again from Kafka.
 
-In the ring: straight from memory. Before it: one more reader goes through the part in between. Expired, too long, or
-of other topics: the client is told to reload.
+In the ring: straight from memory. Before it: one more reader goes through the part in between. Expired, too
+long, or of other topics: the client is told to reload.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from enum import Enum, auto
 from typing import Final
 
@@ -55,8 +55,9 @@ class Rereader:
 
     async def events(
         self, ring: Ring, at: Vector, end: Vector, wanted: Filter
-    ) -> AsyncIterator[tuple[bytes, Vector]]:
-        """Batches of wire bytes (b"": nothing yet, Kafka may be away) from `at` to `end`, with the position after each.
+    ) -> AsyncGenerator[tuple[bytes, Vector]]:
+        """Batches of wire bytes (b"": nothing yet, Kafka may be away) from `at` to `end`, with the position
+        after each.
 
         Raises TooOld where records of the part have expired.
         """

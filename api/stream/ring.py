@@ -28,7 +28,8 @@ class Filter:
 class Ring:
     """Events with consecutive numbers from `tail` up to, not including, `head`; older ones are let go.
 
-    `vector` is the position after the newest record, `floor` the position from which every record is still here.
+    `vector` is the position after the newest record, `floor` the position from which every record is still
+    here.
     """
 
     def __init__(self, layout: Layout, vector: Vector, first_seq: int = 0, capacity: int = CAPACITY) -> None:
@@ -86,7 +87,9 @@ class Ring:
         self._floor[oldest.slot] = oldest.offset + 1
 
     def since(self, seq: int, wanted: Filter) -> list[Event]:
-        """Events from number `seq` on that pass the filter, in order; of several totals of a key only the newest."""
+        """Events from number `seq` on that pass the filter, in order; of several totals of a key only the
+        newest.
+        """
         newest_first: list[Event] = []
         seen: set[str] = set()
         if wanted.entities:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Final
 
@@ -13,14 +13,13 @@ from pydantic import Field
 
 from carbonstream.api.parameters import Here, Parameters, Text
 from carbonstream.api.problems import RESPONSES, invalid
-from carbonstream.api.session import Caller, authorised
 from carbonstream.api.services import Services
+from carbonstream.api.session import Caller, authorised
 from carbonstream.api.stream.events import TOPIC_NAMES, heartbeat, reset
-from carbonstream.api.stream.positions import NoPosition, Vector
+from carbonstream.api.stream.positions import MAX_LENGTH, NoPosition, Vector
 from carbonstream.api.stream.resume import TooOld, Way, way_to
-from carbonstream.api.stream.ring import Filter, Ring
+from carbonstream.api.stream.ring import Filter
 from carbonstream.api.stream.subscription import Subscription
-from carbonstream.schemas.periods import local_iso
 
 router = APIRouter(tags=["stream"], responses=RESPONSES)
 BEAT_S: Final = 10.0  # shorter than the 30-60 s after which proxies end a silent connection
@@ -38,8 +37,8 @@ class StreamQuery(Parameters):
         description="repeatable; without it everything",
         examples=[["enterprise:ENT-1"]],
     )
-    last_event_id: Text | None = Field(
-        None, max_length=4_096, description="as the header, for clients that set none"
+    last_event_id: str | None = Field(
+        None, max_length=MAX_LENGTH, description="as the header, for clients that set none"
     )
 
 
@@ -50,13 +49,14 @@ async def stream(
     query: Annotated[StreamQuery, Query()],
     here: Here,
     caller: Annotated[Caller, Depends(authorised)],
-    last_event_id: Annotated[str | None, Header(max_length=4_096)] = None,
+    last_event_id: Annotated[str | None, Header(max_length=MAX_LENGTH)] = None,
 ) -> StreamingResponse:
-    """Events `total`, `restated` and `warning` as in carbon.totals and carbon.warnings, and `heartbeat` every 10 s.
+    """Totals and warnings as they change: events `total`, `restated`, `warning`, and `heartbeat` every 10 s.
 
-    Send Last-Event-ID to go on exactly after that event: nothing is lost, nothing comes twice; of several totals of
-    one entity, grain and bucket only the newest comes. Event `reset` means that this was not possible: reload.
-    The first event is a heartbeat: what is loaded after it and what is streamed leave no gap.
+    Data are as in carbon.totals and carbon.warnings. Send Last-Event-ID to go on exactly after that event:
+    nothing is lost, nothing comes twice; of several totals of one entity, grain and bucket only the newest
+    comes. Event `reset` means that this was not possible: reload. The first event is a heartbeat: what is
+    loaded after it and what is streamed leave no gap.
     """
     names = query.topics.split(",")
     if unknown := [name for name in names if name not in TOPIC_NAMES]:
@@ -68,14 +68,14 @@ async def stream(
 
 async def _frames(
     here: Services, wanted: Filter, last_id: str | None, until: float | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """The bytes of one client's stream, until the server closes or the session ends."""
     hub = here.hub
     at_once = hub.positioned.is_set()
     while not hub.positioned.is_set():  # Kafka is away since this process started, or history is being read
         yield _beat(here, None)
         await _within(hub.positioned, BEAT_S)
-    if hub.ring is None:
+    if hub.closed.is_set():
         return
     client = Subscription(wanted, hub.ring.vector)
     hub.add(client)
@@ -99,11 +99,10 @@ async def _frames(
         hub.remove(client)
 
 
-async def _live(here: Services, client: Subscription, until: float | None) -> AsyncIterator[bytes]:
+async def _live(here: Services, client: Subscription, until: float | None) -> AsyncGenerator[bytes]:
     hub, loop = here.hub, asyncio.get_running_loop()
     beat_at = loop.time() + BEAT_S
     while not hub.closed.is_set() and (until is None or here.now_ms() / 1_000 < until):
-        assert hub.ring is not None
         if client.lost is not None:
             yield _lost(here, client, client.lost)
         elif client.behind(hub.ring):
@@ -123,11 +122,10 @@ async def _live(here: Services, client: Subscription, until: float | None) -> As
             await _within(client.wake, beat_at - loop.time())
 
 
-async def _catch_up(here: Services, client: Subscription) -> AsyncIterator[bytes]:
+async def _catch_up(here: Services, client: Subscription) -> AsyncGenerator[bytes]:
     """Lead the client from `client.at` to the ring, through Kafka where needed, or tell it to reload."""
     while True:
         ring = here.hub.ring
-        assert ring is not None
         way = way_to(client.at, ring)
         if way is Way.RING:
             client.resume_at(client.at, ring)
@@ -155,14 +153,13 @@ async def _catch_up(here: Services, client: Subscription) -> AsyncIterator[bytes
 
 def _lost(here: Services, client: Subscription, reason: str) -> bytes:
     """A `reset` event; the client goes on from now."""
-    ring: Ring | None = here.hub.ring
-    assert ring is not None
+    ring = here.hub.ring
     client.at, client.pending, client.skip, client.lost = ring.vector, None, None, None
     return reset(ring.layout.encode(ring.vector), reason)
 
 
 def _beat(here: Services, id_: str | None) -> bytes:
-    return heartbeat(id_, local_iso(here.now_ms()), here.hub.kafka)
+    return heartbeat(id_, here.now_ms(), here.hub.kafka)
 
 
 async def _within(event: asyncio.Event, seconds: float) -> None:

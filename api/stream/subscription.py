@@ -1,8 +1,8 @@
 """One client of the stream: what it wants, how far it is, what to send it next.
 
-A client takes from the shared ring when its connection can take more, so a slow one costs no memory of its own: of
-the totals that came meanwhile it gets the newest of each key, and every warning. One that falls behind the ring is
-led through Kafka again (resume).
+A client takes from the shared ring when its connection can take more, so a slow one costs no memory of its
+own: of the totals that came meanwhile it gets the newest of each key, and every warning. One that falls
+behind the ring is led through Kafka again (resume).
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ class Chunk:
 
 
 class Subscription:
-    """`at`: all that passes the filter before this position was sent. `pending`: first event not sent yet, if any.
+    """A client's filter and place.
 
-    `skip`: a client that comes back may be further in some slots than the ring's order is; events before it were sent.
+    `at`: all that passes the filter before this position was sent. `pending`: number of the first event not
+    sent yet, if any. `skip`: a client that comes back may be further in some slots than the ring's order is;
+    events before this position were sent.
     """
 
     __slots__ = ("at", "lost", "pending", "skip", "wake", "wanted")
@@ -61,11 +63,13 @@ class Subscription:
         return self.pending is not None and self.pending < ring.tail
 
     def take(self, ring: Ring, shared: dict[tuple[int, Filter], Chunk]) -> bytes:
-        """The next events' bytes, at most CHUNK of them. `shared` keeps chunks that other clients take too."""
+        """The next events' bytes, at most CHUNK of them. `shared` keeps chunks that other clients take
+        too.
+        """
         if self.pending is None:
             return b""
         if self.skip is not None:
-            return self._take_skipping(ring, self.skip)
+            return self._take_skipping(ring, self.pending, self.skip)
         key = (self.pending, self.wanted)
         chunk = shared.get(key)
         if chunk is None:
@@ -73,10 +77,9 @@ class Subscription:
         self.pending, self.at = chunk.following, chunk.at
         return chunk.wire
 
-    def _take_skipping(self, ring: Ring, skip: Vector) -> bytes:
+    def _take_skipping(self, ring: Ring, first: int, skip: Vector) -> bytes:
         """As `take` for a client that was further than the ring's order: its ids never fall behind `skip`."""
-        assert self.pending is not None
-        events = ring.since(self.pending, self.wanted)
+        events = ring.since(first, self.wanted)
         wire = []
         for event in events[:CHUNK]:
             if event.offset < skip[event.slot]:

@@ -1,14 +1,14 @@
 """Readings into frames: grouped by shard, cut at 500, as columns. Pure.
 
-One way for all sources: columns of one shard as numpy arrays, so that a frame costs the same few vectorised steps
-whether it holds one pushed reading or 500 of a file.
+One way for all sources: columns of one shard as numpy arrays, so that a frame costs the same few vectorised
+steps whether it holds one pushed reading or 500 of a file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
@@ -20,6 +20,8 @@ from carbonstream.schemas.frames import MAX_READINGS, TYPE_READINGS, cloud_event
 from carbonstream.schemas.shards import shard_of, site_of
 
 Unit = str | NDArray[Any] | None  # one for all, or an object array of str and None; None: the meter's own
+
+FEW: Final = 100  # rows up to which a dict is faster than numpy.unique (2 us against 20 us for ten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,9 @@ class Stamp(NamedTuple):
 
 
 def by_shard(columns: Columns) -> Iterator[tuple[int, Columns]]:
-    """The readings of each shard, shards ascending, rows in their order. Raises InvalidReading for an id without
-    a site."""
+    """The readings of each shard, shards ascending, rows in their order. Raises InvalidReading for an id
+    without a site.
+    """
     shard_of_id = np.array([shard_of(site_of(meter)) for meter in columns.ids], np.int64)
     shard = shard_of_id[columns.meter]
     present = np.unique(shard)
@@ -75,7 +78,8 @@ def frames(stamp: Stamp, shard: int, first_seq: int, columns: Columns) -> Iterat
     """(seq, record) of each frame of one shard's readings: cut at MAX_READINGS, seqs consecutive."""
     for i, low in enumerate(range(0, len(columns), MAX_READINGS)):
         seq = first_seq + i
-        yield seq, record(stamp, shard, seq, columns.rows(slice(low, low + MAX_READINGS)))
+        part = columns if len(columns) <= MAX_READINGS else columns.rows(slice(low, low + MAX_READINGS))
+        yield seq, record(stamp, shard, seq, part)
 
 
 def frames_needed(readings: int) -> int:
@@ -87,7 +91,7 @@ def record(stamp: Stamp, shard: int, seq: int, columns: Columns) -> bytes:
     """One frame as meter.readings carries it: at most MAX_READINGS readings, all of `shard`."""
     if len(columns) > MAX_READINGS:
         raise ValueError(f"a frame holds at most {MAX_READINGS} readings, not {len(columns)}")
-    used, meter = np.unique(columns.meter, return_inverse=True)
+    used, meter = _distinct(columns.meter)
     ids = columns.ids
     frame: dict[str, Any] = {
         "source": stamp.source,
@@ -95,7 +99,7 @@ def record(stamp: Stamp, shard: int, seq: int, columns: Columns) -> bytes:
         "seq": seq,
         "sent": stamp.sent,
         "mode": stamp.mode.value,
-        "meters": [ids[i] for i in used.tolist()],
+        "meters": [ids[i] for i in used],
         "meter": meter,
     }
     if columns.start is not None:
@@ -103,7 +107,9 @@ def record(stamp: Stamp, shard: int, seq: int, columns: Columns) -> bytes:
         if given.all():
             frame["start"] = np.ascontiguousarray(columns.start)
         elif given.any():
-            frame["start"] = [s if g else None for s, g in zip(columns.start.tolist(), given.tolist(), strict=True)]
+            frame["start"] = [
+                s if g else None for s, g in zip(columns.start.tolist(), given.tolist(), strict=True)
+            ]
     frame["end"] = np.ascontiguousarray(columns.end)
     frame["value"] = np.ascontiguousarray(columns.value)
     unit = columns.unit.tolist() if isinstance(columns.unit, np.ndarray) else columns.unit
@@ -112,6 +118,16 @@ def record(stamp: Stamp, shard: int, seq: int, columns: Columns) -> bytes:
     if unit is not None:
         frame["unit"] = unit
     return orjson.dumps(frame, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _distinct(meter: Ints) -> tuple[list[int], Ints | list[int]]:
+    """Which entries are used, and for each row which of those."""
+    if len(meter) <= FEW:
+        position: dict[int, int] = {}
+        rows = [position.setdefault(i, len(position)) for i in meter.tolist()]
+        return list(position), rows
+    used, inverse = np.unique(meter, return_inverse=True)
+    return used.tolist(), inverse
 
 
 def headers(stamp: Stamp, shard: int, seq: int) -> list[tuple[str, bytes]]:

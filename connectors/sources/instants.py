@@ -26,17 +26,25 @@ def from_iso(field: str, text: str) -> int:
             field, Edge.TIME, f"{text!r} is not ISO 8601; send e.g. {EXAMPLE} or UTC milliseconds"
         ) from error
     if at.tzinfo is None:
-        raise InvalidReading(field, Edge.TIME, f"{text!r} has no offset; send e.g. {EXAMPLE} or UTC milliseconds")
+        raise InvalidReading(
+            field, Edge.TIME, f"{text!r} has no offset; send e.g. {EXAMPLE} or UTC milliseconds"
+        )
     if evening and (at.minute or at.second or at.microsecond):
         raise InvalidReading(field, Edge.TIME, f"{text!r}: only 24:00:00 itself belongs to the day before")
     return to_ms(at) + (DAY_MS if evening else 0)
 
 
 def check_span(field: str, at_ms: int, latest_ms: int = MAX_TIME_MS) -> None:
-    """Raise InvalidReading where an instant lies before 2000 or past `latest_ms` (UTC ms): a wrong unit or clock."""
+    """Raise InvalidReading where an instant lies before 2000 or past `latest_ms` (UTC ms): a wrong unit or
+    clock.
+    """
     if at_ms < YEAR_2000_MS:
         raise InvalidReading(
-            field, Edge.TIME, f"{at_ms} is before 2000; are these milliseconds since 1970, UTC, and the clock set?"
+            field,
+            Edge.TIME,
+            f"{at_ms} is before 2000; are these milliseconds since 1970, UTC, and the clock set?",
         )
     if at_ms > latest_ms:
-        raise InvalidReading(field, Edge.TIME, f"{at_ms} is more than a day ahead; check unit and clock of the source")
+        raise InvalidReading(
+            field, Edge.TIME, f"{at_ms} is more than a day ahead; check unit and clock of the source"
+        )

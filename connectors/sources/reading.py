@@ -13,7 +13,7 @@ MAX_METER_CHARACTERS: Final = 200  # 500 of them, four bytes each, are 0.4 MB of
 
 
 def check_meter(field: str, meter: str) -> None:
-    """Raise InvalidReading where an id is not SITE/METER, too long, or holds what cannot be stored or shown."""
+    """Raise InvalidReading where an id is not SITE/METER, too long, or cannot be stored and shown."""
     if len(meter) > MAX_METER_CHARACTERS:
         raise InvalidReading(
             field, Edge.METER, f"an id of {len(meter)} characters; at most {MAX_METER_CHARACTERS} are taken"

@@ -1,9 +1,11 @@
-"""Where a source's sequence numbers come from: growing per mode and shard, for ever, across every kind of end.
+"""Where a source's sequence numbers come from: growing per mode and shard, for ever, across every kind of
+end.
 
-The file holds, per mode and shard, a number that was never given out. While running it lies a block ahead of what
-is given out, so a crash skips numbers and repeats none; a clean stop writes the exact next one. A sequence without
-an entry (first use, or a lost state folder) starts at the clock: UTC ms << 10 stays above everything sent before
-as long as a source sends less than 1,024 frames a millisecond, and below 2**53, JSON's exact integers, until 2248.
+The file holds, per mode and shard, a number that was never given out. While running it lies a block ahead of
+what is given out, so a crash skips numbers and repeats none; a clean stop writes the exact next one. A
+sequence without an entry (first use, or a lost state folder) starts at the clock: UTC ms << 10 stays above
+everything sent before as long as a source sends less than 1,024 frames a millisecond, and below 2**53, JSON's
+exact integers, until 2248.
 """
 
 from __future__ import annotations
@@ -47,8 +49,8 @@ def write_durably(path: Path, content: bytes) -> None:
 class SequenceStore:
     """Sequence numbers of one source, held by one process at a time. Not thread-safe.
 
-    now_ms: UTC ms, where new sequences start. Raises SourceInUse while another process holds the source, NotReady
-    when the file cannot be read.
+    now_ms: UTC ms, where new sequences start. Raises SourceInUse while another process holds the source,
+    NotReady when the file cannot be read.
     """
 
     def __init__(self, state_dir: Path, source: str, now_ms: int) -> None:
@@ -83,7 +85,7 @@ class SequenceStore:
             return {}
         except orjson.JSONDecodeError as error:
             raise NotReady(
-                f"{self._file} is damaged ({error}); delete it: sequences then start again above all sent before"
+                f"{self._file} is damaged ({error}); delete it: sequences then start above all sent before"
             ) from error
         return {str(key): int(seq) for key, seq in found.items()}
 

@@ -1,14 +1,16 @@
-"""The ticker: once a second the time, and how far reference data have come, into every partition of meter.readings.
+"""The ticker: once a second the time, and how far reference data have come, into every partition of
+meter.readings.
 
-A second ticker does no harm: a tick that is not later than the last is answered by an empty frame. On a runtime
-in virtual time the ticks come from a test or a replay (`Ticks`, `send_ticks`) and the ticker sends none.
+A second ticker does no harm: a tick that is not later than the last is answered by an empty frame. On a
+runtime in virtual time the ticks come from a test or a replay (`Ticks`, `send_ticks`) and the ticker sends
+none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from confluent_kafka import IsolationLevel, KafkaException, Producer, TopicPartition
@@ -25,6 +27,7 @@ from carbonstream.schemas.settings import Settings
 PERIOD_MS: Final = 1_000
 # A tick that could not be delivered within some periods is of no use: later ones say more.
 DELIVERY_TIMEOUT_MS: Final = 5_000
+PROMPT: Final[dict[str, Any]] = {"delivery.timeout.ms": DELIVERY_TIMEOUT_MS, "linger.ms": 0}
 OFFSETS_TIMEOUT_S: Final = 5.0
 
 
@@ -33,23 +36,33 @@ def reference_ends(client: AdminClient, settings: Settings) -> dict[str, int]:
 
     Raises NotReady when the broker does not answer or a topic is missing.
     """
-    asked = {TopicPartition(settings.topic(name), 0): OffsetSpec.latest() for name in topics.REFERENCE}
-    found: dict[str, int] = {}
-    try:
+    asked = {
+        TopicPartition(settings.topic(name), 0): OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        for name in topics.REFERENCE
+    }
+    until = time.monotonic() + OFFSETS_TIMEOUT_S
+    while True:
         answers = client.list_offsets(
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=OFFSETS_TIMEOUT_S
         )
-        for at, answer in answers.items():
-            found[at.topic.removeprefix(settings.topic_prefix)] = answer.result(OFFSETS_TIMEOUT_S).offset
-    except (KafkaException, TimeoutError) as error:
-        raise NotReady(
-            f"Kafka at {settings.kafka} does not tell where ref.* end ({error}); "
-            "is it running, and were the topics created with `carbonstream topics`?"
-        ) from error
-    return found
+        try:
+            return {
+                at.topic.removeprefix(settings.topic_prefix): answer.result(OFFSETS_TIMEOUT_S).offset
+                for at, answer in answers.items()
+            }
+        except (KafkaException, TimeoutError) as error:
+            moving = isinstance(error, KafkaException) and error.args[0].code() in kafka.LEADERLESS
+            if not moving or time.monotonic() > until:
+                raise NotReady(
+                    f"Kafka at {settings.kafka} does not tell where ref.* end ({error}); "
+                    "is it running, and were the topics created with `carbonstream topics`?"
+                ) from error
+        time.sleep(0.05)
 
 
-def send_ticks(producer: Producer, settings: Settings, time_ms: int, reference: dict[str, int] | None = None) -> None:
+def send_ticks(
+    producer: Producer, settings: Settings, time_ms: int, reference: dict[str, int] | None = None
+) -> None:
     """Queue one tick of `time_ms` (UTC ms) for every partition; flush() tells when they are delivered.
 
     reference: end offsets by catalogue name; asked of Kafka now where not given. Raises NotReady.
@@ -67,8 +80,9 @@ def send_ticks(producer: Producer, settings: Settings, time_ms: int, reference: 
 
 
 class Ticks:
-    """Ticks of virtual time through one producer, for a replay at speed: asks for the reference offsets at most
-    once a wall second, since that round trip (0.5-1 ms) would otherwise be the slowest step."""
+    """Ticks of virtual time through one producer, for a replay at speed: asks for the reference offsets at
+    most once a wall second, since that round trip (0.5-1 ms) would otherwise be the slowest step.
+    """
 
     def __init__(self, settings: Settings, producer: Producer) -> None:
         self._settings, self._producer = settings, producer
@@ -77,8 +91,9 @@ class Ticks:
         self._asked = float("-inf")
 
     def send(self, time_ms: int) -> None:
-        """Queue one tick for every partition. Raises NotReady, and BufferError when the producer's queue is full;
-        sending the same tick again does no harm."""
+        """Queue one tick for every partition. Raises NotReady, and BufferError when the producer's queue is
+        full; sending the same tick again does no harm.
+        """
         now = time.monotonic()
         if now - self._asked >= PERIOD_MS / 1_000:
             self._reference = reference_ends(self._client, self._settings)
@@ -99,7 +114,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
         log.info("virtual time: ticks come from a replay or a test, none from here")
         await stop.wait()
         return
-    producer = kafka.producer(settings, **{"delivery.timeout.ms": DELIVERY_TIMEOUT_MS, "linger.ms": 0})
+    producer = kafka.producer(settings, **PROMPT)
     client = kafka.admin(settings)
     reference: dict[str, int] | None = None
     last = 0
@@ -118,7 +133,9 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
         if reference is not None:
             try:
                 send_ticks(producer, settings, last, reference)
-                telemetry.RECORDS.labels("ticker", topics.READINGS).inc(settings.partitions_of(topics.READINGS))
+                telemetry.RECORDS.labels("ticker", topics.READINGS).inc(
+                    settings.partitions_of(topics.READINGS)
+                )
             except BufferError:
                 telemetry.FAULTS.labels("ticker", "queue_full").inc()
         producer.poll(0)

@@ -1,7 +1,7 @@
 """Loads reference data, all or nothing: sites, meters, coefficients, targets, activity, and what is packaged.
 
-One file a table checks and writes it; `outbox` is the only one that publishes. Nothing here talks to Kafka but
-`in_force`.
+One file a table checks and writes it; `outbox` is the only one that publishes. Nothing here talks to Kafka
+but `in_force`.
 """
 
 from carbonstream.ops.load.counts import Counts

@@ -30,7 +30,8 @@ UNIT: Final = re.compile(r"(kg|t)(CO2|ce)/(.+)")
 
 
 def load_coefficients(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> Counts:
-    """Publish coefficients. A published value never changes: a revision is a row with a later published_on."""
+    """Publish coefficients. A published value never changes: a revision is a row with a later
+    published_on."""
     known = _known_scopes(cursor) | refusals.unsound
     entries: dict[Key, Entry] = {}
     rows: dict[Key, Row] = {}

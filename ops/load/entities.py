@@ -45,7 +45,8 @@ class Names:
         return cls(regions, industries, {row[0]: (row[1], row[2]) for row in cursor})
 
     def entity(self, id_: str) -> Entity:
-        """The entity of an id of kind region, industry or domain, with the names of what it is of and where."""
+        """The entity of an id of kind region, industry or domain, with the names of what it is of and
+        where."""
         kind, _, rest = id_.partition(":")
         what, _, where = rest.partition("@")
         if kind == "region":
@@ -60,14 +61,16 @@ class Names:
 
 
 def register(cursor: Rows, entities: Iterable[Entity], *, stored: bool) -> None:
-    """Add entities or correct their names. `stored`: totals are kept for the entity itself (site, enterprise, park);
+    """Add entities or correct their names. `stored`: totals are kept for the entity itself (site,
+    enterprise, park);
     the others are sums of their classes."""
     rows = sorted({entity.id: entity for entity in entities}.values(), key=lambda entity: entity.id)
     ids = [entity.id for entity in rows]
     cursor.execute(
         """
         insert into entity (id, kind, name_zh, name_en)
-        select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as new (id, kind, name_zh, name_en)
+        select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as new (id, kind, name_zh,
+          name_en)
         where not exists (select from entity e where e.id = new.id)
         """,
         [ids, [e.kind for e in rows], [e.name_zh for e in rows], [e.name_en for e in rows]],

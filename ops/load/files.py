@@ -33,11 +33,12 @@ FILES: Final[dict[str, Loader]] = {
 
 
 def load_files(connection: Connection[Any], paths: Mapping[str, Path], now: datetime) -> dict[str, Counts]:
-    """Load CSV files, by the keys of FILES; what is equal to what stands is left alone, so that loading a file twice
+    """Load CSV files, by the keys of FILES; what is equal to what stands is left alone, so that loading
+    a file twice
     changes and publishes nothing.
 
-    `connection` must be outside a transaction; `now` is stamped on what changes. Raises LoadRefused with every error
-    as FILE:LINE: FIELD: VALUE: REMEDY, and then nothing at all was loaded.
+    `connection` must be outside a transaction; `now` is stamped on what changes. Raises LoadRefused with
+    every error as FILE:LINE: FIELD: VALUE: REMEDY, and then nothing at all was loaded.
     """
     refusals = Refusals()
     counts: dict[str, Counts] = {}

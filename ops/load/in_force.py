@@ -1,4 +1,5 @@
-"""When a load is in force: told by the relay, and applied by every partition of convert, as the sink has stored it."""
+"""When a load is in force: told by the relay, and applied by every partition of convert, as the sink has
+stored it."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ POLL_S: Final = 0.1
 def wait_until_in_force(settings: Settings, timeout_s: float = 120.0) -> dict[str, int]:
     """Wait until every reference change committed so far is in force; returns the offsets of ref.* reached.
 
-    That is: the outbox holds none of them, and `position.reference` of every partition has reached the end of each
-    ref.* topic. Raises NotReady after `timeout_s`, saying what is missing and what to start.
+    That is: the outbox holds none of them, and `position.reference` of every partition has reached the
+    end of each ref.* topic. Raises NotReady after `timeout_s`, saying what is missing and what to start.
     """
     until = time.monotonic() + timeout_s
     with connect(settings, application="load", autocommit=True) as connection:
@@ -58,7 +59,7 @@ def _ends(settings: Settings) -> dict[str, int]:
     """End offset of each ref.* topic, by name without prefix."""
     consumer = kafka.reader(settings)
     try:
-        return {name: kafka.end_offsets(consumer, settings.topic(name), 1)[0][1] for name in topics.REFERENCE}
+        return {name: kafka.end_offsets_of(consumer, settings.topic(name), 0)[1] for name in topics.REFERENCE}
     finally:
         consumer.close()
 

@@ -24,12 +24,15 @@ class Owners:
         given = [row.values[column] for column in columns]
         if not any(given) and (id_ in self._known or id_ in self._named):
             return id_
-        entity = Entity(id_, *(row.take(column, fields.name) for column in columns))
-        earlier, line = self._named.setdefault(id_, (entity, row.line))
-        if row.sound and earlier != entity:
-            row.refuse(
-                columns[0], f"line {line} calls {id_} {earlier.name_zh} / {earlier.name_en}: use one name"
-            )
+        names = [row.take(column, fields.name) for column in columns]
+        if all(given):
+            entity = Entity(id_, *names)
+            earlier, line = self._named.setdefault(id_, (entity, row.line))
+            if earlier != entity:
+                row.refuse(
+                    columns[0],
+                    f"line {line} calls {id_} {earlier.name_zh} / {earlier.name_en}: use one name",
+                )
         return id_
 
     def entities(self) -> list[Entity]:

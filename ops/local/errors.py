@@ -1,11 +1,13 @@
-"""The one exception of the local servers, and the checks that raise it before anything is started."""
+"""The exception of the local servers, and the checks that raise it before anything is started."""
 
 import os
 import shutil
 from pathlib import Path
 
+from carbonstream.schemas.errors import CarbonstreamError
 
-class LocalError(Exception):
+
+class LocalError(CarbonstreamError):
     """A local server cannot be set up, started or stopped; the message says what to do next."""
 
 

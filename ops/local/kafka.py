@@ -15,7 +15,7 @@ from pathlib import Path
 from carbonstream.ops.local import kafka_jars
 from carbonstream.ops.local.errors import LocalError, need_command, tail
 from carbonstream.ops.local.process import Process, alive, end, spawn, working_in
-from carbonstream.ops.local.runtime import Profile, choose_port
+from carbonstream.ops.local.runtime import Profile, State, choose_port
 
 JAVA_PACKAGE = "openjdk-17-jre-headless (or a later one)"
 OLDEST_JAVA = 17  # Kafka 4 brokers are compiled for it
@@ -74,21 +74,33 @@ def bootstrap(profile: Profile) -> str:
     return f"127.0.0.1:{profile.state().kafka_port}"
 
 
+def is_prepared(profile: Profile) -> bool:
+    """Whether the broker has an address, running or not."""
+    return profile.state().kafka_port is not None
+
+
+def prepare(profile: Profile) -> None:
+    """Gives the broker its ports, unless it runs; what an interrupted start has left is ended first."""
+    state = profile.state()
+    if alive(state.kafka):
+        return
+    end(processes(profile), signal.SIGKILL, grace_s=10)
+    preferred, preferred_controller, _ = profile.preferred_ports()
+    port = choose_port(profile, state.kafka_port, preferred)
+    controller_port = choose_port(profile, state.controller_port, preferred_controller, besides=port)
+    profile.remember(kafka_port=port, controller_port=controller_port)
+
+
 def start(profile: Profile, report: Callable[[str], None]) -> None:
     """Leaves a broker running that answers metadata requests: one that runs already is only asked.
 
-    The profile's lock is held by the caller.
+    It is prepared, and the profile's lock is held by the caller.
     """
-    if alive(profile.state().kafka):
+    state = profile.state()
+    if alive(state.kafka):
         _wait_ready(profile)
         return
     jars = kafka_jars.fetch(profile.runtime, report)
-    end(processes(profile), signal.SIGKILL, grace_s=10)
-    state = profile.state()
-    preferred_port, preferred_controller, _ = profile.preferred_ports()
-    port = choose_port(profile, state.kafka_port, preferred_port, taken=set())
-    controller_port = choose_port(profile, state.controller_port, preferred_controller, taken={port})
-    profile.remember(kafka_port=port, controller_port=controller_port)
     java = _java()
     classpath = f"{jars}/*"
     folder = _data(profile)
@@ -96,7 +108,7 @@ def start(profile: Profile, report: Callable[[str], None]) -> None:
         report("formatting Kafka's storage")
         _format(profile, [java, "-cp", classpath])
     properties = profile.folder / "server.properties"
-    properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, folder=folder))
+    properties.write_text(_properties(state, folder))
     report("starting Kafka")
     logging_flags = [f"-Dorg.slf4j.simpleLogger.{setting}" for setting in LOGGING]
     # The JVM stays in its data folder, by which `processes` knows it; java has no flag for that.
@@ -151,13 +163,10 @@ def _wait_ready(profile: Profile) -> None:
 
 def _format(profile: Profile, java: list[str]) -> None:
     """Formats a folder beside the real one and renames it, so that half a formatting is never started."""
-    state = profile.state()
     partial = profile.folder / "kafka.partial"
     shutil.rmtree(partial, ignore_errors=True)
     properties = profile.folder / "format.properties"
-    properties.write_text(
-        PROPERTIES.format(port=state.kafka_port, controller_port=state.controller_port, folder=partial)
-    )
+    properties.write_text(_properties(profile.state(), partial))
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
     tool = [*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={properties}"]
     done = subprocess.run(
@@ -169,6 +178,10 @@ def _format(profile: Profile, java: list[str]) -> None:
             f"Kafka's storage could not be formatted:\n{done.stdout[-1000:]}{done.stderr[-1000:]}"
         )
     partial.rename(_data(profile))
+
+
+def _properties(state: State, folder: Path) -> str:
+    return PROPERTIES.format(port=state.kafka_port, controller_port=state.controller_port, folder=folder)
 
 
 def _java() -> str:

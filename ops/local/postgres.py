@@ -84,26 +84,39 @@ def url(profile: Profile) -> str:
     return f"postgresql://{SUPERUSER}:{state.password}@127.0.0.1:{state.postgres_port}/{DATABASE}"
 
 
+def is_prepared(profile: Profile) -> bool:
+    """Whether the server has an address, running or not."""
+    return profile.state().postgres_port is not None
+
+
+def prepare(profile: Profile) -> None:
+    """Gives the server its port and password, unless it runs; what an interrupted start has left is ended first.
+
+    Backends outlive a killed postmaster until they look up from their work; no server starts beside them.
+    """
+    state = profile.state()
+    if alive(state.postgres):
+        return
+    end(processes(profile), signal.SIGKILL, grace_s=10)
+    port = choose_port(profile, state.postgres_port, profile.preferred_ports()[2])
+    profile.remember(postgres_port=port, password=state.password or secrets.token_hex(16))
+
+
 def start(profile: Profile, report: Callable[[str], None]) -> None:
     """Leaves a server running that answers queries: one that runs already is only asked.
 
-    The profile's lock is held by the caller.
+    It is prepared, and the profile's lock is held by the caller.
     """
     if alive(profile.state().postgres):
         _wait_ready(profile)
         return
     need_root("Running PostgreSQL in its own folder")
     root = postgres_root.install(profile.runtime, report)
-    # Backends outlive a killed postmaster until they look up from their work; no server starts beside them.
-    end(processes(profile), signal.SIGKILL, grace_s=10)
-    state = profile.state()
-    port = choose_port(profile, state.postgres_port, profile.preferred_ports()[2], taken=set())
-    profile.remember(postgres_port=port, password=state.password or secrets.token_hex(16))
     data = _data(profile)
     if not data.exists():
         report("creating the database")
         _create(profile, root)
-    (data / "postgresql.conf").write_text(_settings(port))
+    (data / "postgresql.conf").write_text(_settings(profile.state().postgres_port))
     # No process works in this folder, we have just looked. PostgreSQL itself takes the zombie of a killed
     # postmaster, which stays for ever where pid 1 does not collect, for a living one.
     (data / "postmaster.pid").unlink(missing_ok=True)
@@ -126,7 +139,7 @@ def stop(profile: Profile, sig: signal.Signals = signal.SIGINT) -> None:
 
 def processes(profile: Profile) -> list[Process]:
     """Every process of this server, also those whose postmaster has died."""
-    return working_in(postgres_root.root_folder(profile.runtime) / _place(profile).lstrip("/"), "postgres")
+    return working_in(_data(profile), "postgres")
 
 
 def is_ready(profile: Profile, database: str = DATABASE) -> bool:
@@ -189,7 +202,7 @@ def _create_database(profile: Profile) -> None:
         connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
 
 
-def _settings(port: int) -> str:
+def _settings(port: int | None) -> str:
     memory = _memory_bytes()
     shared_buffers = min(memory // 4, SHARED_BUFFERS_AT_MOST)
     return SETTINGS.format(

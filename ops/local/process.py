@@ -5,8 +5,8 @@ import os
 import select
 import signal
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import samestat
 from pathlib import Path
 
 
@@ -109,19 +109,23 @@ def working_in(folder: Path, program: str) -> list[Process]:
     """The living processes whose program file has this name and whose working directory is `folder`.
 
     So a server is found even when its record was never written (its starter was killed) or its parent died.
-    The program's name keeps a shell that somebody opened in the folder out of it.
+    The program's name keeps a shell that somebody opened in the folder out of it. Folders are compared by
+    inode, as a server in a chroot has its folder under another path.
     """
-    return [process for process, exe, cwd in _links() if exe == program and cwd == str(folder)]
-
-
-def _links() -> Iterator[tuple[Process, str, str]]:
+    try:
+        wanted = folder.stat()
+    except FileNotFoundError:
+        return []
+    found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            exe, cwd = entry.joinpath("exe").readlink(), str(entry.joinpath("cwd").readlink())
+            if (entry / "exe").readlink().name != program or not samestat((entry / "cwd").stat(), wanted):
+                continue
         except OSError:  # ended meanwhile, a kernel thread, or not ours to see
             continue
         process = identify(int(entry.name))
         if process is not None:
-            yield process, exe.name.removesuffix(" (deleted)"), cwd.removesuffix(" (deleted)")
+            found.append(process)
+    return found

@@ -89,7 +89,7 @@ class Profile:
 
 def runtime_folder() -> Path:
     """The runtime of this process."""
-    return Path(os.environ.get("CARBONSTREAM_RUNTIME", ".runtime")).resolve()
+    return Path(os.environ.get("CARBONSTREAM_RUNTIME") or ".runtime").resolve()
 
 
 def profile(name: str) -> Profile:
@@ -116,17 +116,17 @@ def exclusively(runtime: Path, what: str) -> Iterator[None]:
         yield
 
 
-def choose_port(owner: Profile, recorded: int | None, preferred: int, taken: set[int]) -> int:
+def choose_port(owner: Profile, recorded: int | None, preferred: int, besides: int | None = None) -> int:
     """The recorded port, else the preferred one, else the next one that is free and no other profile's.
 
-    `taken` are the ports the caller has chosen a moment ago and not bound yet.
+    `besides` is a port the same server has chosen a moment ago and not bound yet.
     """
-    others = [other.state() for other in profiles(owner.runtime) if other != owner]
-    foreign = {
-        port for state in others for port in (state.kafka_port, state.controller_port, state.postgres_port)
+    states = [profile.state() for profile in profiles(owner.runtime) if profile != owner]
+    taken = {
+        port for state in states for port in (state.kafka_port, state.controller_port, state.postgres_port)
     }
     port = recorded or preferred
-    while port in foreign or port in taken or not _is_free(port):
+    while port in taken or port == besides or not _is_free(port):
         port += 1
     return port
 

@@ -3,7 +3,7 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
@@ -14,7 +14,7 @@ from carbonstream.ops.local.runtime import Profile
 Server = Literal["kafka", "postgres"]
 SERVERS: tuple[Server, ...] = ("kafka", "postgres")
 MODULES = {"kafka": kafka, "postgres": postgres}
-# Names an existing server, which is then neither started nor stopped here.
+# Names an existing server, which is then used and ours not started.
 EXISTING = {"kafka": "CARBONSTREAM_KAFKA", "postgres": "CARBONSTREAM_DATABASE"}
 
 Report = Callable[[Server, str], None]
@@ -42,12 +42,19 @@ def start(
     Raises LocalError, which says what to install or do; what was done until then is kept for the next try.
     """
     named = runtime.profile(profile)
-    chosen = _ours(only)
-    with runtime.exclusively(named.runtime, named.name), ThreadPoolExecutor(len(SERVERS)) as threads:
-        running = {server: threads.submit(_start, named, server, report) for server in chosen}
-    failures = [str(error) for future in running.values() if (error := future.exception())]
-    if failures:
-        raise LocalError("\n".join(failures))
+    ours = [server for server in SERVERS if existing(server) is None]
+    chosen = [server for server in ours if only in (None, server)]
+    with runtime.exclusively(named.runtime, named.name):
+        for server in ours:  # one after the other, so that they choose different ports
+            if server in chosen or not MODULES[server].is_prepared(named):
+                MODULES[server].prepare(named)
+        with ThreadPoolExecutor(len(SERVERS)) as threads:
+            starting = [threads.submit(_start, named, server, report) for server in chosen]
+    errors = [error for future in starting if (error := future.exception())]
+    if len(errors) > 1 and all(isinstance(error, LocalError) for error in errors):
+        raise LocalError("\n".join(str(error) for error in errors))
+    for error in errors:
+        raise error
     return addresses(profile)
 
 
@@ -59,11 +66,10 @@ def _start(profile: Profile, server: Server, report: Report) -> None:
 def stop(profile: str, only: Server | None = None, signal: signal.Signals | None = None) -> None:
     """Stops the servers in good order, or with the given signal; kills what has not ended after its grace."""
     named = runtime.profile(profile)
+    chosen = [MODULES[server] for server in SERVERS if only in (None, server)]
+    arguments = (named,) if signal is None else (named, signal)
     with runtime.exclusively(named.runtime, named.name), ThreadPoolExecutor(len(SERVERS)) as threads:
-        stopping = [
-            threads.submit(MODULES[server].stop, named, *(() if signal is None else (signal,)))
-            for server in _ours(only)
-        ]
+        stopping = [threads.submit(module.stop, *arguments) for module in chosen]
     for future in stopping:
         future.result()
 
@@ -86,13 +92,12 @@ def reset(profile: str) -> None:
 def addresses(profile: str) -> Addresses:
     """Where the servers are, running or not; LocalError when the profile was never started."""
     named = runtime.profile(profile)
-    state = named.state()
-    given_kafka, given_database = existing("kafka"), existing("postgres")
-    if (given_kafka is None and state.kafka_port is None) or (
-        given_database is None and state.postgres_port is None
-    ):
-        raise LocalError(f"profile {profile} was never started: carbonstream local up --profile {profile}")
-    return Addresses(given_kafka or kafka.bootstrap(named), given_database or postgres.url(named))
+    for server in SERVERS:
+        if existing(server) is None and not MODULES[server].is_prepared(named):
+            raise LocalError(
+                f"profile {profile} was never started: carbonstream local up --profile {profile}"
+            )
+    return Addresses(existing("kafka") or kafka.bootstrap(named), existing("postgres") or postgres.url(named))
 
 
 class Status(NamedTuple):
@@ -128,7 +133,3 @@ def _status(profile: Profile, server: Server) -> Status:
         pid=running.pid if running else None,
         address=f"127.0.0.1:{port}" if port else None,
     )
-
-
-def _ours(only: Server | None) -> Iterable[Server]:
-    return [server for server in SERVERS if only in (None, server) and existing(server) is None]

@@ -1,18 +1,19 @@
 """The api's part of the board's contract from recorded answers: the built page, JSON and an event stream.
 
-What a test says (`send`, `end_session`, `lose_database`, `fall_silent`) is done by the time the call returns; the page
-hears of it through the same wire as in service. `python -m tests.board` serves it for a look by hand.
+A test says what happens (`send`, `fall_silent`, `hang_up`, `database = False`); the page hears of it through the same
+wire as in service. `python -m tests.board` serves it for a look by hand.
 """
 
 from __future__ import annotations
 
 import json
 import mimetypes
-import queue
 import threading
+from dataclasses import dataclass, field
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -21,6 +22,19 @@ from . import alarms, park
 # What the api sends with every page; the board needs no exception from it.
 POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 BEAT_S: Final = 5.0
+
+
+@dataclass(eq=False)
+class Listener:
+    """One open stream and what it asked for."""
+
+    topics: list[str]
+    entity: str | None
+    queue: Queue[str | None] = field(default_factory=Queue)
+
+    def wants(self, event: str, body: dict[str, Any]) -> bool:
+        """As the api filters: by topic, and by entity where one was named."""
+        return f"{event}s" in self.topics and self.entity in (None, body["entity"])
 
 
 class FixtureServer(ThreadingHTTPServer):
@@ -35,12 +49,9 @@ class FixtureServer(ThreadingHTTPServer):
         self.database = True
         self.beating = True
         self.kafka = "up"
-        self.totals_hold = threading.Event()
-        self.totals_hold.set()
-        self._streams: list[queue.Queue[str | None]] = []
+        self._streams: list[Listener] = []
         self._lock = threading.Lock()
         self._next_id = 1
-        self.opened = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, daemon=True)
         self._thread.start()
 
@@ -49,13 +60,15 @@ class FixtureServer(ThreadingHTTPServer):
         """Where the page is."""
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
-    def send(self, event: str, body: dict[str, Any]) -> None:
-        """An event to every open stream."""
+    def send(self, event: str, body: dict[str, Any]) -> int:
+        """An event to every open stream that wants it; how many did."""
         with self._lock:
             text = f"id: {self._next_id}\nevent: {event}\ndata: {json.dumps(body)}\n\n"
             self._next_id += 1
-            for stream in self._streams:
-                stream.put(text)
+            wanting = [stream for stream in self._streams if stream.wants(event, body)]
+            for stream in wanting:
+                stream.queue.put(text)
+        return len(wanting)
 
     def beat(self) -> str:
         """A heartbeat by the park's clock."""
@@ -70,23 +83,20 @@ class FixtureServer(ThreadingHTTPServer):
         self.beating = True
         with self._lock:
             for stream in self._streams:
-                stream.put(self.beat())
+                stream.queue.put(self.beat())
 
     def hang_up(self) -> None:
         """Ends every stream, as a restart of the api does."""
         with self._lock:
             for stream in self._streams:
-                stream.put(None)
+                stream.queue.put(None)
 
-    def enter(self) -> queue.Queue[str | None]:
+    def enter(self, stream: Listener) -> None:
         """A new stream."""
-        stream: queue.Queue[str | None] = queue.Queue()
         with self._lock:
             self._streams.append(stream)
-        self.opened.set()
-        return stream
 
-    def leave(self, stream: queue.Queue[str | None]) -> None:
+    def leave(self, stream: Listener) -> None:
         """A stream has ended."""
         with self._lock:
             self._streams.remove(stream)
@@ -116,11 +126,9 @@ class Handler(BaseHTTPRequestHandler):
         if not self.server.signed_in:
             return self._json({"title": "sign in"}, 401)
         if url.path == "/v1/stream":
-            return self._stream()
+            return self._stream(Listener(query.get("topics", "totals,warnings").split(","), query.get("entity")))
         if not self.server.database:
             return self._json({"title": "database away"}, 503)
-        if url.path == "/v1/totals":
-            self.server.totals_hold.wait(10)
         answer = answer_to(url.path, query)
         return self._json({}, 404) if answer is None else self._json(answer)
 
@@ -150,10 +158,10 @@ class Handler(BaseHTTPRequestHandler):
         self._head(200, mimetypes.guess_type(file.name)[0] or "application/octet-stream", len(content))
         self.wfile.write(content)
 
-    def _stream(self) -> None:
+    def _stream(self, stream: Listener) -> None:
         self._head(200, "text/event-stream", None)
         self.close_connection = True
-        stream = self.server.enter()
+        self.server.enter(stream)
         try:
             self.wfile.write(b"retry: 200\n\n")
             if self.server.beating:
@@ -161,8 +169,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             while True:
                 try:
-                    text = stream.get(timeout=BEAT_S)
-                except queue.Empty:
+                    text = stream.queue.get(timeout=BEAT_S)
+                except Empty:
                     text = self.server.beat() if self.server.beating else ": nothing\n\n"
                 if text is None:
                     return

@@ -27,6 +27,7 @@ ENTITIES: Final[list[dict[str, str]]] = [
     {"id": "park:HZ-01", "kind": "park", "name_zh": "湖州南太湖产业园", "name_en": "Huzhou South Taihu Industrial Park"},
     {"id": "region:330500", "kind": "region", "name_zh": "湖州市", "name_en": "Huzhou"},
     {"id": "region:330000", "kind": "region", "name_zh": "浙江省", "name_en": "Zhejiang"},
+    {"id": "region:CN", "kind": "region", "name_zh": "全国", "name_en": "China"},
     {"id": "enterprise:ENT-1", "kind": "enterprise", "name_zh": "湖州金泰特钢有限公司", "name_en": "Jintai Special Steel"},
     {"id": "enterprise:ENT-2", "kind": "enterprise", "name_zh": "南太湖水泥股份有限公司", "name_en": "South Taihu Cement"},
     {"id": "enterprise:ENT-3", "kind": "enterprise", "name_zh": "长兴精细化工有限公司", "name_en": "Changxing Fine Chemicals"},
@@ -44,7 +45,7 @@ COEFFICIENTS: Final[list[dict[str, Any]]] = [
     {
         "id": 11,
         "carrier": "electricity",
-        "scope": "region:330000",
+        "scope": "330000",
         "month": "2023-12",
         "value": str(CO2_PER_KWH),
         "unit": "kgCO2/kWh",
@@ -56,7 +57,7 @@ COEFFICIENTS: Final[list[dict[str, Any]]] = [
     {
         "id": 12,
         "carrier": "electricity",
-        "scope": "region:CN",
+        "scope": "CN",
         "month": "2021-04",
         "value": str(KGCE_PER_KWH),
         "unit": "kgce/kWh",
@@ -139,6 +140,7 @@ def figures(entity: str, since: datetime, until: datetime) -> dict[str, Any]:
         "co2_kg": None if coke else plain(kwh * CO2_PER_KWH),
         "kgce": None if coke else plain(kwh * KGCE_PER_KWH),
         "missing_coefficients": ["coke"] if coke else [],
+        "missing_calorific": ["coke"] if coke else [],
         "provisional": until > NEWEST,
     }
 

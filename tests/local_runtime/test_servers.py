@@ -151,10 +151,19 @@ def test_up_after_the_postmaster_alone_was_killed_waits_for_no_backend_it_left(
         busy.close()
 
 
+def test_one_server_alone_is_started_and_the_others_address_is_known(clean_profile: str) -> None:
+    local.reset(clean_profile)
+    addresses = local.start(clean_profile, only="postgres")
+    assert query(addresses, "SELECT 1") == 1
+    assert [server.running for server in local.status(clean_profile)] == [False, True]
+    assert local.start(clean_profile) == addresses
+
+
 def test_a_server_whose_record_was_lost_is_found_and_stopped(running: Addresses, clean_profile: str) -> None:
     profile = runtime.profile(clean_profile)
-    was = kafka.processes(profile)
-    profile.remember(kafka=None)
+    was = postgres.processes(profile)
+    assert was
+    profile.remember(postgres=None)
     local.start(clean_profile)
     assert not any(process.alive(one) for one in was)
 

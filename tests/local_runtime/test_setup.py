@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carbonstream.ops import local
-from carbonstream.ops.local import LocalError, kafka_jars, postgres_root, process, runtime
+from carbonstream.ops.local import LocalError, clean, kafka_jars, postgres_root, process, runtime
 from carbonstream.ops.local.process import Process
 from carbonstream.ops.local.runtime import Profile, choose_port
 
@@ -40,18 +40,18 @@ def test_a_port_somebody_listens_on_is_passed_over(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = other.getsockname()[1]
-        assert choose_port(Profile(tmp_path, "one"), recorded=None, preferred=taken, taken=set()) > taken
+        assert choose_port(Profile(tmp_path, "one"), recorded=None, preferred=taken) > taken
 
 
 def test_a_port_another_profile_remembers_is_passed_over_though_it_is_down(tmp_path: Path) -> None:
     port = free_port()
     Profile(tmp_path, "other").remember(postgres_port=port)
-    assert choose_port(Profile(tmp_path, "one"), recorded=None, preferred=port, taken=set()) > port
+    assert choose_port(Profile(tmp_path, "one"), recorded=None, preferred=port) > port
 
 
 def test_a_profile_keeps_the_port_it_had(tmp_path: Path) -> None:
     had, preferred = free_port(), free_port()
-    assert choose_port(Profile(tmp_path, "one"), recorded=had, preferred=preferred, taken=set()) == had
+    assert choose_port(Profile(tmp_path, "one"), recorded=had, preferred=preferred) == had
 
 
 @pytest.mark.parametrize(
@@ -65,6 +65,15 @@ def test_a_name_that_is_no_folder_of_its_own_is_refused(name: str) -> None:
 def test_the_addresses_of_a_profile_that_never_ran_are_an_error_that_says_how_to_start_it() -> None:
     with pytest.raises(LocalError, match="carbonstream local up --profile never-started"):
         local.addresses("never-started")
+
+
+def test_cleaning_a_runtime_leaves_what_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARBONSTREAM_RUNTIME", str(tmp_path))
+    for ours in ("kafka", "postgres-root", "postgres-root.partial", "one/kafka", "not-ours"):
+        (tmp_path / ours).mkdir(parents=True)
+    runtime.profile("one").remember(kafka_port=1)
+    clean.clean()
+    assert [path.name for path in tmp_path.iterdir()] == ["not-ours"]
 
 
 def test_a_process_that_took_over_a_recorded_pid_is_left_alone(
@@ -108,6 +117,15 @@ def test_a_missing_command_is_told_with_the_package_that_brings_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LocalError, match="mvn is not installed: apt-get install maven"):
         kafka_jars.fetch(tmp_path, lambda _step: None)
+
+
+def test_the_servers_programs_are_fetched_by_pythons_standard_library_alone(tmp_path: Path) -> None:
+    (tmp_path / "carbonstream").symlink_to(Path(__file__).parents[2])
+    # -S: no site-packages, as beside a pip that has not finished.
+    command = [sys.executable, "-S", "-c", "import carbonstream.ops.local.binaries"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment, timeout=30)
+    assert done.returncode == 0, done.stderr
 
 
 def test_half_fetched_jars_are_fetched_again_and_then_kept(tmp_path: Path) -> None:

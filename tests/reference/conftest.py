@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
 from carbonstream.connectors.migrations import migrate
+from carbonstream.ops.load import load_packaged
 from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+Connection = psycopg.Connection[tuple[Any, ...]]
+Write = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +32,9 @@ def server() -> str:
     return addresses(profile).database
 
 
-@pytest.fixture
-def empty_database_settings(server: str) -> Iterator[Settings]:
-    """Settings of a database nobody has migrated."""
+@contextmanager
+def fresh_database(server: str) -> Iterator[Settings]:
+    """Settings of a database of its own, dropped in the end."""
     name = f"reference_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"create database {name}")
@@ -35,7 +44,47 @@ def empty_database_settings(server: str) -> Iterator[Settings]:
 
 
 @pytest.fixture
+def empty_database_settings(server: str) -> Iterator[Settings]:
+    """Settings of a database nobody has migrated."""
+    with fresh_database(server) as settings:
+        yield settings
+
+
+@pytest.fixture
 def database_settings(empty_database_settings: Settings) -> Settings:
     """Settings of a migrated database without reference data."""
     migrate(empty_database_settings)
     return empty_database_settings
+
+
+@pytest.fixture(scope="session")
+def packaged_settings(server: str) -> Iterator[Settings]:
+    """Settings of a migrated database with the packaged reference data; whoever uses it rolls back."""
+    with fresh_database(server) as settings:
+        migrate(settings)
+        with psycopg.connect(settings.database, autocommit=True) as opened:
+            load_packaged(opened, NOW)
+            opened.execute("delete from outbox")
+        yield settings
+
+
+@pytest.fixture
+def connection(packaged_settings: Settings) -> Iterator[Connection]:
+    """A connection to the packaged database, in a transaction that is rolled back after the test."""
+    with (
+        psycopg.connect(packaged_settings.database) as opened,
+        opened.transaction(force_rollback=True),
+    ):
+        yield opened
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes NAME.csv from its header and rows, and gives its path."""
+
+    def to_file(name: str, header: str, *rows: str) -> Path:
+        path = tmp_path / f"{name}.csv"
+        path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+        return path
+
+    return to_file

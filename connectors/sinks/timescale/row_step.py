@@ -112,7 +112,7 @@ def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
             (rows.quality, 2),
             (rows.flags, 2),
         ],
-        {3: rows.raw_index < 0},
+        nullable=3,
     )
     statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table), sql.SQL(ROW_COLUMNS))
     with cursor.copy(statement) as copy:

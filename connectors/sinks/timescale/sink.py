@@ -181,7 +181,7 @@ class Reader(threading.Thread):
                 touched.add(number)
                 if follow(self._positions[number], document, message.offset() or 0, self._topic_id):
                     frames.append(document)
-                    rows += len(document["end"])
+                    rows += len(document["meter"])
                 else:
                     telemetry.FAULTS.labels("timescale", "second copy").inc()
             if touched and not until:

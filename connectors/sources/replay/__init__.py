@@ -1,4 +1,5 @@
-"""Replay of a CSV file into meter.readings: parse all of it, plan the frames, send them, resume where it died.
+"""Replay of a CSV file into meter.readings: parse all of it, plan the frames, send them, resume where it
+died.
 
 `formats` and `plan` are pure; `journal` remembers files; `run` sends.
 """

@@ -1,4 +1,5 @@
-"""CSV files of readings as columns. The whole file is checked first: every error is told with its line and field.
+"""CSV files of readings as columns. The whole file is checked first: every error is told with its line and
+field.
 
 A column is parsed by its distinct texts: 100,000 meters of one day have 96 different times.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,6 +28,9 @@ from carbonstream.schemas.errors import InvalidReading, LoadRefused
 from carbonstream.schemas.periods import DAY_MS, MINUTE_MS, SHANGHAI, to_ms
 
 MAX_ERRORS: Final = 200  # told; the rest are counted
+STEEL_DATE: Final = re.compile(
+    r"(\d\d)/(\d\d)/(\d{4}) (\d\d):(\d\d)", re.ASCII
+)  # strptime is six times slower
 STEEL_INTERVAL_MS: Final = 15 * MINUTE_MS
 
 
@@ -132,7 +137,10 @@ def _csv(table: _Table) -> Columns:
     spanned = {"meter", "start", "end", "value"} <= names <= {"meter", "start", "end", "value", "unit"}
     if len(names) != len(table.header) or not (timed or spanned):
         raise LoadRefused(
-            [f"line 1: columns {','.join(table.header)}; use meter,time,value[,unit] or meter,start,end,value[,unit]"]
+            [
+                f"line 1: columns {','.join(table.header)}; "
+                "use meter,time,value[,unit] or meter,start,end,value[,unit]"
+            ]
         )
     ids: dict[str, int] = {}
 
@@ -165,7 +173,9 @@ def _uci_steel(table: _Table, meter: str | None) -> Columns:
         raise LoadRefused([str(error)]) from error
     missing = {"date", "Usage_kWh"} - set(table.header)
     if missing:
-        raise LoadRefused([f"line 1: no column {', '.join(sorted(missing))}; is this the data set's own file?"])
+        raise LoadRefused(
+            [f"line 1: no column {', '.join(sorted(missing))}; is this the data set's own file?"]
+        )
     end = np.array(table.parsed("date", _steel_instant), np.int64)
     value = np.array(table.parsed("Usage_kWh", _number), np.float64)
     table.finish()
@@ -179,12 +189,18 @@ def _instant(name: str, text: str) -> int:
 
 
 def _steel_instant(name: str, text: str) -> int:
-    """dd/mm/yyyy HH:MM local, ending the interval; the data set writes a day's 24:00 as 00:00 of that same date."""
+    """dd/mm/yyyy HH:MM local, ending the interval; the data set writes a day's 24:00 as 00:00 of that same
+    date.
+    """
+    found = STEEL_DATE.fullmatch(text)
     try:
-        at = to_ms(datetime.strptime(text, "%d/%m/%Y %H:%M").replace(tzinfo=SHANGHAI))
+        if found is None:
+            raise ValueError(text)
+        day, month, year, hour, minute = map(int, found.groups())
+        at = to_ms(datetime(year, month, day, hour, minute, tzinfo=SHANGHAI))
     except ValueError as error:
         raise InvalidReading(name, Edge.TIME, f"{text!r} is not dd/mm/yyyy HH:MM") from error
-    return at + DAY_MS if text.endswith(" 00:00") else at
+    return at if hour or minute else at + DAY_MS
 
 
 def _number(name: str, text: str) -> float:

@@ -1,14 +1,16 @@
-"""What a source remembers of each file it replays: before the first frame is sent, and when the last is acknowledged.
+"""What a source remembers of each file it replays: before the first frame is sent, and when the last is
+acknowledged.
 
 A file is known by the sha256 of its uncompressed content. Between the two entries Kafka itself says how far a
-replay came: `held` looks for its frames there, so a replay killed at any instant neither repeats nor skips one.
+replay came: `held` looks for its frames there, so a replay killed at any instant neither repeats nor skips
+one.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,6 +20,8 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.frames import TYPE_READINGS
 from carbonstream.schemas.settings import Settings
+
+READINGS: Final = TYPE_READINGS.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,10 @@ def held(settings: Settings, source: str, mode: Mode, entry: Entry) -> dict[int,
             first, end = kafka.end_offsets_of(consumer, topic, int(partition))
             for message in kafka.read_range(consumer, topic, int(partition), max(first, since), end):
                 found = dict(message.headers() or ())
-                if found.get("ce_type") != TYPE_READINGS.encode() or found.get("ce_source") != source.encode():
+                if found.get("ce_type") != READINGS or found.get("ce_source") != source.encode():
                     continue
-                sent_mode, shard, seq = bytes(found["ce_id"] or b"").decode().split("/")
+                id_ = found.get("ce_id") or b""
+                sent_mode, shard, seq = (id_ if isinstance(id_, str) else id_.decode()).split("/")
                 if sent_mode == mode and int(seq) >= entry.first_seq.get(shard, 1 << 62):
                     highest[int(shard)] = max(int(seq), highest.get(int(shard), -1))
     finally:

@@ -1,5 +1,5 @@
-"""How a file's readings become frames: a function of the file and the options alone, so that a replay that died
-makes the same frames again. Pure.
+"""How a file's readings become frames: a function of the file and the options alone, so that a replay that
+died makes the same frames again. Pure.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Piece(NamedTuple):
 def pieces(columns: Columns, slot_ms: int | None) -> list[Piece]:
     """The frames in the order of sending: by their last end; within a shard readings are in order of time.
 
-    slot_ms: no frame crosses a multiple of it (event time), so that ticks or pauses fit between; slot k holds the
-    readings with k * slot_ms < end <= (k + 1) * slot_ms.
+    slot_ms: no frame crosses a multiple of it (event time), so that ticks or pauses fit between; slot k holds
+    the readings with k * slot_ms < end <= (k + 1) * slot_ms.
     """
     shard = np.array([shard_of(site_of(meter)) for meter in columns.ids], np.int64)[columns.meter]
     order = np.lexsort((columns.end, shard))  # stable: the file's order breaks ties

@@ -24,6 +24,7 @@ from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
 
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to send a file."""
@@ -67,11 +68,12 @@ def replay(
     stop: threading.Event | None = None,
     now_ms: Callable[[], int] = wall_ms,
 ) -> Report:
-    """Send a file once. A second call for the same content under the same source sends nothing; to send it again
-    name another source. A replay that died goes on with the first frame Kafka does not hold.
+    """Send a file once. A second call for the same content under the same source sends nothing; to send it
+    again name another source. A replay that died goes on with the first frame Kafka does not hold.
 
-    Returns when Kafka has acknowledged every frame, or `stop` is set (the next call goes on). Raises LoadRefused
-    (nothing was sent), SourceInUse, LayoutChanged, and NotReady when Kafka does not answer: call again to go on.
+    Returns when Kafka has acknowledged every frame, or `stop` is set (the next call goes on). Raises
+    LoadRefused (nothing was sent), SourceInUse, LayoutChanged, and NotReady when Kafka does not answer: call
+    again to go on.
     """
     began = time.monotonic()
     content = uncompressed(path.read_bytes())
@@ -169,7 +171,8 @@ def _begin(
         )
     offsets = journal.partition_ends(settings)
     first_seq = {
-        str(shard): store.take(options.mode, shard, count) for shard, count in frames_by_shard(planned).items()
+        str(shard): store.take(options.mode, shard, count)
+        for shard, count in frames_by_shard(planned).items()
     }
     entry = journal.Entry(path.name, topic_id, _frame_options(options), now, first_seq, offsets)
     journal.write(store.folder, sha256, entry)

@@ -32,8 +32,9 @@ Progress = Callable[[int, int], None]  # readings acknowledged, readings in all
 
 
 class Pace(NamedTuple):
-    """When frames go out. slot_ms: event time sent in one go (None: no slots); speed: multiple of event time, 0 as
-    fast as it goes; ticks: virtual time, each slot begins with the tick of its end."""
+    """When frames go out. slot_ms: event time sent in one go (None: no slots); speed: multiple of event time,
+    0 as fast as it goes; ticks: virtual time, each slot begins with the tick of its end.
+    """
 
     slot_ms: int | None
     speed: float
@@ -52,7 +53,13 @@ class Sending:
         progress: Progress,
         stop: threading.Event,
     ) -> None:
-        self._stamp, self._first_seq, self._pace, self._progress, self._stop = stamp, first_seq, pace, progress, stop
+        self._stamp, self._first_seq, self._pace, self._progress, self._stop = (
+            stamp,
+            first_seq,
+            pace,
+            progress,
+            stop,
+        )
         self._topic = settings.topic(topics.READINGS)
         self._partitions = settings.partitions_of(topics.READINGS)
         self._producer = kafka.producer(settings, **GAPLESS)
@@ -66,7 +73,8 @@ class Sending:
     def run(self, columns: Columns, planned: list[Piece], held: dict[int, int]) -> bool:
         """Send what Kafka does not hold. True when all is acknowledged, False when stopped before.
 
-        held: highest seq of each shard that Kafka has. Raises NotReady when Kafka stays silent or refuses a frame.
+        held: highest seq of each shard that Kafka has. Raises NotReady when Kafka stays silent or refuses a
+        frame.
         """
         due = [piece for piece in planned if self._seq(piece) > held.get(piece.shard, -1)]
         self._all = len(columns)
@@ -87,7 +95,7 @@ class Sending:
         return self._first_seq[piece.shard] + piece.number
 
     def _send_in_slots(self, columns: Columns, due: list[Piece], slot_ms: int) -> None:
-        """A slot's tick goes before its readings, as a meter's reading comes after the end of its interval."""
+        """A slot's tick goes before its readings, as a reading comes after the end of its interval."""
         began, first, last = time.monotonic(), due[0].slot, due[-1].slot
         for slot, its_pieces in with_slots(due):
             if self._pace.speed:
@@ -138,6 +146,7 @@ class Sending:
 
         self._retried(produce)
         self._producer.poll(0)
+        self._report()
 
     def _retried(self, produce: Callable[[], None]) -> None:
         """Wait for room in the producer's queue, and for nothing where there is some."""

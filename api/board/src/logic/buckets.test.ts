@@ -14,7 +14,7 @@ const bucket = (hour: number, change: Partial<Bucket> = {}): Bucket => ({
   quantity: { electricity: { value: '0.100', unit: 'kWh', estimated: '0.000' } },
   co2_kg: '0.1',
   kgce: '0.01229',
-  missing_coefficients: [],
+  missing_coefficients: [], missing_calorific: [],
   provisional: false,
   ...change,
 })
@@ -73,7 +73,9 @@ describe('a streamed total', () => {
   it('without a coefficient names the carriers that lack one', () => {
     const [first] = total(0).carriers
     const lacking = total(0, { co2_kg: null, carriers: [{ ...(first as Total['carriers'][0]), carrier: 'coke', co2_kg: null }] })
-    expect(applyTotal(new Map(), lacking, DAY).get(MIDNIGHT)?.missing_coefficients).toEqual(['coke'])
+    expect(applyTotal(new Map(), lacking, DAY).get(MIDNIGHT)).toMatchObject({
+      missing_coefficients: ['coke'], missing_calorific: [],
+    })
   })
 })
 

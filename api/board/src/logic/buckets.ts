@@ -32,7 +32,9 @@ function quantities(carriers: readonly CarrierTotal[]): Record<string, Quantity>
 
 /** A streamed total as a bucket. It does not say whether it is provisional: what was known of it stays. */
 export function fromTotal(total: Total, known: Bucket | undefined): Bucket {
-  const lacking = total.carriers.filter((one) => one.co2_kg === null).map((one) => one.carrier)
+  const lacking = (key: 'co2_kg' | 'kgce'): string[] => [
+    ...new Set(total.carriers.filter((one) => one[key] === null).map((one) => one.carrier)),
+  ]
   return {
     bucket: total.bucket,
     readings: total.readings,
@@ -41,7 +43,8 @@ export function fromTotal(total: Total, known: Bucket | undefined): Bucket {
     quantity: quantities(total.carriers),
     co2_kg: total.co2_kg,
     kgce: total.kgce,
-    missing_coefficients: [...new Set(lacking)],
+    missing_coefficients: lacking('co2_kg'),
+    missing_calorific: lacking('kgce'),
     provisional: known?.provisional ?? true,
   }
 }
@@ -88,6 +91,7 @@ export function sumOf(held: Buckets, span: Span): Figures | null {
     co2_kg: sumOrNull(list, 'co2_kg'),
     kgce: sumOrNull(list, 'kgce'),
     missing_coefficients: [...new Set(list.flatMap((bucket) => bucket.missing_coefficients))],
+    missing_calorific: [...new Set(list.flatMap((bucket) => bucket.missing_calorific))],
     provisional: list.some((bucket) => bucket.provisional),
   }
 }

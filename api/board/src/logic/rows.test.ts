@@ -8,7 +8,7 @@ import { viewAt } from './view'
 const DAY = localDay(2026, 3, 18)
 
 const bucket = (start: number, change: Partial<Bucket> = {}): Bucket => ({
-  bucket: iso(start), readings: 4, expected: 4, completeness: 1, co2_kg: '1', kgce: '1', missing_coefficients: [],
+  bucket: iso(start), readings: 4, expected: 4, completeness: 1, co2_kg: '1', kgce: '1', missing_coefficients: [], missing_calorific: [],
   quantity: { electricity: { value: '2.000', unit: 'kWh', estimated: '0.000' } }, provisional: false, ...change,
 })
 

@@ -16,15 +16,18 @@ export interface Bar {
 
 const known = (share: Share): Decimal | null => (share.co2_kg === null ? null : decimal(share.co2_kg))
 
-/** At most `most` bars. Unknown ones come last: they are not the smallest, they are not known. */
-export function barsOf(shares: readonly Share[], most: number): Bar[] {
+/**
+ * At most `most` bars. Unknown ones come last: they are not the smallest, they are not known. `whole`: the shares are
+ * all there are, so those without a bar of their own have one together.
+ */
+export function barsOf(shares: readonly Share[], most: number, whole: boolean): Bar[] {
   const sorted = [...shares].sort((a, b) => {
     const [left, right] = [known(a), known(b)]
     if (left === null || right === null) return Number(left === null) - Number(right === null)
     return compare(right, left) || a.entity.localeCompare(b.entity)
   })
-  const named = sorted.length > most ? sorted.slice(0, most - 1) : sorted
-  const rest = sorted.slice(named.length)
+  const named = sorted.slice(0, whole && sorted.length > most ? most - 1 : most)
+  const rest = whole ? sorted.slice(named.length) : []
   const bars = named.map((share) => ({ share, entities: 1, co2_kg: share.co2_kg }))
   const all = rest.length === 0 ? bars : [...bars, restOf(rest)]
   const longest = Math.max(...all.map((bar) => (bar.co2_kg === null ? 0 : approximate(decimal(bar.co2_kg)))), 0)

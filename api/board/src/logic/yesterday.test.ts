@@ -9,7 +9,7 @@ const TODAY = localDay(2026, 3, 18)
 
 const hour = (start: number, co2_kg: string | null, readings = 4): Bucket => ({
   bucket: iso(start), readings, expected: 4, completeness: readings / 4, quantity: {}, co2_kg, kgce: null,
-  missing_coefficients: [], provisional: false,
+  missing_coefficients: [], missing_calorific: [], provisional: false,
 })
 
 const hours = (today: (string | null)[], yesterday: (string | null)[]) =>

@@ -2,51 +2,46 @@
 
 import type { InjectionKey } from 'vue'
 import { computed, inject, ref, shallowRef, watch } from 'vue'
-import { judge } from '../logic/connection'
-import type { Span } from '../logic/periods'
 import { MINUTE_MS, SECOND_MS, startOf } from '../logic/periods'
 import { fetchEntities, fetchFreshness, fetchOverview } from '../wire/calls'
 import type { Entity, Freshness, Overview, Total } from '../wire/shapes'
 import { parseAddress } from './address'
-import { asServer, ownNow, runClock, serverNow } from './clock'
+import { useBrowsing } from './browsing'
+import { runClock, serverNow } from './clock'
 import { recall, remember } from './memory'
 import { learn } from './names'
 import { atMostEvery, poll } from './poll'
-import { useBrowsing } from './browsing'
 import { heeding, session } from './session'
-import { useStream } from './stream'
+import { useStreams } from './streams'
 import { useTotals } from './totals'
 import { useWarnings } from './warnings'
 
-/** What the page opens with when nothing was chosen before: the widest thing an operator watches. */
-const FIRST_KINDS = ['park', 'region', 'enterprise', 'site', 'industry', 'domain']
+/** What the page opens with when nothing was chosen before: the widest thing that an operator watches. */
+const FIRST_KINDS = ['park', 'enterprise', 'site', 'region']
 
 export function createBoard() {
   const entity = shallowRef<Entity | null>(null)
   const nothing = ref(false)
   const overview = shallowRef<Overview | null>(null)
-  const freshness = shallowRef<{ of: string; taken: number; told: Freshness } | null>(null)
+  const freshness = shallowRef<{ taken: number; told: Freshness } | null>(null)
 
-  const stream = useStream({ total: onTotal, warning: (one) => warnings.apply(one), reread })
-  const heed = heeding(stream.tell)
+  const streams = useStreams({
+    total: onTotal,
+    warning: (one) => warnings.apply(one),
+    rereadTotals: reread,
+    rereadWarnings: () => void warnings.load(),
+  })
+  const heed = heeding(streams.tell)
   const warnings = useWarnings(heed)
   const today = useTotals(heed)
   const today_start = computed(() => startOf('day', serverNow()))
-  const today_span = computed<Span>(() => ({
-    from: startOf('day', today_start.value, -1),
-    to: startOf('day', today_start.value, 1),
-  }))
   const browsing = useBrowsing(heed, today, today_start)
-  const verdict = computed(() => {
-    const found = judge(stream.link.value, ownNow.value)
-    return { ...found, since: asServer(found.since) }
-  })
 
   async function readFreshness(): Promise<void> {
-    const of = entity.value?.id
-    if (of === undefined) return
-    const answer = await heed(fetchFreshness(of))
-    if (answer.ok && entity.value?.id === of) freshness.value = { of, taken: Date.now(), told: answer.value }
+    const of = entity.value
+    if (of === null) return
+    const answer = await heed(fetchFreshness(of.id))
+    if (answer.ok && entity.value === of) freshness.value = { taken: Date.now(), told: answer.value }
   }
 
   async function readOverview(): Promise<void> {
@@ -69,26 +64,34 @@ export function createBoard() {
   function reread(): void {
     void today.load()
     void browsing.reload()
-    void warnings.load()
     freshnessSoon()
     overviewSoon()
   }
 
-  function choose(next: Entity): void {
+  function aimToday(of: Entity): void {
+    const span = { from: startOf('day', today_start.value, -1), to: startOf('day', today_start.value, 1) }
+    today.aim({ entity: of.id, grain: 'hour', span })
+  }
+
+  async function choose(next: Entity): Promise<void> {
     learn([next])
     remember('entity', next.id)
     entity.value = next
     freshness.value = null
-    stream.open(next.id)
-    void today.want({ entity: next.id, grain: 'hour', span: today_span.value })
-    void browsing.want(next.id)
+    aimToday(next)
+    browsing.aim(next.id)
     void readFreshness()
+    await streams.open(next.id)
+    if (entity.value !== next) return
+    void today.load()
+    void browsing.reload()
   }
 
   async function find(id: string): Promise<boolean> {
-    const answer = await heed(fetchEntities({ q: id, limit: 5 }))
+    if (id === entity.value?.id) return true
+    const answer = await heed(fetchEntities({ q: id, limit: 50 }))
     const found = answer.ok ? answer.value.entities.find((one) => one.id === id) : undefined
-    if (found && found.id !== entity.value?.id) choose(found)
+    if (found) void choose(found)
     return found !== undefined
   }
 
@@ -104,38 +107,31 @@ export function createBoard() {
     nothing.value = true
   }
 
-  function start(): void {
-    void first()
-    void warnings.load()
-    void readOverview()
-  }
-
-  /** What failed is tried again, and nothing is asked of an api that does not know us. */
+  /** What failed is tried again. */
   async function mend(): Promise<void> {
-    if (session.value === 'signed-out') return
     if (entity.value === null) return first()
     if (today.progress.value === 'failed') void today.load()
     if (browsing.progress.value === 'failed') void browsing.reload()
     await readFreshness()
   }
 
-  runClock(stream.watch)
+  runClock(streams.watch)
   poll(mend, 10 * SECOND_MS)
-  poll(async () => {
-    if (session.value !== 'signed-out') await Promise.all([readOverview(), warnings.load()])
-  }, 30 * SECOND_MS)
+  poll(() => Promise.all([readOverview(), warnings.load()]), 30 * SECOND_MS)
   // Figures change without a reading too: a bucket becomes final, a coefficient is published.
-  poll(async () => {
-    if (session.value !== 'signed-out' && entity.value !== null) reread()
-  }, 5 * MINUTE_MS)
+  poll(() => Promise.all([today.load(), browsing.reload()]), 5 * MINUTE_MS)
 
   watch(today_start, () => {
     if (entity.value === null) return
-    void today.want({ entity: entity.value.id, grain: 'hour', span: today_span.value })
+    aimToday(entity.value)
+    void today.load()
     browsing.newDay()
   })
   watch(session, (now) => {
-    if (now === 'signed-out') stream.close()
+    if (now === 'signed-out') streams.close()
+  })
+  watch(entity, () => {
+    nothing.value = false
   })
   addEventListener('hashchange', () => {
     browsing.readAddress()
@@ -143,10 +139,11 @@ export function createBoard() {
     if (wished !== null) void find(wished)
   })
 
-  start()
+  void first()
+  void readOverview()
   return {
-    entity, nothing, overview, freshness, verdict, warnings: warnings.list, today, today_start, browsing, heed,
-    choose, find, start,
+    entity, nothing, overview, freshness, verdict: streams.verdict, warnings: warnings.list, today, today_start, browsing,
+    heed, choose, find,
   }
 }
 

@@ -28,11 +28,13 @@ export function useBrowsing(heed: Heed, today: TodayTotals, today_start: Compute
   const progress = computed(() => (is_today.value ? today.progress.value : own.progress.value))
   const reloadSoon = atMostEvery(15 * SECOND_MS, () => void own.load())
 
-  async function read(): Promise<void> {
+  function aim(): void {
     if (entity === null || is_today.value) return
     const span = { from: spanBefore(view.value).from, to: spanOfView(view.value).to }
-    await own.want({ entity, grain: CUT[view.value.kind].grain, span })
+    own.aim({ entity, grain: CUT[view.value.kind].grain, span })
   }
+
+  const reload = (): Promise<void> => (is_today.value ? Promise.resolve() : own.load())
 
   function go(next: View): void {
     view.value = next
@@ -41,7 +43,9 @@ export function useBrowsing(heed: Heed, today: TodayTotals, today_start: Compute
 
   watch([view, following], ([next, follow], [before]) => {
     if (entity !== null) history.replaceState(null, '', addressText(entity, next, follow))
-    if (next !== before) void read()
+    if (next === before) return
+    aim()
+    void reload()
   })
 
   return {
@@ -52,12 +56,12 @@ export function useBrowsing(heed: Heed, today: TodayTotals, today_start: Compute
     cut: (kind: ViewKind): void => go(viewAt(kind, following.value ? serverNow() : view.value.start)),
     now: (): void => go(viewAt(view.value.kind, serverNow())),
     newest: (newest_end: number): void => go(viewAt(view.value.kind, holdsNewest(newest_end))),
-    want(of: string): Promise<void> {
+    aim(of: string): void {
       entity = of
       history.replaceState(null, '', addressText(of, view.value, following.value))
-      return read()
+      aim()
     },
-    reload: (): Promise<void> => (is_today.value ? Promise.resolve() : own.load()),
+    reload,
     newDay(): void {
       if (following.value) view.value = viewAt(view.value.kind, serverNow())
     },

@@ -24,6 +24,9 @@ export function entityName(id: string): string {
   return named ? nameOf(named) : id
 }
 
+/** A coefficient's scope as an entity: a bare region code stands for the region. */
+export const scopeEntity = (scope: string): string => (/^[\w-]+$/.test(scope) ? `region:${scope}` : scope)
+
 export async function lookUp(ids: readonly string[], heed: Heed): Promise<void> {
   for (const id of ids.filter((one) => !asked.has(one))) {
     asked.add(id)

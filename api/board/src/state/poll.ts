@@ -1,19 +1,19 @@
-/** Asks again and again while the page is open, and at most once at a time. */
+/** When the page asks: at intervals, and at most so often. */
 
 import { onScopeDispose } from 'vue'
+import { session } from './session'
 
-export function poll(ask: () => Promise<void>, every_ms: number): () => void {
+/** Asks again and again while the page is seen and signed in, and at most once at a time. */
+export function poll(ask: () => Promise<unknown>, every_ms: number): void {
   let busy = false
-  const turn = async (): Promise<void> => {
-    if (busy) return
+  const timer = setInterval(() => {
+    if (busy || document.hidden || session.value === 'signed-out') return
     busy = true
-    await ask().finally(() => {
+    void ask().finally(() => {
       busy = false
     })
-  }
-  const timer = setInterval(() => void turn(), every_ms)
+  }, every_ms)
   onScopeDispose(() => clearInterval(timer))
-  return () => void turn()
 }
 
 /** At once when idle, then at most once in `gap_ms`; the last call is never lost. */

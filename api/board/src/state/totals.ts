@@ -42,12 +42,14 @@ export function useTotals(heed: Heed) {
     since.forEach(apply)
   }
 
-  function want(next: Wanted): Promise<void> {
+  /** From now on these totals are meant; `load` reads them. An answer still under way is for nobody. */
+  function aim(next: Wanted): void {
     wanted = next
+    asked += 1
+    meanwhile = null
     held.value = new Map()
     progress.value = 'loading'
     streamed = false
-    return load()
   }
 
   function apply(total: Total): void {
@@ -66,5 +68,5 @@ export function useTotals(heed: Heed) {
     total.bucket_ms >= wanted.span.from &&
     total.bucket_ms < wanted.span.to
 
-  return { held, progress, load, want, apply, outdatedBy }
+  return { held, progress, load, aim, apply, outdatedBy }
 }

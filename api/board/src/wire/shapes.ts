@@ -29,7 +29,9 @@ export interface Figures {
   quantity: Record<string, Quantity>
   co2_kg: DecimalText | null
   kgce: DecimalText | null
+  /** Carriers without a CO2 coefficient, and those without a calorific one. */
   missing_coefficients: string[]
+  missing_calorific: string[]
   provisional: boolean
 }
 

@@ -15,6 +15,10 @@ export const monthName = (month: number): string => (chinese() ? `${month}月` :
 /** 2026-03-18 14:03 */
 export const moment = (ms: number): string => `${dateText(ms)} ${timeText(ms)}`
 
+/** Without the year where it is that of `now`. */
+export const shortMoment = (ms: number, now: number): string =>
+  local(ms).year === local(now).year ? moment(ms).slice(5) : moment(ms)
+
 export const clockText = (ms: number): string => `${timeText(ms)}:${two(local(ms).second)}`
 
 /** A period by its start: an hour '03-18 14:00–15:00', a day '2026-03-18', a month '2026年3月'. */

@@ -1,0 +1,142 @@
+"""The ledger as `carbonstream ledger` prints it: accepted = stored + rejected + superseded + held + in flight."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final
+
+import psycopg
+
+from carbonstream.connectors import kafka
+from carbonstream.connectors.database import connect
+from carbonstream.processors.frames import Frame, Refusal, parse_record
+from carbonstream.processors.total_records import EXACT, exact
+from carbonstream.schemas import topics
+from carbonstream.schemas.codes import HELD_OUTCOMES, STORED_OUTCOMES, Outcome
+from carbonstream.schemas.settings import Settings
+from carbonstream.streams.ledger import LedgerReader
+
+# Sources of their own that say nothing about what customers sent: left out of the top figures.
+NOT_COUNTED: Final = ("simulate/", "canary/")
+POLL_S: Final = 0.1
+LINES: Final = "select source, site, day, hop, outcome, readings, quantity_wh from ledger order by 1, 2, 3, 4, 5"
+PLACES: Final = ("stored", "rejected", "superseded", "held")
+
+
+def place_of(outcome: int) -> str:
+    """Which figure of the ledger an outcome belongs to."""
+    if outcome in STORED_OUTCOMES:
+        return "stored"
+    if outcome in HELD_OUTCOMES:
+        return "held"
+    return "superseded" if outcome == Outcome.SUPERSEDED else "rejected"
+
+
+def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
+    """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`."""
+    ends = _ends(settings)
+    until = time.monotonic() + wait_s
+    with connect(settings, application="ledger report") as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        while True:
+            LedgerReader(settings).catch_up()  # nothing to do where the ledger service is at work
+            with connection.transaction():
+                accepted_at = _positions(connection, "select partition, source_offset from ledger_position")
+                stored_at = _positions(connection, "select partition, source_offset from position")
+                counted = all(accepted_at.get(n, -1) >= end - 1 for n, end in ends.items())
+                level = all(stored_at.get(n, -1) == at for n, at in accepted_at.items())
+                if (counted and level) or time.monotonic() > until:
+                    lines = connection.execute(LINES).fetchall()
+                    break
+            time.sleep(POLL_S)
+    tail = _tail(settings, stored_at, accepted_at)
+    return summary(lines, tail)
+
+
+def summary(lines: Iterable[tuple[Any, ...]], tail: int) -> dict[str, Any]:
+    """The report. tail: readings of records that the ledger has counted and the sink has not reached yet.
+
+    Balanced: every reading is accounted for; with nothing in flight also every Wh, and both for each source, site
+    and day by itself.
+    """
+    counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+    codes: defaultdict[str, int] = defaultdict(int)
+    groups: defaultdict[tuple[str, str, Any], list[int]] = defaultdict(lambda: [0, 0])
+    missing_readings = 0
+    by: list[dict[str, Any]] = []
+    for source, site, day, hop, outcome, readings, wh in lines:
+        sign = 1 if hop == "accepted" else -1
+        groups[source, site, day][0] += sign * readings
+        groups[source, site, day][1] += sign * wh
+        missing_readings += sign * readings
+        place = "accepted" if hop == "accepted" else place_of(outcome)
+        code = Outcome(outcome).name.lower() if hop == "outcome" else None
+        by.append(
+            {"source": source, "site": site, "day": str(day), "hop": place, "code": code, "readings": readings,
+             "kwh": kwh(wh)}
+        )  # fmt: skip
+        if source.startswith(NOT_COUNTED):
+            continue
+        counts[place][0] += readings
+        counts[place][1] += wh
+        if place == "rejected" and code is not None:
+            codes[code] += readings
+    in_flight = [counts["accepted"][i] - sum(counts[place][i] for place in PLACES) for i in (0, 1)]
+    even = all(not any(difference) for difference in groups.values())
+    return {
+        "accepted": _figure(counts["accepted"]),
+        **{place: _figure(counts[place]) for place in PLACES},
+        "in_flight": _figure(in_flight),
+        "balanced": missing_readings == tail and (even if tail == 0 else True),
+        "rejected_by_code": dict(sorted(codes.items())),
+        "differences": [
+            {"source": s, "site": p, "day": str(d), "readings": n, "kwh": kwh(w)}
+            for (s, p, d), (n, w) in groups.items()
+            if n or w
+        ],
+        "by": by,
+    }
+
+
+def kwh(wh: int) -> str:
+    """Wh as an exact decimal of kWh."""
+    return exact(EXACT.scaleb(Decimal(wh), -3))
+
+
+def _figure(count: list[int]) -> dict[str, Any]:
+    return {"readings": count[0], "kwh": kwh(count[1])}
+
+
+def _ends(settings: Settings) -> dict[int, int]:
+    """End offset of each partition of meter.readings now."""
+    consumer = kafka.reader(settings)
+    try:
+        topic = settings.topic(topics.READINGS)
+        return {n: kafka.end_offsets_of(consumer, topic, n)[1] for n in range(settings.partitions)}
+    finally:
+        consumer.close()
+
+
+def _positions(connection: psycopg.Connection, query: str) -> dict[int, int]:
+    return dict(connection.execute(query).fetchall())  # type: ignore[arg-type, call-overload]
+
+
+def _tail(settings: Settings, stored_at: dict[int, int], accepted_at: dict[int, int]) -> int:
+    """Readings of meter.readings between the sink's position and the ledger's, counted from Kafka."""
+    consumer = kafka.reader(settings)
+    topic = settings.topic(topics.READINGS)
+    readings = 0
+    try:
+        for n, at in accepted_at.items():
+            for message in kafka.read_range(consumer, topic, n, stored_at.get(n, -1) + 1, at + 1):
+                record = parse_record(message.value(), kafka.type_of(message.headers()))  # type: ignore[arg-type]
+                if isinstance(record, Frame):
+                    readings += len(record)
+                elif isinstance(record, Refusal):
+                    readings += record.readings
+    finally:
+        consumer.close()
+    return readings

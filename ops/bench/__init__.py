@@ -1,0 +1,1 @@
+"""`carbonstream bench`: throughput, latency and what the database alone can take, measured in one run."""

@@ -1,0 +1,212 @@
+"""`carbonstream demo`: real servers, all services, one real plant's year, then a live park."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from carbonstream.connectors.database import connect
+from carbonstream.connectors.migrations import migrate
+from carbonstream.connectors.sources.replay import Format, Options, replay
+from carbonstream.processors.total_records import EXACT, exact
+from carbonstream.ops.balance import ledger
+from carbonstream.ops.load import load_files, load_packaged
+from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.ops.local.servers import addresses, start, stop
+from carbonstream.ops.report import ledger_table
+from carbonstream.ops.services import NAMES
+from carbonstream.ops.supervisor import Supervisor
+from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.settings import Settings
+
+PROFILE: Final = "demo"
+STEEL_METER: Final = "330502-steel/E01"
+STEEL_SITE: Final = "site:330502-steel"
+STEEL_SHIFT_DAYS: Final = 2_191  # 2018 becomes 2024, Mondays stay Mondays
+STEEL_SOURCE: Final = "replay/steel"
+
+
+@dataclass(frozen=True, slots=True)
+class Steel:
+    """The plant's year, summed four ways."""
+
+    rows_kwh: str
+    hours_kwh: str
+    days_kwh: str
+    months_kwh: str
+    co2_kg: str
+    readings: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all four say the same."""
+        return self.rows_kwh == self.hours_kwh == self.days_kwh == self.months_kwh
+
+
+def demo(runtime: Path, once: bool) -> int:
+    """Run the demo; returns the exit code. `once`: stop after the replay, 0 only if the ledger balances."""
+    console = Console()
+    for name in ("CARBONSTREAM_KAFKA", "CARBONSTREAM_DATABASE"):
+        os.environ.pop(name, None)  # the demo has servers of its own
+    with console.status("starting Kafka and TimescaleDB"):
+        start(PROFILE)
+    settings, environment = prepare(runtime)
+    with console.status("creating tables and topics, loading reference data"):
+        migrate(settings)
+        create_topics(settings)
+        record_layout(settings)
+        load_reference(settings)
+    supervisor = Supervisor(NAMES, environment, logs=runtime / PROFILE / "logs")
+    supervisor.start()
+    watching = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(supervisor, watching), daemon=True)
+    watcher.start()
+    try:
+        with console.status("waiting for reference data to be in force"):
+            wait_until_in_force(settings)
+        replay_steel(settings, console)
+        result = ledger(settings, 120.0)
+        ledger_table(result, console)
+        steel = sums(settings)
+        say_steel(steel, console)
+        good = result["balanced"] and steel.agrees
+        if once or not good:
+            return 0 if good else 1
+        carry_on(settings, console)
+        return 0
+    finally:
+        watching.set()
+        watcher.join()
+        with console.status("stopping the services"):
+            supervisor.end()
+        if once:
+            with console.status("stopping Kafka and TimescaleDB"):
+                stop(PROFILE)
+
+
+def prepare(runtime: Path) -> tuple[Settings, dict[str, str]]:
+    """Settings and environment of the demo's services; tokens are made once and kept in the runtime."""
+    folder = runtime / PROFILE
+    secret_file = folder / "secrets.json"
+    if not secret_file.exists():
+        made = {"api": secrets.token_urlsafe(32), "push": secrets.token_urlsafe(32)}
+        secret_file.write_text(json.dumps(made))
+        secret_file.chmod(0o600)
+    kept = json.loads(secret_file.read_text())
+    kafka, database = addresses(PROFILE)
+    settings = Settings(
+        kafka=kafka,
+        database=database,
+        state_dir=folder / "sources",
+        api_token=kept["api"],
+        push_tokens={kept["push"]: "http/demo"},
+    )  # type: ignore[call-arg]  # the other fields come from the environment
+    given = settings.model_dump(include={"kafka", "database", "state_dir", "api_token"})
+    environment = {f"CARBONSTREAM_{name.upper()}": str(value) for name, value in given.items()}
+    environment["CARBONSTREAM_PUSH_TOKENS"] = json.dumps(settings.push_tokens)
+    return settings, {**os.environ, **environment}
+
+
+def load_reference(settings: Settings) -> None:
+    """Packaged regions, industries and coefficients, and the plant with its meter and targets."""
+    now = datetime.now(UTC)
+    folder = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
+    tables = {name: folder / f"{name}.csv" for name in ("sites", "meters", "targets")}
+    with connect(settings, application="demo") as connection, connection.transaction():
+        load_packaged(connection, now)
+        load_files(connection, {name: path for name, path in tables.items() if path.exists()}, now)
+
+
+def replay_steel(settings: Settings, console: Console) -> None:
+    """One real plant's year of quarter-hours, as fast as it goes; nothing when it was sent before."""
+    path = Path(str(files("carbonstream.schemas") / "reference" / "steel" / "Steel_industry_data.csv.gz"))
+    options = Options(
+        source=STEEL_SOURCE,
+        format=Format.UCI_STEEL,
+        meter=STEEL_METER,
+        shift_days=STEEL_SHIFT_DAYS,
+        mode=Mode.BACKFILL,
+    )
+    bars = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*bars, console=console) as progress:
+        sent = progress.add_task("a steel plant's year into Kafka")
+        stored = progress.add_task("... stored", total=None)
+        report = replay(settings, path, options, progress=lambda n, of: progress.update(sent, completed=n, total=of))
+        if report.already_sent:
+            progress.update(sent, description="a steel plant's year: sent before", total=1, completed=1)
+        until = time.monotonic() + 120
+        while (done := stored_readings(settings)) < 35_040 and time.monotonic() < until:
+            progress.update(stored, completed=done, total=35_040)
+            time.sleep(0.2)
+        progress.update(stored, completed=done, total=35_040)
+
+
+def stored_readings(settings: Settings) -> int:
+    """Readings of the plant in the ledger's second hop."""
+    with connect(settings, application="demo") as connection:
+        row = connection.execute(
+            "select coalesce(sum(readings), 0) from ledger where source = %s and hop = 'outcome'", (STEEL_SOURCE,)
+        ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def sums(settings: Settings) -> Steel:
+    """The plant's year from rows, hours, days and months, exact."""
+    with connect(settings, application="demo") as connection:
+        row = connection.execute(
+            "select sum(r.quantity), count(*) from reading r join meter m on m.number = r.meter where m.meter_id = %s",
+            (STEEL_METER,),
+        ).fetchone()
+        assert row is not None
+        by_grain: list[tuple[Decimal, Decimal]] = []
+        for grain in (1, 2, 3):
+            found = connection.execute(
+                "select sum(t.quantity), sum(t.co2_kg) from entity e "
+                "cross join totals_of(array[e.number], %s::smallint, '2000-01-01', '2100-01-01') t where e.id = %s",
+                (grain, STEEL_SITE),
+            ).fetchone()
+            assert found is not None
+            by_grain.append((found[0] or Decimal(0), found[1] or Decimal(0)))
+    kwh = [exact(EXACT.scaleb(q, -3)) for q in (row[0] or Decimal(0), *(q for q, _ in by_grain))]
+    return Steel(*kwh, co2_kg=exact(by_grain[2][1]), readings=row[1])
+
+
+def say_steel(steel: Steel, console: Console) -> None:
+    """What the year amounts to."""
+    console.print(
+        f"[bold]{steel.readings:,}[/] quarter-hours, "
+        f"[bold]{steel.rows_kwh}[/] kWh from rows, {steel.hours_kwh} from hours, {steel.days_kwh} from days, "
+        f"{steel.months_kwh} from months: [bold]{steel.co2_kg}[/] kg CO2"
+    )
+
+
+def carry_on(settings: Settings, console: Console) -> None:
+    """The live simulated park, until Ctrl-C."""
+    from carbonstream.api.auth import one_time_link
+    from carbonstream.connectors.sources.simulate import live_park
+
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    console.print(f"board: [link]{one_time_link(settings, time.time())}[/link]  (valid once, 10 minutes)")
+    live_park(settings, stopping)
+
+
+def _watch(supervisor: Supervisor, ending: threading.Event) -> None:
+    while not ending.wait(0.2):
+        supervisor.watch()
+

@@ -1,0 +1,93 @@
+"""Targets: what an entity may emit or use in a local month, quarter or year, and which of them a change concerns."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Final
+
+from carbonstream.schemas.codes import Grain
+from carbonstream.schemas.periods import DAY_MS, SHANGHAI, next_bucket, to_ms
+
+CO2: Final = "co2"
+ENERGY: Final = "energy"
+GRAIN_NAMES: Final = {Grain.MONTH: "month", Grain.QUARTER: "quarter", Grain.YEAR: "year"}
+UNITS: Final = {CO2: "kg", ENERGY: "kgce"}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One row of the table `target`."""
+
+    entity: str  # its id
+    number: int  # its number
+    indicator: str
+    grain: Grain
+    period: date  # first local day
+    value: Decimal  # kg CO2 or kgce
+    levels: tuple[Decimal, ...]  # per cent, ascending
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What identifies a target: January, the first quarter and the year begin on the same day."""
+        return self.entity, self.indicator, self.period_name
+
+    @property
+    def period_name(self) -> str:
+        """2024-01, 2024-Q1 or 2024."""
+        if self.grain is Grain.MONTH:
+            return f"{self.period:%Y-%m}"
+        if self.grain is Grain.QUARTER:
+            return f"{self.period.year}-Q{(self.period.month + 2) // 3}"
+        return str(self.period.year)
+
+    @property
+    def start(self) -> int:
+        """UTC ms at which the period begins."""
+        return to_ms(datetime(self.period.year, self.period.month, self.period.day, tzinfo=SHANGHAI))
+
+    @property
+    def end(self) -> int:
+        """UTC ms at which the next period begins."""
+        return next_bucket(self.grain, self.start)
+
+    @property
+    def days(self) -> int:
+        """Local days of the period: all of 24 hours."""
+        return (self.end - self.start) // DAY_MS
+
+
+class Targets:
+    """All targets, found by what changed."""
+
+    def __init__(self, targets: Iterable[Target] = ()) -> None:
+        self._of: defaultdict[str, list[tuple[int, int, Target]]] = defaultdict(list)
+        for target in targets:
+            self._of[target.entity].append((target.start, target.end, target))
+
+    def __iter__(self) -> Iterator[Target]:
+        return (target for found in self._of.values() for _, _, target in found)
+
+    def has(self, entity: str) -> bool:
+        """Whether the entity has any target: most have none."""
+        return entity in self._of
+
+    def of(self, entity: str) -> list[Target]:
+        """The entity's targets."""
+        return [target for _, _, target in self._of.get(entity, ())]
+
+    def holding(self, entity: str, at_ms: int) -> list[Target]:
+        """The entity's targets whose period holds an instant."""
+        return [target for start, end, target in self._of.get(entity, ()) if start <= at_ms < end]
+
+    def touching(self, start_ms: int, end_ms: int) -> list[Target]:
+        """All targets whose period shares a moment with [start_ms, end_ms)."""
+        return [
+            target
+            for found in self._of.values()
+            for start, end, target in found
+            if start < end_ms and end > start_ms
+        ]

@@ -1,0 +1,164 @@
+"""Fit for a control room: nothing refused or complained of, nothing cut off, every control by keyboard, contrast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from . import park
+from .conftest import Desk, make_desk
+from .fixture_server import FixtureServer
+
+SIZES = [(1920, 1080), (1280, 800), (390, 844)]
+CONTRASTS = """() => {
+  const channel = (v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)
+  const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b)
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number)
+  const ground = (at) => {
+    for (; at; at = at.parentElement) {
+      const colour = parse(getComputedStyle(at).backgroundColor)
+      if (colour.length === 3 || colour[3] === 1) return colour
+    }
+    return [0, 0, 0]
+  }
+  const poor = []
+  for (const at of document.querySelectorAll('body *')) {
+    const written = [...at.childNodes].some((one) => one.nodeType === 3 && one.data.trim())
+    if (!written || !at.checkVisibility() || at.closest('button:disabled, option, .hidden, .skip')) continue
+    const [a, b] = [luminance(parse(getComputedStyle(at).color)), luminance(ground(at))]
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
+    if (contrast < 4.5) poor.push(`${at.textContent.trim().slice(0, 30)}: ${contrast.toFixed(2)}`)
+  }
+  return poor
+}"""
+OVERFLOWS = """() => {
+  const cut = []
+  const wide = innerWidth
+  if (document.documentElement.scrollWidth > wide) cut.push(`page ${document.documentElement.scrollWidth} > ${wide}`)
+  for (const panel of document.querySelectorAll('.panel, header.top, .ticks li, .canvas')) {
+    const over = panel.scrollHeight - panel.clientHeight
+    if (panel.scrollWidth > panel.clientWidth + 1 || over > 1)
+      cut.push(`${panel.className}: ${panel.scrollWidth}/${panel.clientWidth} x ${panel.scrollHeight}/${panel.clientHeight}`)
+  }
+  return cut
+}"""
+
+
+@pytest.fixture(params=["dark", "light"])
+def theme(request: pytest.FixtureRequest) -> str:
+    """What the browser prefers."""
+    return str(request.param)
+
+
+@pytest.fixture(params=["zh-CN", "en"])
+def language(request: pytest.FixtureRequest) -> str:
+    """What the operator chose."""
+    return str(request.param)
+
+
+@pytest.fixture(params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+def sized(
+    browser: Browser, server: FixtureServer, theme: str, language: str, request: pytest.FixtureRequest
+) -> Iterator[Desk]:
+    """A window of each size in each theme and language."""
+    width, height = request.param
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)  # type: ignore[arg-type]
+    context.add_init_script(f"localStorage.setItem('carbonstream.language', '{language}')")
+    yield make_desk(context, server)
+    context.close()
+
+
+def complete(desk: Desk, path: str = "") -> Page:
+    """The board with all it has to show."""
+    page = desk.open(path)
+    expect(page.locator(".connection")).to_have_attribute("data-status", "live")
+    page.locator(".chart canvas").wait_for()
+    expect(page.locator(".warning")).to_have_count(6)
+    expect(page.locator(".ticks li")).to_have_count(8)
+    return page
+
+
+def test_nothing_is_cut_off_and_wide_screens_need_no_scrolling(sized: Desk) -> None:
+    page = complete(sized)
+    assert page.evaluate(OVERFLOWS) == []
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    if width >= 1280:
+        assert page.evaluate("document.documentElement.scrollHeight <= innerHeight")
+
+
+def test_every_text_has_enough_contrast(sized: Desk) -> None:
+    page = complete(sized)
+    assert page.evaluate(CONTRASTS) == []
+    sized.server.database = False
+    page.clock.fast_forward(10_000)
+    expect(page.locator(".board")).to_have_attribute("data-stale", "true")
+    assert page.evaluate(CONTRASTS) == []
+
+
+def test_nothing_is_refused_by_the_policy_or_complained_of(desk: Desk) -> None:
+    page = complete(desk)
+    box = page.locator(".chart").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.5)
+    expect(page.locator(".card")).to_contain_text("kWh")
+    page.locator("[data-view=year-days]").click()
+    page.locator("[data-test=period-co2]").click()
+    expect(page.get_by_role("dialog")).to_contain_text("0.4974")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="切换深浅色主题").click()
+    assert desk.complaints == []
+
+
+def test_nothing_is_loaded_from_elsewhere(desk: Desk) -> None:
+    asked: list[str] = []
+    desk.page.on("request", lambda request: asked.append(request.url))
+    complete(desk)
+    assert [url for url in asked if not url.startswith(desk.server.address)] == []
+
+
+def test_every_control_is_reached_and_seen_by_keyboard(desk: Desk) -> None:
+    page = complete(desk)
+    wanted = page.evaluate(
+        """() => [...document.querySelectorAll('button:not(:disabled), select, input')]
+          .filter((at) => at.checkVisibility()).map((at, i) => (at.dataset.control = String(i)))"""
+    )
+    reached: set[str] = set()
+    for _ in range(len(wanted) + 12):
+        page.keyboard.press("Tab")
+        control, outline = page.evaluate(
+            "() => [document.activeElement.dataset.control, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if control is not None:
+            reached.add(control)
+            assert outline != "none"
+    assert reached == set(wanted)
+
+
+def test_the_entity_is_chosen_by_keyboard(desk: Desk) -> None:
+    page = complete(desk)
+    page.locator("#entity").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("option")).to_have_count(len(park.ENTITIES))
+    page.keyboard.type("steel plant")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.locator("#entity")).to_have_value("吴兴钢厂（2024 年回放）")
+    expect(page.locator("#entity")).to_have_attribute("aria-expanded", "false")
+
+
+def test_states_are_told_in_words_and_shapes_not_by_colour_alone(desk: Desk) -> None:
+    page = complete(desk)
+    for marked in page.locator(".is-ok, .is-late, .is-bad, .is-cleared").all():
+        assert marked.evaluate("(at) => at.textContent.trim() !== '' || at.closest('p, li')?.textContent.trim() !== ''")
+    shapes = page.locator(".warning .severity svg").evaluate_all("(all) => all.map((one) => one.innerHTML)")
+    words = page.locator(".warning .severity").all_inner_texts()
+    assert len(set(zip(words, shapes, strict=True))) == len(set(words)) == len(set(shapes)) == 4
+
+
+def test_the_figures_do_not_wait_for_the_chart(desk: Desk) -> None:
+    desk.page.route("**/EmissionChart-*.js", lambda route: None)  # never answered
+    page = desk.open()
+    expect(page.locator("[data-test=today-co2]")).to_contain_text("110.244")
+    expect(page.locator(".warning")).to_have_count(6)
