@@ -1,15 +1,17 @@
-# `make help` lists the targets. Each step of a set-up leaves a stamp in .build/stamps and runs again only when what
-# it depends on has changed; steps that do not wait for each other run at once (-j).
+# `make help` lists the targets. Each step of a set-up leaves a file, its product or a stamp beside its product, and
+# runs again only when what it depends on is newer; steps that do not wait for each other run at once (-j).
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 VENV := .venv
-STAMPS := .build/stamps
+STAMPS := $(VENV)/stamps
 TYPED := .build/typed
 FOLDERS := schemas processors connectors streams api ops
 BOARD := $(wildcard api/board/package.json)
+NODE_MODULES := api/board/node_modules/.package-lock.json
+DIST := api/board/dist/index.html
 
 # The first Python that is new enough; `make PYTHON=...` names another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -30,36 +32,37 @@ help: ## this list
 
 .PHONY: setup
 setup: ## install what is missing, into .venv and .runtime
-	@$(MAKE) -s --no-print-directory -j4 $(STAMPS)/carbonstream $(STAMPS)/servers
+	@$(MAKE) -s --no-print-directory -j4 $(STAMPS)/carbonstream servers
 
 .PHONY: setup-tests
 setup-tests: # the same, and what the tests need
 	@$(MAKE) -s --no-print-directory -j4 \
-		$(STAMPS)/debian-tests $(STAMPS)/locked-tests $(STAMPS)/carbonstream $(STAMPS)/servers
+		.build/debian-tests $(STAMPS)/locked-tests $(STAMPS)/carbonstream servers
 
 .PHONY: tools
 tools: # what checks the code, without Carbonstream itself
-	@$(MAKE) -s --no-print-directory -j4 $(STAMPS)/debian-tests $(STAMPS)/locked-tests \
-		$(if $(BOARD),$(STAMPS)/node-modules)
+	@$(MAKE) -s --no-print-directory -j4 .build/debian-tests $(STAMPS)/locked-tests \
+		$(if $(BOARD),$(NODE_MODULES))
 
 .PHONY: dev
 dev: tools ## for work on the code: .venv imports the folders themselves (make setup puts the wheel back)
-	@$(MAKE) -s --no-print-directory $(STAMPS)/servers
+	@$(MAKE) -s --no-print-directory servers
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(STAMPS)/carbonstream
 
-$(STAMPS)/debian: ops/debian-packages.txt ops/debian-packages.sh
+.build/debian: ops/debian-packages.txt ops/debian-packages.sh
 	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or later is needed: apt-get install python3" >&2; exit 1; }
 	@ops/debian-packages.sh $(PYTHON) setup
 	@mkdir -p $(@D) && touch $@
 
-$(STAMPS)/debian-tests: $(STAMPS)/debian
+.build/debian-tests: .build/debian
 	@ops/debian-packages.sh $(PYTHON) setup test
 	@touch $@
 
-$(STAMPS)/venv: $(STAMPS)/debian
-	@[[ -x $(VENV)/bin/python ]] || { echo "python: creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
-	@touch $@
+$(STAMPS)/venv: | .build/debian
+	@echo "python: creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(@D) && touch $@
 
 $(STAMPS)/locked: requirements.lock $(STAMPS)/venv
 	@echo "python: installing $$(grep -c '^[a-z].*==' $<) packages"
@@ -73,10 +76,10 @@ $(STAMPS)/locked-tests: requirements-dev.lock $(STAMPS)/locked
 	@echo "python: installed what the tests need"
 	@touch $@
 
-# Python's standard library is enough for this step, so it runs beside pip.
-$(STAMPS)/servers: ops/local/kafka-pom.xml $(STAMPS)/venv | $(TYPED)/carbonstream
+# Looks for itself whether anything is missing. Python's standard library is enough for it, so it runs beside pip.
+.PHONY: servers
+servers: $(STAMPS)/venv | $(TYPED)/carbonstream
 	@PYTHONPATH=$(TYPED) $(VENV)/bin/python -m carbonstream.ops.local.binaries
-	@touch $@
 
 ifneq ($(BOARD),)
 $(STAMPS)/node: requirements-node.lock $(STAMPS)/locked
@@ -85,17 +88,17 @@ $(STAMPS)/node: requirements-node.lock $(STAMPS)/locked
 		|| { echo "board: installing Node"; $(PIP_LOCKED) -r $<; }
 	@touch $@
 
-$(STAMPS)/node-modules: api/board/package-lock.json $(STAMPS)/node
+$(NODE_MODULES): api/board/package-lock.json $(STAMPS)/node
 	@echo "board: installing its packages"
 	@$(NPM) ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-$(STAMPS)/board: $(STAMPS)/node-modules $(BOARD_SOURCES)
+$(DIST): $(NODE_MODULES) $(BOARD_SOURCES)
 	@echo "board: building"
 	@$(NPM) run --silent build -- --logLevel warn
 	@touch $@
 
-$(STAMPS)/carbonstream: $(STAMPS)/board
+$(STAMPS)/carbonstream: $(DIST)
 endif
 
 $(STAMPS)/carbonstream: pyproject.toml setup.py $(SOURCES) $(STAMPS)/locked
@@ -108,7 +111,7 @@ $(STAMPS)/carbonstream: pyproject.toml setup.py $(SOURCES) $(STAMPS)/locked
 
 # The folders under their import names, for mypy and for code that runs before the wheel stands.
 $(TYPED)/carbonstream:
-	@mkdir -p $(TYPED) && ln -sfn "$(CURDIR)" $@
+	@mkdir -p $(TYPED) && ln -sfn ../.. $@
 
 ## Use
 
@@ -162,7 +165,7 @@ lock: tools ## renew the lock files from pyproject.toml
 .PHONY: clean-runtime
 clean-runtime: | $(TYPED)/carbonstream ## stop the local servers and delete them with all their data
 	@PYTHONPATH=$(TYPED) $(PYTHON) -m carbonstream.ops.local.clean
-	@rm -rf .runtime $(STAMPS)/servers
+	@rm -rf .runtime
 
 .PHONY: clean
 clean: clean-runtime ## delete all that make has made

@@ -33,19 +33,31 @@ class Database:
         Raises psycopg.OperationalError, PoolTimeout or TimeoutError when the database does not answer in
         2.8 s; connections that a restarted server left dead are replaced first.
         """
-        async with asyncio.timeout(ANSWER_S):
-            try:
-                return await self._rows(kind, sql, values)
-            except psycopg.OperationalError as error:
-                if isinstance(error, psycopg.errors.QueryCanceled):
-                    raise
-                await self._pool.check()
-                return await self._rows(kind, sql, values)
+        reading = asyncio.ensure_future(self._persistent(kind, sql, values))
+        try:
+            done, _ = await asyncio.wait({reading}, timeout=ANSWER_S)
+        except asyncio.CancelledError:
+            _abandon(reading)
+            raise
+        if not done:
+            # the driver may take 10 s more to give up a server that hangs: nobody waits for that
+            _abandon(reading)
+            raise TimeoutError(f"no answer within {ANSWER_S} s")
+        return reading.result()
 
     async def row(self, kind: type[Row], sql: str, values: Mapping[str, Any] | None = None) -> Row | None:
         """The first row, None where there is none."""
         found = await self.rows(kind, sql, values)
         return found[0] if found else None
+
+    async def _persistent(self, kind: type[Row], sql: str, values: Mapping[str, Any] | None) -> list[Row]:
+        try:
+            return await self._rows(kind, sql, values)
+        except psycopg.OperationalError as error:
+            if isinstance(error, psycopg.errors.QueryCanceled):
+                raise
+            await self._pool.check()
+            return await self._rows(kind, sql, values)
 
     async def _rows(self, kind: type[Row], sql: str, values: Mapping[str, Any] | None) -> list[Row]:
         async with (
@@ -54,3 +66,8 @@ class Database:
         ):
             await cursor.execute(sql, values)
             return await cursor.fetchall()
+
+
+def _abandon(reading: asyncio.Future[Any]) -> None:
+    reading.add_done_callback(lambda r: None if r.cancelled() else r.exception())
+    reading.cancel()

@@ -37,12 +37,17 @@ cross join lateral (select bucket from total_hour t where t.entity = p.part orde
 where p.entity = %(entity)s
 """
 NEWEST_END: Final = """
+select r.time as at from reading r where r.time >= %(from)s and r.time <= %(to)s
+order by r.time desc limit 1
+"""
+# An array is hashed once; as a join it would be looked up for each of the hour's rows.
+NEWEST_END_OF: Final = """
 select r.time as at from reading r
-where r.time >= %(from)s and r.time <= %(to)s and r.meter in (
+where r.time >= %(from)s and r.time <= %(to)s and r.meter = any (array(
   select m.number from entity_part p
   join site s on p.part in (s.entity, s.enterprise, s.park, s.class)
   join meter m using (site_id)
-  where p.entity = %(entity)s and m.boundary)
+  where p.entity = %(entity)s and m.boundary))
 order by r.time desc limit 1
 """
 
@@ -100,7 +105,7 @@ async def freshness(query: Annotated[FreshnessQuery, Query()], here: Here) -> Fr
 
 async def freshness_of(here: Services, entity_id: str) -> Freshness:
     """Freshness of one entity. Raises Problem 404 where there is no such entity."""
-    return await here.once.get(f"freshness {entity_id}", lambda: _read(here, entity_id))
+    return await here.figures.get(f"freshness {entity_id}", lambda: _read(here, entity_id))
 
 
 async def _read(here: Services, entity_id: str) -> Freshness:
@@ -115,7 +120,7 @@ async def _read(here: Services, entity_id: str) -> Freshness:
     positions = await here.database.rows(_Position, POSITIONS)
     bounds = {"entity": entity, "from": to_datetime(today.start), "to": to_datetime(today.end)}
     stored = await here.database.row(_Readings, TODAY, bounds)
-    newest = await _newest_end(here, entity)
+    newest = await _newest_end(here, entity, everything=entity_id == ALL)
     readings = stored.readings if stored else 0
     expected = int(readings_due(np.array([today.start]), np.array([today.end]), until(spans, now_ms))[0])
     ticked = [p.tick_ms for p in positions if p.tick_ms > 0]
@@ -140,14 +145,14 @@ async def _read(here: Services, entity_id: str) -> Freshness:
     )
 
 
-async def _newest_end(here: Services, entity: int) -> datetime | None:
+async def _newest_end(here: Services, entity: int, *, everything: bool) -> datetime | None:
     hour = await here.database.row(_At, NEWEST_HOUR, {"entity": entity})
     if hour is None or hour.at is None:
         return None
     start_ms = to_ms(hour.at)
     newest = await here.database.row(
         _At,
-        NEWEST_END,
+        NEWEST_END if everything else NEWEST_END_OF,
         {"entity": entity, "from": to_datetime(start_ms), "to": to_datetime(start_ms + HOUR_MS)},
     )
     return newest.at if newest else None

@@ -7,23 +7,18 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
-KEEP_S: Final = 1.0  # a figure may be this much older than the answer it stands in
-MOST: Final = 1_000
+MOST: Final = 10_000
 
 
 class Once:
-    """Remembers each key's last answer for a second and shares one that is under way. Errors are not
-    remembered.
-    """
+    """Remembers each key's last answer for `keep_s` and shares one under way. Errors are not remembered."""
 
-    def __init__(self, keep_s: float = KEEP_S) -> None:
+    def __init__(self, keep_s: float) -> None:
         self._keep_s = keep_s
         self._answers: dict[str, tuple[float, asyncio.Future[Any]]] = {}
 
     async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
-        """The answer of `compute`, at most a second old. Cancelling one who waits does not cancel the
-        others.
-        """
+        """The answer of `compute`, at most `keep_s` old. One who stops waiting does not stop the others."""
         now = asyncio.get_running_loop().time()
         known = self._answers.get(key)
         if known is None or (known[1].done() and now - known[0] > self._keep_s):

@@ -82,7 +82,7 @@ class Overview(BaseModel):
 @router.get("/overview")
 async def overview(here: Here) -> Overview:
     """Today's totals, the largest emitters, warnings and freshness; at most a second old."""
-    return await here.once.get("overview", lambda: _read(here))
+    return await here.figures.get("overview", lambda: _read(here))
 
 
 async def _read(here: Services) -> Overview:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast
 
 from fastapi import Request
 
@@ -15,6 +15,9 @@ from carbonstream.api.once import Once
 from carbonstream.api.stream.hub import Hub
 from carbonstream.api.stream.resume import Rereader
 from carbonstream.schemas.settings import Settings
+
+FIGURES_S: Final = 1.0  # a shared figure may be this much older than the answer it stands in
+MASTERS_S: Final = 10.0  # a newly registered meter is expected from then on
 
 
 @dataclass(slots=True)
@@ -28,7 +31,8 @@ class Services:
     now_ms: Callable[[], int]
     used_codes: UsedCodes = field(default_factory=UsedCodes)
     coefficients: CoefficientBook = field(default_factory=CoefficientBook)
-    once: Once = field(default_factory=Once)
+    figures: Once = field(default_factory=lambda: Once(FIGURES_S))
+    masters: Once = field(default_factory=lambda: Once(MASTERS_S))
 
 
 def services(request: Request) -> Services:

@@ -19,8 +19,8 @@ from carbonstream.schemas.periods import SHANGHAI, YEAR_2000_MS, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
-select id, version, rule, entity, indicator, period, level, severity, state, bucket, snapshot,
-       raised_at, changed_at
+select id, version, rule, entity, indicator, period, level, severity, state, bucket, backfill,
+       snapshot, raised_at, changed_at
 from warning
 """
 LIST: Final = (
@@ -34,7 +34,8 @@ order by changed_at desc, id desc limit %(limit)s
 )
 ONE: Final = COLUMNS + "where id = %(id)s"
 HISTORY: Final = """
-select version, state, bucket, changed_at, snapshot from warning_history where id = %(id)s order by version
+select version, state, bucket, backfill, changed_at, snapshot from warning_history
+where id = %(id)s order by version
 """
 
 
@@ -62,6 +63,7 @@ class WarningRow:
     severity: str
     state: str
     bucket: datetime
+    backfill: bool
     snapshot: Mapping[str, Any]
     raised_at: datetime
     changed_at: datetime
@@ -72,6 +74,7 @@ class _Change:
     version: int
     state: str
     bucket: datetime
+    backfill: bool
     changed_at: datetime
     snapshot: Mapping[str, Any]
 
@@ -79,7 +82,7 @@ class _Change:
 class RaisedWarning(BaseModel):
     """The present state of one warning."""
 
-    id: str = Field(description="rule:entity:period:level")
+    id: str = Field(description="rule:entity:indicator:period:level")
     version: int
     rule: str = Field(examples=["target-level"])
     entity: str
@@ -103,6 +106,7 @@ class Change(BaseModel):
     version: int
     state: str
     bucket: str
+    backfill: bool
     changed_at: str
     snapshot: dict[str, Any]
 
@@ -153,6 +157,7 @@ async def warning(warning_id: PathText, here: Here) -> WarningDetail:
             version=change.version,
             state=change.state,
             bucket=_local(change.bucket),
+            backfill=change.backfill,
             changed_at=_local(change.changed_at),
             snapshot=dict(change.snapshot),
         )
@@ -173,7 +178,7 @@ def _fields(row: WarningRow) -> dict[str, Any]:
         "severity": row.severity,
         "state": row.state,
         "bucket": _local(row.bucket),
-        "backfill": row.snapshot.get("backfill") is True,
+        "backfill": row.backfill,
         "snapshot": dict(row.snapshot),
         "raised_at": _local(row.raised_at),
         "changed_at": _local(row.changed_at),

@@ -32,11 +32,15 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
             keepalives_count=3,
         )
     except psycopg.OperationalError as error:
-        raise NotReady(f"the database does not answer ({error}); start it with `carbonstream local up`") from error
+        raise NotReady(
+            f"the database does not answer ({error}); start it with `carbonstream local up`"
+        ) from error
 
 
 @asynccontextmanager
-async def reading_pool(settings: Settings, *, application: str, size: int = 8) -> AsyncIterator[AsyncConnectionPool]:
+async def reading_pool(
+    settings: Settings, *, application: str, size: int = 8
+) -> AsyncIterator[AsyncConnectionPool]:
     """A pool whose connections may only read (role carbonstream_read, read-only transactions)."""
     pool = AsyncConnectionPool(
         settings.database,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from carbonstream.ops import reference_commands
+from carbonstream.ops import reference_commands, source_commands
 from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, run_service
 from carbonstream.schemas.errors import CarbonstreamError
@@ -19,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
 app.command()(reference_commands.migrate)
 app.command()(reference_commands.load)
+app.command()(source_commands.replay)
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
@@ -84,6 +85,37 @@ def demo(once: Annotated[bool, typer.Option("--once", help="stop after the repla
     from carbonstream.ops.local.runtime import runtime_folder
 
     raise typer.Exit(run_demo(runtime_folder(), once))
+
+
+@app.command()
+def bench(
+    meters: Annotated[int, typer.Option(help="quarter-hour meters, half of them registers")] = 100_000,
+    sites: Annotated[int, typer.Option(help="sites they belong to")] = 1_000,
+    seconds: Annotated[int, typer.Option(help="seconds of sending at full speed")] = 40,
+    as_json: AsJson = False,
+) -> None:
+    """Measure throughput, latency and loss on servers of its own; ends by itself within 6 minutes."""
+    from rich.console import Console
+
+    from carbonstream.ops.bench.run import Plan
+    from carbonstream.ops.bench.run import bench as run_bench
+
+    console = Console(stderr=True)
+    result = run_bench(Plan(sites=sites, meters=meters, throughput_s=seconds), console.log)
+    say(result, as_json, json.dumps(result, indent=2))
+
+
+@app.command()
+def repair(
+    new_epoch: Annotated[bool, typer.Option("--new-epoch", help="accept topics that were recreated")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Mend a broken chain of carbon.emissions, or open a new epoch after topics were recreated."""
+    from carbonstream.ops.repair import repair as mend
+
+    result = mend(settings(), new_epoch=new_epoch)
+    say(result, as_json, json.dumps(result, indent=2))
+    raise typer.Exit(1 if "remedy" in result else 0)
 
 
 def main() -> None:

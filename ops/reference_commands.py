@@ -1,4 +1,5 @@
-"""`carbonstream migrate` and `carbonstream load`: the tables, and what stands in them before the first reading."""
+"""`carbonstream migrate` and `carbonstream load`: the tables, and what stands in them before the first
+reading."""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ class AcceptedCounter:
                 continue
             unit = units[i] if isinstance(units, list) else units
             start = starts[i] if starts is not None else None
-            line[1] += self._wh(frame, meters.master[slot], meter_number(shard, slot), start, end, unit, frame["value"][i])
+            line[1] += self._wh(
+                frame, meters.master[slot], meter_number(shard, slot), start, end, unit, frame["value"][i]
+            )
 
     def _wh(self, frame: Any, master: Any, number: int, start: Any, end: int, unit: Any, value: Any) -> int:
         unit = UNITS[master["unit"]] if unit is None else unit
@@ -91,7 +93,11 @@ class AcceptedCounter:
             return 0
         if not master["register"]:
             return metered_wh(value, unit, milli)
-        if metered_wh(value, unit, milli) == 0 and value != 0 or THOUSANDTHS.get(unit, (None,))[0] is not BaseUnit.KWH:
+        if (
+            metered_wh(value, unit, milli) == 0
+            and value != 0
+            or THOUSANDTHS.get(unit, (None,))[0] is not BaseUnit.KWH
+        ):
             return 0
         if not self._is_timely(frame["mode"] if "mode" in frame else "live", start, end):
             return 0
@@ -107,7 +113,9 @@ class AcceptedCounter:
             moved = index * milli // 1_000 - before[1] * milli // 1_000
         else:
             modulus = int(master["modulus"])
-            turned = modulus != NO_MODULUS and modulus > before[1] and (index + modulus - before[1]) * 2 < modulus
+            turned = (
+                modulus != NO_MODULUS and modulus > before[1] and (index + modulus - before[1]) * 2 < modulus
+            )
             if not turned:
                 return 0
             moved = (modulus + index) * milli // 1_000 - before[1] * milli // 1_000

@@ -1,7 +1,8 @@
-"""Judge the readings of one frame: first checks, registers into intervals, duplicates. Vectorised over the frame.
+"""Judge the readings of one frame: first checks, registers into intervals, duplicates. Vectorised.
 
-Check names follow VEE practice (duplicate, negative, unit, interval size); every reading gets exactly one Outcome.
-A frame is judged in time order within each meter, so delivery order inside a frame does not matter.
+Check names follow VEE practice (duplicate, negative, unit, interval size); every reading gets exactly one
+Outcome. A frame is judged in time order within each meter, so delivery order inside a frame does not matter;
+of two indexes of a register at one instant the first in the frame counts.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 # An interval longer than a month is not a reading but a declaration, which has a way of its own.
 MAX_INTERVAL_MS: Final = 32 * DAY_MS
-# 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip, and sums stay in int64
+# 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip
 MAX_QUANTITY: Final = 10**15
 NO_INDEX: Final = -1
 NONE: Final = np.empty(0, np.int64)
@@ -55,7 +56,9 @@ class Judged:
     code: Ints  # Outcome
     start: Ints  # UTC ms; the end where not taken and unknown
     end: Ints  # UTC ms; 0 where missing
-    quantity: Ints  # thousandths of the base unit, after the multiplier; 0 where not taken
+    # thousandths of the base unit, after the multiplier; of an interval meter's reading that is not taken what it
+    # claims, where that is a sound amount of the meter's carrier; else 0
+    quantity: Ints
     raw_index: Ints  # registers: thousandths before the multiplier; NO_INDEX for interval meters
     quality: Ints
     updates: Ints  # slots whose newest reading this frame moves
@@ -83,17 +86,39 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     code[rows] = step.verdict
     took = step.verdict <= Outcome.BASELINE
     taken = rows[took]
-    quantity, raw_index = np.zeros(len(frame), np.int64), np.full(len(frame), NO_INDEX)
+    quantity, raw_index = _claims(slot, master, raw, code), np.full(len(frame), NO_INDEX)
     start[taken] = step.start[took]
     quantity[taken] = step.quantity[took]
     indexed = took & master["register"][rows]
     raw_index[rows[indexed]] = step.raw[indexed]
     end = frame.end
-    if (end == MISSING).any():
-        end = np.where(end == MISSING, 0, end)
-    start = np.where(start == MISSING, end, start)
+    if code.any():
+        start, end = told_times(start, end)
     quality = np.where(code <= Outcome.BASELINE, int(Quality.VALID), int(Quality.RAW))
     return Judged(code, start, end, quantity, raw_index, quality, *_newest(slot[rows], step, took))
+
+
+def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
+    """The judgement of a frame refused whole."""
+    slot, master = known.slot[frame.meter], known.master[frame.meter]
+    every = np.full(len(frame), int(code))
+    start, end = told_times(frame.start, frame.end)
+    return Judged(
+        code=every,
+        start=start,
+        end=end,
+        quantity=_claims(slot, master, _amounts(frame, master, _sound(frame, *ANY_TIME)), every),
+        raw_index=np.full(len(frame), NO_INDEX),
+        quality=np.full(len(frame), int(Quality.RAW)),
+        updates=NONE,
+        newest=np.empty(0, STATE),
+    )
+
+
+def told_times(start: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Starts and ends as they are told on: 0 for a missing end, the end for a start that is none."""
+    end = np.where(end == MISSING, 0, end)
+    return np.where((start == MISSING) | (start == FAULTY), end, start), end
 
 
 def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
@@ -105,17 +130,26 @@ def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
         start = end
         bad = end == MISSING
     else:
-        bad = (end == MISSING) | (given & ((start >= end) | (end - np.where(given, start, end) > MAX_INTERVAL_MS)))
+        bad = (end == MISSING) | (
+            given & ((start >= end) | (end - np.where(given, start, end) > MAX_INTERVAL_MS))
+        )
         start = np.where(given, start, end)
     finite = np.isfinite(frame.value)
-    if finite.all() and not bad.any() and end.max() <= newest and start.min() >= oldest and frame.unit.min() != -1:
+    strange = frame.unit == UNIT_UNKNOWN
+    if (
+        finite.all()
+        and not bad.any()
+        and end.max() <= newest
+        and start.min() >= oldest
+        and not strange.any()
+    ):
         return code
     for failed, outcome in (
         (~finite, Outcome.NOT_A_NUMBER),
         (bad, Outcome.INTERVAL),
         (end > newest, Outcome.FUTURE),
         (start < oldest, Outcome.ANCIENT),
-        (frame.unit == UNIT_UNKNOWN, Outcome.UNIT),
+        (strange, Outcome.UNIT),
     ):
         code[(code == 0) & failed] = outcome
     return code
@@ -132,7 +166,10 @@ def _misplaced(code: Ints, frame: Frame) -> None:
 
 
 def _amounts(frame: Frame, master: Array, code: Ints) -> Ints:
-    """Values in thousandths of the base unit, before the multiplier; marks wrong unit, negative, out of range."""
+    """Values in thousandths of the base unit, before the multiplier; marks wrong unit, negative, out of range.
+
+    0 where the amount itself is unsound, whatever else is wrong with the reading.
+    """
     unit = np.where(frame.unit == UNIT_OF_METER, master["unit"], frame.unit)
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = frame.value * UNIT_SCALE[unit]
@@ -184,7 +221,11 @@ def _sequence(slot: Ints, end: Ints, start: Ints, raw: Ints, master: Array, stat
     tail = np.flatnonzero(slot[1:] == slot[:-1]) + 1
     if len(tail):
         before = known.copy()
-        before["end"][tail], before["start"][tail], before["raw"][tail] = end[tail - 1], start[tail - 1], raw[tail - 1]
+        before["end"][tail], before["start"][tail], before["raw"][tail] = (
+            end[tail - 1],
+            start[tail - 1],
+            raw[tail - 1],
+        )
     register, milli = master["register"], master["multiplier_milli"]
     verdict = np.zeros(len(slot), np.int64)
     quantity = multiplied(raw, milli)

@@ -1,7 +1,8 @@
 """The latest monthly coefficient: what one base unit of a carrier means in kg CO2 or kgce.
 
-The same rule stands in SQL (coefficient_for in schemas/sql/0001_reference.sql); a property test holds both together:
-nearest scope with any published month <= M, however old; of it the newest such month; of that the newest revision.
+The same rule stands in SQL (coefficient_for in schemas/sql/0001_reference.sql); a property test holds
+both together: nearest scope with any published month <= M, however old; of it the newest such month; of
+that the newest revision.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class _Series:
             del self.months[at], self.revisions[at]
 
     def newest(self, month: int, as_of_ms: int | None) -> Coefficient | None:
-        for at in range(bisect_right(self.months, month) - 1, -1, -1):
+        for at in range(bisect_right(self.months, month) - 1, max(bisect_right(self.months, month) - 2, -1), -1):
             revisions = self.revisions[at]
             known = len(revisions) if as_of_ms is None else bisect_right(revisions, as_of_ms, key=_published)
             if known:
@@ -106,10 +107,11 @@ class Coefficients:
     def resolve(
         self, scopes: Sequence[str], carrier: int, kind: str, month: int, as_of_ms: int | None = None
     ) -> Resolved | None:
-        """The coefficient of a carrier for a month, as published until `as_of_ms` (UTC ms; None: all that is known).
+        """The coefficient of a carrier for a month, as published until `as_of_ms` (UTC ms; None: all
+        that is known).
 
-        scopes: nearest first, as scope_ladder gives them. None means that nothing was published for any of them:
-        the quantity is kept and its CO2 is unknown, never zero.
+        scopes: nearest first, as scope_ladder gives them. None means that nothing was published for any
+        of them: the quantity is kept and its CO2 is unknown, never zero.
         """
         for scope in scopes:
             series = self._series.get((carrier, kind, scope))
@@ -126,9 +128,9 @@ def scope_ladder(
 ) -> tuple[str, ...]:
     """Where a class of sites looks for its coefficients, nearest first.
 
-    The regions are codes of GB/T 2260 or GRID-xx, `industry` of GB/T 4754. `enterprise` (its id) only where the
-    enterprise has coefficients of its own. An industry's coefficient of a region is nearer than the region's.
-    Where the list of regions ends above the county, equal codes stand once.
+    The regions are codes of GB/T 2260 or GRID-xx, `industry` of GB/T 4754. `enterprise` (its id) only
+    where the enterprise has coefficients of its own. An industry's coefficient of a region is nearer
+    than the region's. Where the list of regions ends above the county, equal codes stand once.
     """
     regions = (county, city, province)
     ladder = [f"enterprise:{enterprise}"] if enterprise is not None else []

@@ -15,7 +15,13 @@ import numpy as np
 import orjson
 
 from carbonstream.processors.checks import Judged, Limits, judge
-from carbonstream.processors.emissions import Standing, answer_frame, answer_refusal, answer_tick, refuse_frame
+from carbonstream.processors.emissions import (
+    Standing,
+    answer_frame,
+    answer_refusal,
+    answer_tick,
+    refuse_frame,
+)
 from carbonstream.processors.frames import Frame, Refusal, Tick
 from carbonstream.processors.meters import BLOCK, ShardState
 from carbonstream.processors.reference import Reference
@@ -73,7 +79,13 @@ class Converter:
         self._recovered_to = -1
 
     def handle(
-        self, offset: int, record: Frame | Tick | Refusal, payload: bytes | None, received: int, *, answer: bool = True
+        self,
+        offset: int,
+        record: Frame | Tick | Refusal,
+        payload: bytes | None,
+        received: int,
+        *,
+        answer: bool = True,
     ) -> Answer | None:
         """Take one record of meter.readings in; return its emissions record (None where answer is False).
 
@@ -115,7 +127,9 @@ class Converter:
         counts = np.bincount(judged.code, minlength=64)
         self.outcomes += counts
         rejects = int(counts[Outcome.DUPLICATE :].sum())
-        return Answer(answer_frame(frame, judged, known, self.reference.resolve, CARRIER_IDS, at), rejects=rejects)
+        return Answer(
+            answer_frame(frame, judged, known, self.reference.resolve, CARRIER_IDS, at), rejects=rejects
+        )
 
     def _refused(self, frame: Frame) -> Outcome | None:
         if partition_of(frame.shard, self.layout.partitions) != self.layout.partition:
@@ -143,7 +157,9 @@ class Converter:
         prefix = b"convert/%d" % self.layout.partition
         for shard, number in sorted(dirty):
             head = orjson.dumps({"version": STATE_VERSION, "shard": shard, "block": number, "at": self.at})
-            yield Block(b"%b/%d/%d" % (prefix, shard, number), head + b"\n" + self.shards[shard].block(number), False)
+            yield Block(
+                b"%b/%d/%d" % (prefix, shard, number), head + b"\n" + self.shards[shard].block(number), False
+            )
         own = {
             "version": STATE_VERSION,
             "at": self.at,
@@ -189,3 +205,12 @@ class Converter:
 def sequence_key(frame: Frame) -> str:
     """A source counts its frames by mode and shard."""
     return f"{frame.source}|{frame.mode.value}|{frame.shard}"
+
+
+def rebased(value: bytes, readings_topic: str, emissions_topic: str) -> bytes:
+    """A record of meter.state for recreated topics: what was remembered of meters and sources, at no offset yet."""
+    head, newline, packed = value.partition(b"\n")
+    document = orjson.loads(head) | {"at": -1}
+    if "shard" not in document:
+        document |= {"readings_topic": readings_topic, "emissions_topic": emissions_topic, "reference": {}}
+    return orjson.dumps(document) + newline + packed

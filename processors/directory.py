@@ -38,4 +38,6 @@ class Directory:
         """Whether every number is registered here."""
         if not len(numbers):
             return True
-        return int(numbers.max()) < len(self.entries) and bool((self.entries["site"][numbers] != NOWHERE).all())
+        return int(numbers.max()) < len(self.entries) and bool(
+            (self.entries["site"][numbers] != NOWHERE).all()
+        )

@@ -192,7 +192,9 @@ def _first_co2(
     if fits and len(rows) == n and (position >= 0).all():
         return quantity * factor, exponent, index, applied
     co2: list[int | None] = [None] * n
-    for row, q, f, i in zip(rows.tolist(), quantity.tolist(), factor.tolist(), position[where].tolist(), strict=True):
+    for row, q, f, i in zip(
+        rows.tolist(), quantity.tolist(), factor.tolist(), position[where].tolist(), strict=True
+    ):
         co2[row] = q * f if i >= 0 else None
     return co2, exponent, index, applied
 
@@ -244,7 +246,9 @@ def _kept(frame: Frame, rows: Ints, judged: Judged | None) -> list[dict[str, Any
             entry |= {
                 "code": int(code),
                 "value": _text(value),
-                "detail": f"{code.name.lower()}: {given}; {REMEDY[code]}" if code is not Outcome.DUPLICATE else None,
+                "detail": f"{code.name.lower()}: {given}; {REMEDY[code]}"
+                if code is not Outcome.DUPLICATE
+                else None,
             }
         kept.append(entry)
     return kept

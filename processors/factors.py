@@ -1,7 +1,7 @@
 """Official factor tables as coefficients: kg CO2 or kgce per base unit of a carrier, components kept.
 
-Computed values are exact decimals rounded half-even to 12 significant digits (44/12 does not end); values printed in
-a document stay as printed.
+Computed values are exact decimals rounded half-even to 12 significant digits (44/12 does not end);
+values printed in a document stay as printed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ GUIDELINES_ON: Final = date(2015, 7, 6)
 STANDARD_COAL: Final = "GB/T 2589-2020 附录A、附录B"
 STANDARD_COAL_ON: Final = date(2020, 9, 29)
 
-# Raw coal has no row in the guidelines' table: it is taken to burn as bituminous coal does, at its own heating value.
+# Raw coal has no row in the guidelines' table: it is taken to burn as bituminous coal does, at its own
+# heating value.
 BURNS_AS: Final = {"raw_coal": "bituminous"}
 
 
@@ -159,7 +160,8 @@ def _standard_coal(text: str) -> dict[str, Decimal]:
 
 
 def calorific(coal_text: str, fuel_text: str) -> Iterator[Published]:
-    """standard_coal_gbt2589.csv for every carrier; what it does not list is computed from the heating value."""
+    """standard_coal_gbt2589.csv for every carrier; what it does not list is computed from the heating
+    value."""
     kgce, fuels = _standard_coal(coal_text), _fuels(fuel_text)
     for carrier in CARRIERS:
         value, components = kgce.get(carrier.id), {}

@@ -1,13 +1,14 @@
-"""Read a record of meter.readings into columns. Total: any bytes give a Frame, a Tick or a Refusal, never an error.
+"""Read a record of meter.readings into columns. Total: any bytes give a Frame, a Tick or a Refusal, never an
+error.
 
-A frame whose shape is wrong is refused whole; a single faulty reading in a sound frame becomes NaN or MISSING and
-gets its own code in processors.checks, so that nothing beside or behind it is held up.
+A frame whose shape is wrong is refused whole; a single faulty reading in a sound frame becomes NaN, MISSING or
+FAULTY and gets its own code in processors.checks, so that nothing beside or behind it is held up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import orjson
@@ -17,15 +18,18 @@ from carbonstream.schemas.carriers import UNITS
 from carbonstream.schemas.codes import Mode, Outcome
 from carbonstream.schemas.frames import MAX_READINGS, TYPE_TICK
 from carbonstream.schemas.shards import SHARDS
+from carbonstream.schemas.topics import REFERENCE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-MISSING: Final = np.iinfo(np.int64).min  # a time that was null, absent or not a whole number
+MISSING: Final = np.iinfo(np.int64).min  # a start that was null or absent, or an end that is no time
+FAULTY: Final = np.iinfo(np.int64).max  # a start that was given and is no time: it lies after every end
 UNIT_OF_METER: Final = -2  # the reading names no unit: the meter's own is meant
 UNIT_UNKNOWN: Final = -1
 UNIT_INDEX: Final = {unit: i for i, unit in enumerate(UNITS)}
-MODES: Final = {mode.value for mode in Mode}
+MODES: Final = tuple(mode.value for mode in Mode)
+MAX_TEXT: Final = 200  # characters of a source's name or a meter's id: both are keys of tables
 MAX_TIME_MS: Final = 4_102_444_800_000  # 2100; beyond it numbers are surely not milliseconds
 
 
@@ -40,7 +44,7 @@ class Frame:
     mode: Mode
     meters: list[str]
     meter: Ints  # index into meters
-    start: Ints  # UTC ms or MISSING
+    start: Ints  # UTC ms, MISSING or FAULTY
     end: Ints  # UTC ms or MISSING
     value: Floats  # NaN where not a finite number
     unit: Ints  # index into UNITS, UNIT_OF_METER or UNIT_UNKNOWN
@@ -86,14 +90,21 @@ def parse_record(value: bytes | None, type_: str) -> Frame | Tick | Refusal:
 def _tick(document: dict[str, Any]) -> Tick | Refusal:
     time, reference = document.get("time"), document.get("reference")
     if not _whole(time) or not 0 < time < MAX_TIME_MS:
-        return Refusal(Outcome.INVALID_FRAME, f"time: {time!r} is not UTC milliseconds")
-    if not isinstance(reference, dict) or not all(isinstance(k, str) and _whole(v) for k, v in reference.items()):
+        return Refusal(Outcome.INVALID_FRAME, f"time: {_shown(time)} is not UTC milliseconds")
+    if not isinstance(reference, dict) or not all(
+        _whole(v) and 0 <= v < 2**62 for v in reference.values()
+    ):
         return Refusal(Outcome.INVALID_FRAME, "reference: must map topic to end offset")
-    return Tick(time, reference)
+    return Tick(time, {topic: reference[topic] for topic in REFERENCE if topic in reference})
 
 
-def _whole(value: object) -> bool:
+def _whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    """A value for a message: the answer must not outgrow the record that it answers."""
+    return repr(value)[:MAX_TEXT]
 
 
 def _frame(document: dict[str, Any]) -> Frame | Refusal:
@@ -106,22 +117,22 @@ def _frame(document: dict[str, Any]) -> Frame | Refusal:
             code,
             f"{field}: {detail}",
             n,
-            source if isinstance(source, str) else "",
-            shard if _whole(shard) else -1,  # type: ignore[arg-type]
-            seq if _whole(seq) else -1,  # type: ignore[arg-type]
+            source if is_name(source) else "",
+            shard if _whole(shard) else -1,
+            seq if _whole(seq) else -1,
         )
 
-    if not isinstance(source, str) or not source:
-        return refuse("source", "must be a non-empty string")
-    if not _whole(shard) or not 0 <= shard < SHARDS:  # type: ignore[operator]
-        return refuse("shard", f"{shard!r} is not 0 to {SHARDS - 1}")
-    if not _whole(seq) or not 0 <= seq < 2**62:  # type: ignore[operator]
-        return refuse("seq", f"{seq!r} is not a whole number >= 0")
+    if not is_name(source):
+        return refuse("source", f"must be a string of 1 to {MAX_TEXT} characters without NUL")
+    if not _whole(shard) or not 0 <= shard < SHARDS:
+        return refuse("shard", f"{_shown(shard)} is not 0 to {SHARDS - 1}")
+    if not _whole(seq) or not 0 <= seq < 2**62:
+        return refuse("seq", f"{_shown(seq)} is not a whole number >= 0")
     mode, sent = document.get("mode", Mode.LIVE), document.get("sent")
     if mode not in MODES:
-        return refuse("mode", f"{mode!r} is not live or backfill")
-    if not _whole(sent) or not 0 <= sent < MAX_TIME_MS:  # type: ignore[operator]
-        return refuse("sent", f"{sent!r} is not UTC milliseconds")
+        return refuse("mode", f"{_shown(mode)} is not live or backfill")
+    if not _whole(sent) or not 0 <= sent < MAX_TIME_MS:
+        return refuse("sent", f"{_shown(sent)} is not UTC milliseconds")
     meters, meter, value = document.get("meters"), document.get("meter"), document.get("value")
     if not isinstance(end, list) or not isinstance(meter, list) or not isinstance(value, list):
         return refuse("end, meter, value", "must be arrays")
@@ -137,34 +148,48 @@ def _frame(document: dict[str, Any]) -> Frame | Refusal:
         return refuse("end", f"{n} readings, at most {MAX_READINGS} a frame", Outcome.OVERSIZED)
     if not isinstance(meters, list) or not set(map(type, meters)) <= {str}:
         return refuse("meters", "must be an array of ids")
-    if not set(map(type, meter)) <= {int} or (n and not (0 <= min(meter) and max(meter) < len(meters))):
+    if len(meters) > MAX_READINGS:
+        return refuse("meters", f"{len(meters)} ids, at most {MAX_READINGS} a frame", Outcome.OVERSIZED)
+    if max(map(len, meters), default=0) > MAX_TEXT or "\0" in "".join(meters):
+        return refuse("meters", f"ids have at most {MAX_TEXT} characters, and no NUL")
+    if not set(map(type, meter)) <= {int} or (n and (min(meter) < 0 or max(meter) >= len(meters))):
         return refuse("meter", "must index into meters")
     return Frame(
         source,
-        shard,  # type: ignore[arg-type]
-        seq,  # type: ignore[arg-type]
-        sent,  # type: ignore[arg-type]
+        shard,
+        seq,
+        sent,
         Mode(mode),
         meters,
         np.array(meter, np.int64),
-        np.full(n, MISSING) if start is None else _times(start),
-        _times(end),
+        np.full(n, MISSING) if start is None else _times(start, FAULTY),
+        _times(end, MISSING),
         _values(value),
         _units(unit, n),
         document,
     )
 
 
-def _times(column: list[Any]) -> Ints:
+def is_name(source: object) -> TypeGuard[str]:
+    """Whether a source can be told and kept by this name. (PostgreSQL's text cannot hold NUL.)"""
+    return isinstance(source, str) and 0 < len(source) <= MAX_TEXT and "\0" not in source
+
+
+def _times(column: list[Any], faulty: int) -> Ints:
+    """UTC ms; MISSING where null, `faulty` where it is no whole number or surely not milliseconds."""
     if set(map(type, column)) == {int}:
         try:
             times = np.array(column, np.int64)
         except OverflowError:
             pass
         else:
-            times[(times < -MAX_TIME_MS) | (times > MAX_TIME_MS)] = MISSING
+            times[(times < -MAX_TIME_MS) | (times > MAX_TIME_MS)] = faulty
             return times
-    return np.array([t if _whole(t) and abs(t) <= MAX_TIME_MS else MISSING for t in column], np.int64)
+    return np.array([MISSING if t is None else _time(t, faulty) for t in column], np.int64)
+
+
+def _time(value: Any, faulty: int) -> int:
+    return value if _whole(value) and abs(value) <= MAX_TIME_MS else faulty
 
 
 def _values(column: list[Any]) -> Floats:

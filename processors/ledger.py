@@ -41,7 +41,10 @@ def metered_wh(value: object, unit: str | None, multiplier_milli: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or unit not in THOUSANDTHS:
         return 0
     base, scale = THOUSANDTHS[unit]
-    if base is not BaseUnit.KWH or not 0 <= value * scale * max(multiplier_milli, 1_000) <= MAX_QUANTITY * 1_000:
+    if (
+        base is not BaseUnit.KWH
+        or not 0 <= value * scale * max(multiplier_milli, 1_000) <= MAX_QUANTITY * 1_000
+    ):
         return 0
     return int(multiplied(np.array([round(value * scale)]), np.array([multiplier_milli]))[0])
 
@@ -108,18 +111,16 @@ def outcome_counts(
     by = replaced_readings
     whole = ((replaced.flags & RowFlag.APPORTIONED) == 0).astype(np.int64)
     old_wh = np.where(electric[by], replaced.quantity, 0) if len(by) else np.empty(0, np.int64)
-    keys = [
-        np.concatenate([column, column[by], column[by]]) for column in (source, site, day)
-    ] + [np.concatenate([code, np.full(len(by), Outcome.STORED), np.full(len(by), Outcome.SUPERSEDED)])]
+    keys = [np.concatenate([column, column[by], column[by]]) for column in (source, site, day)] + [
+        np.concatenate([code, np.full(len(by), Outcome.STORED), np.full(len(by), Outcome.SUPERSEDED)])
+    ]
     sums = [
         np.concatenate([np.ones(len(code), np.int64), -whole, whole]),
         np.concatenate([wh, -old_wh, old_wh]),
     ]
     (s, p, d, o), (n, q) = grouped(keys, sums)
     columns = zip(s.tolist(), p.tolist(), d.tolist(), o.tolist(), n.tolist(), q.tolist(), strict=True)
-    lines = [
-        Count(names.texts[a], names.texts[b], c, e, f, g) for a, b, c, e, f, g in columns if f or g
-    ]
+    lines = [Count(names.texts[a], names.texts[b], c, e, f, g) for a, b, c, e, f, g in columns if f or g]
     for document in frames:  # records no reading could be taken from
         for reject in document["rejects"]:
             if reject["row"] == -1:
@@ -149,7 +150,9 @@ def _sites(frames: Sequence[dict[str, Any]], readings: Readings, directory: Dire
     return site
 
 
-def _claimed(frames: Sequence[dict[str, Any]], readings: Readings, code: Ints, directory: Directory, wh: Ints) -> None:
+def _claimed(
+    frames: Sequence[dict[str, Any]], readings: Readings, code: Ints, directory: Directory, wh: Ints
+) -> None:
     """Book what rejected readings of interval meters claimed: the accepted hop counted it too."""
     duplicate_here = np.flatnonzero((code == Outcome.DUPLICATE) & (readings.code <= Outcome.BASELINE))
     entries = directory.entries

@@ -45,7 +45,9 @@ MASTER: Final = np.dtype(
 STATE: Final = np.dtype([("end", "<i8"), ("start", "<i8"), ("raw", "<i8")])
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
-LISTS_REMEMBERED: Final = 512  # a shard of 30 M / 64 meters in frames of 500 has about 1,000; 512 lists are 50 MB
+LISTS_REMEMBERED: Final = (
+    512  # a shard of 30 M / 64 meters in frames of 500 has about 1,000; 512 lists are 50 MB
+)
 
 
 @dataclass(frozen=True, slots=True)

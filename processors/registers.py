@@ -46,7 +46,9 @@ def advance(end: Ints, raw: Ints, milli: Ints, before: Array, register: NDArray[
     if not sound.all():
         return None
     if first.any():
-        quantity = np.where(first, 0, multiplied(raw, milli) - multiplied(np.where(first, 0, before["raw"]), milli))
+        quantity = np.where(
+            first, 0, multiplied(raw, milli) - multiplied(np.where(first, 0, before["raw"]), milli)
+        )
         verdict = np.where(first, int(Outcome.BASELINE), int(Outcome.STORED))
         return Moved(verdict, np.where(first, end, before["end"]), quantity)
     return Moved(

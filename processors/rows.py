@@ -177,7 +177,9 @@ def fold(rows: Rows) -> Folded:
             replaced.append(before)
         keep[key] = i
     at = np.array(sorted(keep.values()), np.int64)
-    return Folded(rows.take(at), rows.take(np.array(equal, np.int64)), rows.take(np.array(replaced, np.int64)))
+    return Folded(
+        rows.take(at), rows.take(np.array(equal, np.int64)), rows.take(np.array(replaced, np.int64))
+    )
 
 
 def is_equal(a: Rows, i: int, b: Rows, j: int) -> bool:

@@ -1,4 +1,4 @@
-"""Targets: what an entity may emit or use in a local month, quarter or year, and which of them a change concerns."""
+"""Targets: what an entity may emit or use in a local month, quarter or year, and which a change concerns."""
 
 from __future__ import annotations
 
@@ -74,10 +74,6 @@ class Targets:
     def has(self, entity: str) -> bool:
         """Whether the entity has any target: most have none."""
         return entity in self._of
-
-    def of(self, entity: str) -> list[Target]:
-        """The entity's targets."""
-        return [target for _, _, target in self._of.get(entity, ())]
 
     def holding(self, entity: str, at_ms: int) -> list[Target]:
         """The entity's targets whose period holds an instant."""

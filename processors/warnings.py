@@ -1,9 +1,10 @@
 """A warning's states over event time, and how its append-only history is brought to what the totals say now.
 
-A rule says in which buckets a warning's state changes: a function of the totals alone. The history is what was told,
-in the order it was told. An entry of it reads: from this bucket on the state is this, whatever was said of later
-buckets before. So the entries that are still to be told follow from the history and from what the rule says, and as
-long as totals only grow at their end, the history is the rule's own list, however it was cut into judgements.
+A rule says in which buckets a warning's state changes: a function of the totals alone. The history is what
+was told, in the order it was told. An entry of it reads: from this bucket on the state is this, whatever
+was said of later buckets before. So the entries that are still to be told follow from the history and from
+what the rule says, and as long as totals only grow at their end, the history is the rule's own list,
+however it was cut into judgements.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A transition to be told. `corrects`: it takes back something told before of this bucket or a later one."""
+    """A transition to be told. `corrects`: it takes back what was told of this bucket or a later one."""
 
     transition: Transition
     corrects: bool
@@ -62,8 +63,8 @@ def state_after(transitions: Sequence[Transition]) -> State:
 def entries(history: Iterable[Transition], wanted: Sequence[Transition], until: int = FOREVER) -> list[Entry]:
     """What must be told so that the history says `wanted` for all buckets before `until` (UTC ms).
 
-    wanted: as in_force gives it, all before `until`. What was told of buckets from `until` on stands, unless an
-    entry before it differs.
+    wanted: as in_force gives it, all before `until`. What was told of buckets from `until` on stands,
+    unless an entry before it differs.
     """
     standing = in_force(history)
     compared = [t for t in standing if t.bucket < until]

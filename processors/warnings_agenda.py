@@ -1,5 +1,6 @@
-"""Which targets have to be judged now, and why: a total changed, a day was closed by the clock, or an import that
-left a gap has been quiet for a while. Losing an agenda loses nothing: judging every target once makes it again.
+"""Which targets have to be judged now, and why: a total changed, a day was closed by the clock, or an
+import that left a gap has been quiet for a while. Losing an agenda loses nothing: judging every target once
+makes it again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from itertools import islice
 from typing import Final
 
 from carbonstream.processors.targets import Target, Targets
-from carbonstream.processors.warnings import FOREVER
 from carbonstream.processors.warnings_closing import QUIET_MS, closed_until
 
 LONG_AGO: Final = -(1 << 60)
@@ -19,7 +19,10 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A target to judge. changed_from: UTC ms, the earliest hour whose total changed; quiet: nothing changed."""
+    """A target to judge.
+
+    changed_from: UTC ms, the earliest hour whose total changed; quiet: nothing has changed for QUIET_MS.
+    """
 
     target: Target
     changed_from: int
@@ -33,7 +36,9 @@ class Agenda:
         self.targets = Targets()
         self.now = 0
         self._due: dict[Key, Due] = {}
-        self._quiet_at: dict[Key, int] = {}
+        self._open: dict[
+            Key, tuple[int, Due]
+        ] = {}  # judged, but not for good: (when it will be quiet, as it was)
 
     def __len__(self) -> int:
         return len(self._due)
@@ -41,30 +46,33 @@ class Agenda:
     def begin(self, targets: Iterable[Target]) -> None:
         """Targets, coefficients or meters may all have changed: judge every target."""
         self.targets = Targets(targets)
-        self._quiet_at.clear()
+        self._open.clear()
         self._due = {target.key: Due(target, LONG_AGO, quiet=False) for target in self.targets}
 
     def change(self, entity: str, hour: int) -> None:
         """The total of an entity's hour (start, UTC ms) has changed."""
         for target in self.targets.holding(entity, hour):
-            self._quiet_at.pop(target.key, None)
-            before = self._due.get(target.key)
-            changed_from = hour if before is None else min(hour, before.changed_from)
-            self._due[target.key] = Due(target, changed_from, quiet=False)
+            _, judged = self._open.pop(target.key, (0, None))
+            since = [due.changed_from for due in (self._due.get(target.key), judged) if due is not None]
+            self._due[target.key] = Due(target, min(hour, *since), quiet=False)
 
     def advance(self, now: int) -> None:
         """The clock has come to `now`."""
-        for target in self.targets.touching(closed_until(self.now), closed_until(now)):
-            self._due.setdefault(target.key, Due(target, FOREVER, quiet=False))
-        for key in [key for key, at in self._quiet_at.items() if at <= now]:
-            del self._quiet_at[key]
-            target = self._of(key)
-            self._due.setdefault(key, Due(target, FOREVER, quiet=True))
+        first = closed_until(self.now)
+        for target in self.targets.touching(first, closed_until(now)):
+            before = self._due.get(target.key)
+            changed_from = first if before is None else min(first, before.changed_from)
+            self._due[target.key] = Due(target, changed_from, quiet=False)
+        for key in [key for key, (at, _) in self._open.items() if at <= now]:
+            _, judged = self._open.pop(key)
+            before = self._due.get(key, judged)
+            changed_from = min(judged.changed_from, before.changed_from)
+            self._due[key] = Due(judged.target, changed_from, quiet=True)
         self.now = max(self.now, now)
 
-    def wait(self, target: Target) -> None:
-        """Judge the target again when nothing of it has changed for a while."""
-        self._quiet_at[target.key] = self.now + QUIET_MS
+    def wait(self, due: Due) -> None:
+        """Judge it again when nothing of it has changed for a while, or as soon as something has."""
+        self._open[due.target.key] = self.now + QUIET_MS, due
 
     def take(self, limit: int) -> list[Due]:
         """Some of what is due; none twice."""
@@ -72,6 +80,3 @@ class Agenda:
         for due in taken:
             del self._due[due.target.key]
         return taken
-
-    def _of(self, key: Key) -> Target:
-        return next(target for target in self.targets.of(key[0]) if target.key == key)

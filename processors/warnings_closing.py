@@ -1,20 +1,22 @@
 """Which days of an entity are closed, so that their totals may be judged once and for all.
 
-A condition that can go back (plan-to-date) must not be judged on half a day: its history would depend on how fast
-readings came. By the clock a day may be judged 15 minutes after its end (T/CEPPC 14-2023 8.6 c: near-real-time data
-come within 15 minutes). But the clock says nothing of an import of years ago, so a day must also be all there:
+A condition that can go back (plan-to-date) must not be judged on half a day: its history would depend on
+how fast readings came. By the clock a day may be judged 15 minutes after its end (T/CEPPC 14-2023 8.6 c:
+near-real-time data come within 15 minutes). But the clock says nothing of an import of years ago, so a day
+must also be all there:
 
-  reached  every shard of the entity has all the readings due of the day, or readings of a later day. A shard's
-           readings come through one partition in order, so nothing of this day is still under way. This alone closes
-           the days of an import, and it is a property of the totals: the same at any speed and after any restart.
-  live     the entity has readings of the clock's own day or the day before. Then a shard that stays behind is
-           silent, and does not hold up the others. On a runtime in virtual time this is always so.
+  reached  every shard of the entity has all the readings due of the day, or readings of a later day.
+           A shard's readings come through one partition in order, so nothing of this day is still under
+           way. This alone closes the days of an import, and it is a property of the totals: the same at
+           any speed and after any restart.
+  live     the entity has readings of the clock's own day or the day before. Then a shard that stays behind
+           is silent, and does not hold up the others. On a runtime in virtual time this is always so.
   quiet    nothing of the entity has changed for 15 minutes of the clock: an import has ended and left a gap.
 
-Days are judged in order, up to the first that is not closed; a day after the entity's last reading is never closed
-unless nothing is due of it: silence must not clear a warning. What is nevertheless late (an import beside live
-readings, a second import, a correction) is judged again from its day on and told as a correction, only where the
-outcome differs.
+Days are judged in order, up to the first that is not closed; a day after the entity's last reading is never
+closed unless nothing is due of it: silence must not clear a warning. What is nevertheless late (an import
+beside live readings, a second import, a correction) is judged again from its day on and told as a
+correction, only where the outcome differs.
 """
 
 from __future__ import annotations
@@ -43,8 +45,8 @@ LOOK_AHEAD_DAYS: Final = 32
 class Coverage:
     """What has come of an entity in one period, by day from its first.
 
-    reached: bool[days], every shard has reached the day; behind: the shards that have not; last: the last day with
-    any readings, perhaps beyond the period, -1 for none.
+    reached: bool[days], every shard has reached the day; behind: the shards that have not; last: the last
+    day with any readings, perhaps beyond the period, -1 for none.
     """
 
     reached: Bools
@@ -55,7 +57,10 @@ class Coverage:
 def coverage(
     start_ms: int, days: int, spans: Mapping[int, Iterable[Span]], readings: Mapping[int, Ints]
 ) -> Coverage:
-    """spans: what each shard of the entity expects; readings: int64[days + LOOK_AHEAD_DAYS] of each shard, by day."""
+    """What has come of a period of `days` days that begins at `start_ms` (UTC ms).
+
+    spans: what each shard of the entity expects; readings: int64[days + LOOK_AHEAD_DAYS] of each, by day.
+    """
     starts = start_ms + DAY_MS * np.arange(days, dtype=np.int64)
     none = np.zeros(days + LOOK_AHEAD_DAYS, np.int64)
     late: dict[int, Bools] = {}

@@ -1,7 +1,7 @@
 """One target judged: what its totals say of each of its warnings, against what was told of them.
 
-Daily sums end at the first day whose total is unknown (a coefficient is missing): no number, no warning, and what
-was told before stands.
+Daily sums end at the first day whose total is unknown (a coefficient is missing): no number, no warning,
+and what was told before stands.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ NEVER_TOLD: Final[History] = ()
 class Sight:
     """What is known of a target at one judgement.
 
-    daily: sums of the target's indicator by day, up to the first unknown one; known: there is no unknown one.
-    by_clock, closed: how many days the clock has closed, and how many are closed (processors.warnings_closing).
-    changed_from: UTC ms; no total of an earlier hour has changed since the last judgement.
+    daily: sums of the target's indicator by day, up to the first unknown one; known: there is no unknown
+    one. by_clock, closed: how many days the clock has closed, and how many are closed
+    (processors.warnings_closing). changed_from: UTC ms; no total of an earlier hour has changed since the
+    last judgement.
     """
 
     target: Target
@@ -52,7 +53,7 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """A day's hours. sums: start (UTC ms) -> amount; newest: the newest hour (start) in which a shard has readings."""
+    """A day's hours. sums: start (UTC ms) -> amount; newest: the newest hour a shard has readings of."""
 
     sums: Mapping[int, Decimal] = field(default_factory=dict)
     newest: Mapping[int, int] = field(default_factory=dict)
@@ -84,7 +85,9 @@ def days_to_look_into(sight: Sight, told: Mapping[str, History]) -> set[int]:
     found: set[int] = set()
     for level in sight.target.levels:
         crossing = _crossing(sight, level)
-        if crossing is not None and not _stands(sight, crossing, told.get(level_id(sight.target, level), NEVER_TOLD)):
+        if crossing is not None and not _stands(
+            sight, crossing, told.get(level_id(sight.target, level), NEVER_TOLD)
+        ):
             found.add(crossing.day)
     return found
 
@@ -112,7 +115,9 @@ def judge(sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day]) -
 def _levels(target: Target, told: Mapping[str, History]) -> list[Decimal]:
     """The target's levels, and those it once had: their warnings are cleared."""
     prefix = ":".join((TARGET_LEVEL, *target.key, ""))
-    return sorted({*target.levels, *(Decimal(id_.removeprefix(prefix)) for id_ in told if id_.startswith(prefix))})
+    return sorted(
+        {*target.levels, *(Decimal(id_.removeprefix(prefix)) for id_ in told if id_.startswith(prefix))}
+    )
 
 
 def _crossing(sight: Sight, level: Decimal) -> Crossing | None:
@@ -150,7 +155,7 @@ def _judge_level(sight: Sight, level: Decimal, history: History, hours: Mapping[
 
 
 def _is_certain(sight: Sight, crossing: Crossing, day: Day, hour: int) -> bool:
-    """Whether nothing before `hour` is still under way: its day is closed, or every shard has come to the hour."""
+    """Whether nothing before `hour` is under way: its day is closed, or every shard has come to it."""
     behind: set[int] = set()
     for shards in sight.covered.behind[sight.closed : crossing.day + 1]:
         behind |= shards

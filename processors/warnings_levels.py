@@ -1,7 +1,7 @@
 """Rule target-level: the cumulative total of a target's period reaches a level of it.
 
-The total only grows with new readings, so the same levels are reached at any speed. The event's time is the local
-hour whose rows reach the level, taken from the hours' sums and not from when somebody looked.
+The total only grows with new readings, so the same levels are reached at any speed. The event's time is the
+local hour whose rows reach the level, taken from the hours' sums and not from when somebody looked.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ def crossing_day(daily: Sequence[Decimal], limit: Decimal) -> Crossing | None:
 
 
 def crossing_hour(hours: Mapping[int, Decimal], before: Decimal, limit: Decimal) -> int | None:
-    """Start (UTC ms) of the hour in which `before` plus the day's hours (start -> amount) first reaches `limit`.
+    """Start (UTC ms) of the hour in which `before` plus the day's hours (start -> amount) first reaches
+    `limit`.
 
     None where they do not: hours are kept for three years only, days for ever.
     """

@@ -1,8 +1,8 @@
 """Rule plan-to-date: at the end of each closed local day, what was used so far against the plan so far.
 
-The plan is the target phased linearly over the days of its period (T/ZJSEE 6.3.2.2 b lets an enterprise phase its
-own; that is not here yet). The warning becomes active above 100 % of it and clears below 98 %: a deadband (ISA-18.2),
-so that a total that runs along its plan does not come and go every day.
+The plan is the target phased linearly over the days of its period (T/ZJSEE 6.3.2.2 b lets an enterprise
+phase its own; that is not here yet). The warning becomes active above 100 % of it and clears below 98 %: a
+deadband (ISA-18.2), so that a total that runs along its plan does not come and go every day.
 """
 
 from __future__ import annotations
@@ -42,6 +42,6 @@ def plan_transitions(
 
 
 def plan_by(target: Decimal, day: int, days: int) -> Decimal:
-    """The plan at the end of day `day` (from 0), rounded half-even to 6 decimals: to be shown, never to decide."""
+    """The plan at the end of day `day` (from 0), rounded half-even to 6 decimals: never to decide."""
     plan = EXACT.divide(EXACT.multiply(target, Decimal(day + 1)), Decimal(days))
     return EXACT.quantize(plan, Decimal("0.000001"))

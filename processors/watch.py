@@ -44,7 +44,7 @@ def heads(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None) -> 
 
 
 class FirstCopies:
-    """A stalled convert may answer an offset a second time, always after the first: only the first copy counts."""
+    """A stalled convert may answer an offset a second time, after the first: only the first copy counts."""
 
     def __init__(self) -> None:
         self._newest: dict[int, int] = {}

@@ -26,6 +26,7 @@ class Outcome(IntEnum):
     WRONG_PARTITION = 40
     OVERSIZED = 41
     INVALID_FRAME = 42
+    MISSING_ANSWER = 43  # its emissions frame was gone before the sink saw it; booked by `carbonstream repair`
     SUPERSEDED = 50  # a stored row replaced by a later reading; counted by the sink
 
 
@@ -47,6 +48,7 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.REGISTER_BACKWARDS: "record the meter's exchange or modulus",
     Outcome.WRONG_PARTITION: "use shard = crc32(site) mod 64 and partition = shard mod partitions",
     Outcome.OVERSIZED: "send at most 500 readings a frame",
+    Outcome.MISSING_ANSWER: "send the kept record again",
     Outcome.INVALID_FRAME: "send a frame as in schemas/json/readings-frame.json",
 }
 

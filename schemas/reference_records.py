@@ -1,7 +1,8 @@
 """What the ref.* topics carry: the master tables' rows, one record a row, compacted by key.
 
-Keys: a site's id; `class:NN` for a class; a meter's id; a coefficient's id; `entity|indicator|grain|period` of a
-target; `entity|month|indicator` of an activity. A site's id cannot begin with `class:`.
+Keys: a site's id; `class:NN` for a class; a meter's id; a coefficient's id;
+`entity|indicator|grain|period` of a target; `entity|month|indicator` of an activity. A site's id cannot
+begin with `class:`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class MeterRecord(Shape):
     modulus: Annotated[
         int | None,
         Field(
-            description="index at which a register rolls over, in thousandths of the base unit, before the multiplier"
+            description="index at which it rolls over: thousandths of the base unit, before the multiplier"
         ),
     ]
     interval_ms: int

@@ -1,7 +1,7 @@
 """watch: carbon.emissions -> carbon.signals (each source partition's tick) and meter.rejects.
 
-At least once, with ids that derive from the answered record; it keeps no state, so a restart may tell its last
-records again. Records with neither tick nor rejects are acked without being decoded.
+At least once, with ids that derive from the answered record; it keeps no state, so a restart may tell its
+last records again. Records with neither tick nor rejects are acked without being decoded.
 
 Run as `python -m carbonstream.streams.watch --loop uvloop worker --without-web` (`carbonstream run watch`).
 """
@@ -109,12 +109,12 @@ def create() -> Any:
     rejects = raw_topic(app, config, topics.REJECTS)
     watch.watchdog = Watchdog(config, "watch", app, config.topic(topics.EMISSIONS), lambda: watch.at)
 
-    @app.on_partitions_revoked.connect(weak=False)  # type: ignore[untyped-decorator]
+    @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: faust.App, revoked: Any, **__: Any) -> None:
         for tp in revoked:
             watch.drop(tp.partition)
 
-    @app.agent(emissions, concurrency=1, name="watch")  # type: ignore[untyped-decorator]
+    @app.agent(emissions, concurrency=1, name="watch")
     async def agent(stream: Any) -> None:
         try:
             await asyncio.gather(watch.run(stream, signals, rejects), watch.confirm(), watch.watchdog.run())

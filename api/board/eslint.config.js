@@ -20,4 +20,6 @@ export default ts.config(
       'vue/html-self-closing': 'off',
     },
   },
+  // A dictionary is as long as its words.
+  { files: ['src/words/zh.ts', 'src/words/en.ts'], rules: { 'max-lines': 'off' } },
 )

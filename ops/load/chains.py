@@ -1,5 +1,4 @@
-"""The chain of scopes of a site: its county, city, province, grid region and nation, its industry and
-domain."""
+"""The chain of scopes of a site: county, city, province, grid region, nation; industry and domain."""
 
 from __future__ import annotations
 
@@ -43,9 +42,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What makes a class: sites that share it share every coefficient. `enterprise` is its id, only where
-    it has
-    coefficients of its own."""
+    """What makes a class: sites that share it share every coefficient.
+
+    `enterprise` is its id, only where it has coefficients of its own.
+    """
 
     place: Place
     industry: str
@@ -77,8 +77,7 @@ class Chain:
 def place_of(code: str, regions: Mapping[str, Region]) -> Place:
     """The chain of regions of a county, or of a city or province that the list does not divide further.
 
-    Raises ValueError with the remedy: an unknown code, a region that is divided further, one without a grid
-    region.
+    Raises ValueError with the remedy: an unknown code, or a region that is divided further.
     """
     region = regions.get(code)
     if region is None:

@@ -30,8 +30,7 @@ UNIT: Final = re.compile(r"(kg|t)(CO2|ce)/(.+)")
 
 
 def load_coefficients(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> Counts:
-    """Publish coefficients. A published value never changes: a revision is a row with a later
-    published_on."""
+    """Publish coefficients. A published value stays: a revision is a row with a later published_on."""
     known = _known_scopes(cursor) | refusals.unsound
     entries: dict[Key, Entry] = {}
     rows: dict[Key, Row] = {}
@@ -50,7 +49,8 @@ def load_coefficients(cursor: Rows, path: Path, refusals: Refusals, now: datetim
     for key, published in contradicted:
         rows[key].refuse(
             "value",
-            f"{published} is published for {key.month:%Y-%m} and stays: publish a revision with a later published_on",
+            f"{published} is published for {key.month:%Y-%m} and stays: "
+            "publish a revision with a later published_on",
         )
     return Counts(read, counts.added, counts.changed)
 
@@ -73,7 +73,8 @@ def _entries(row: Row, known: set[str], now: datetime) -> Iterator[Entry]:
         industry, at, region = text.partition("@")
         if not (text in known if not at else industry + at in known and region in known):
             raise ValueError(
-                "is no known scope: write a region 330000, an industry of a region C31@330500, or enterprise:ID"
+                "is no known scope: write a region 330000, an industry of a region C31@330500, "
+                "or enterprise:ID"
             )
         return text
 

@@ -45,8 +45,7 @@ class Names:
         return cls(regions, industries, {row[0]: (row[1], row[2]) for row in cursor})
 
     def entity(self, id_: str) -> Entity:
-        """The entity of an id of kind region, industry or domain, with the names of what it is of and
-        where."""
+        """The entity of an id of kind region, industry or domain, named by what it is of and where."""
         kind, _, rest = id_.partition(":")
         what, _, where = rest.partition("@")
         if kind == "region":
@@ -61,16 +60,17 @@ class Names:
 
 
 def register(cursor: Rows, entities: Iterable[Entity], *, stored: bool) -> None:
-    """Add entities or correct their names. `stored`: totals are kept for the entity itself (site,
-    enterprise, park);
-    the others are sums of their classes."""
+    """Add entities or correct their names.
+
+    `stored`: totals are kept for the entity itself (site, enterprise, park); others are sums of classes.
+    """
     rows = sorted({entity.id: entity for entity in entities}.values(), key=lambda entity: entity.id)
     ids = [entity.id for entity in rows]
     cursor.execute(
         """
         insert into entity (id, kind, name_zh, name_en)
-        select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as new (id, kind, name_zh,
-          name_en)
+        select *
+        from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as new (id, kind, name_zh, name_en)
         where not exists (select from entity e where e.id = new.id)
         """,
         [ids, [e.kind for e in rows], [e.name_zh for e in rows], [e.name_en for e in rows]],
@@ -85,7 +85,8 @@ def register(cursor: Rows, entities: Iterable[Entity], *, stored: bool) -> None:
     )
     if stored:
         cursor.execute(
-            "insert into entity_part select number, number from entity where id = any(%s) on conflict do nothing",
+            "insert into entity_part select number, number from entity where id = any(%s) "
+            "on conflict do nothing",
             [ids],
         )
 

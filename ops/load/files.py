@@ -33,12 +33,11 @@ FILES: Final[dict[str, Loader]] = {
 
 
 def load_files(connection: Connection[Any], paths: Mapping[str, Path], now: datetime) -> dict[str, Counts]:
-    """Load CSV files, by the keys of FILES; what is equal to what stands is left alone, so that loading
-    a file twice
-    changes and publishes nothing.
+    """Load CSV files, by the keys of FILES; loading a file twice changes and publishes nothing.
 
-    `connection` must be outside a transaction; `now` is stamped on what changes. Raises LoadRefused with
-    every error as FILE:LINE: FIELD: VALUE: REMEDY, and then nothing at all was loaded.
+    `now` is stamped on what changes; nothing may be published after it. Commits, or inside the caller's
+    transaction leaves that to the caller. Raises LoadRefused with every error as
+    FILE:LINE: FIELD: VALUE: REMEDY, and then nothing at all was loaded.
     """
     refusals = Refusals()
     counts: dict[str, Counts] = {}

@@ -1,5 +1,4 @@
-"""When a load is in force: told by the relay, and applied by every partition of convert, as the sink has
-stored it."""
+"""When a load is in force: told by the relay, applied by every partition of convert, stored by the sink."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ from psycopg import Connection
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.sources.ticker import reference_ends
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
@@ -28,7 +28,7 @@ def wait_until_in_force(settings: Settings, timeout_s: float = 120.0) -> dict[st
         newest = _newest(connection)
         while (waiting := _untold(connection, newest)) > 0:
             _rest(until, f"{waiting} reference changes are not yet published: is the relay running?")
-        ends = _ends(settings)
+        ends = reference_ends(kafka.admin(settings), settings)
         while behind := _behind(connection, ends, settings.partitions):
             _rest(
                 until,
@@ -53,15 +53,6 @@ def _untold(connection: Connection[Any], newest: int) -> int:
         "select count(*) from outbox where id <= %s and topic = any(%s)", [newest, list(topics.REFERENCE)]
     ).fetchone()
     return int(row[0]) if row else 0
-
-
-def _ends(settings: Settings) -> dict[str, int]:
-    """End offset of each ref.* topic, by name without prefix."""
-    consumer = kafka.reader(settings)
-    try:
-        return {name: kafka.end_offsets_of(consumer, settings.topic(name), 0)[1] for name in topics.REFERENCE}
-    finally:
-        consumer.close()
 
 
 def _behind(connection: Connection[Any], ends: dict[str, int], partitions: int) -> list[int]:

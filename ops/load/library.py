@@ -14,8 +14,8 @@ from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
 
 COLUMNS: Final = (
-    "carrier", "kind", "scope", "month", "published_at", "value", "unit", "components", "document", "data_year",
-    "approver",
+    "carrier", "kind", "scope", "month", "published_at", "value", "unit", "components",
+    "document", "data_year", "approver",
 )  # fmt: skip
 
 
@@ -64,9 +64,10 @@ def store(cursor: Rows, entries: Iterable[Entry], now: datetime) -> tuple[Counts
     cursor.execute(
         """
         with added as (
-          insert into coefficient (carrier, kind, scope, month, published_at, value, unit, components, document,
-                                   data_year, approver, loaded_at)
-          select carrier, kind, scope, month, published_at, value, unit, components, document, data_year, approver, %s
+          insert into coefficient (carrier, kind, scope, month, published_at, value, unit, components,
+                                   document, data_year, approver, loaded_at)
+          select carrier, kind, scope, month, published_at, value, unit, components,
+                 document, data_year, approver, %s
           from incoming_coefficient order by position
           on conflict (carrier, kind, scope, month, published_at) do nothing
           returning id

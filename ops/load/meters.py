@@ -18,12 +18,13 @@ from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.shards import SHARDS, shard_of, site_of
 
 COLUMNS: Final = (
-    "meter_id", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s", "boundary", "valid_from", "valid_to",
+    "meter_id", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s", "boundary",
+    "valid_from", "valid_to",
 )  # fmt: skip
 MAX_THOUSANDTHS: Final = 2**62  # a register's index is kept as a 64-bit integer of thousandths
 INCOMING: Final = (
-    "meter_id", "site_id", "shard", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s", "boundary",
-    "valid_from", "valid_to",
+    "meter_id", "site_id", "shard", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s",
+    "boundary", "valid_from", "valid_to",
 )  # fmt: skip
 
 
@@ -178,12 +179,13 @@ def _add(cursor: Rows, now: datetime) -> int:
     cursor.execute(
         """
         with added as (
-          insert into meter (meter_id, number, site_id, carrier, kind, unit, multiplier, modulus, interval_s, boundary,
-                             valid_from, valid_to, loaded_at)
+          insert into meter (meter_id, number, site_id, carrier, kind, unit, multiplier, modulus,
+                             interval_s, boundary, valid_from, valid_to, loaded_at)
           select i.meter_id,
-                 (s.next + row_number() over (partition by i.shard order by i.position) - 1) * %(shards)s + i.shard,
-                 i.site_id, i.carrier, i.kind, i.unit, i.multiplier, i.modulus, i.interval_s, i.boundary, i.valid_from,
-                 i.valid_to, %(now)s
+                 (s.next + row_number() over (partition by i.shard order by i.position) - 1) * %(shards)s
+                   + i.shard,
+                 i.site_id, i.carrier, i.kind, i.unit, i.multiplier, i.modulus, i.interval_s, i.boundary,
+                 i.valid_from, i.valid_to, %(now)s
           from incoming_meter i join slot s using (shard)
           where not exists (select from meter m where m.meter_id = i.meter_id)
           returning meter_id, number
@@ -203,13 +205,12 @@ def _change(cursor: Rows, now: datetime) -> int:
     cursor.execute(
         """
         with updated as (
-          update meter m set (unit, multiplier, modulus, interval_s, boundary, valid_from, valid_to, loaded_at) =
-            (i.unit, i.multiplier, i.modulus, i.interval_s, i.boundary, i.valid_from, i.valid_to, %s)
+          update meter m set (unit, multiplier, modulus, interval_s, valid_from, valid_to, loaded_at) =
+            (i.unit, i.multiplier, i.modulus, i.interval_s, i.valid_from, i.valid_to, %s)
           from incoming_meter i
           where i.meter_id = m.meter_id
-            and (m.unit, m.multiplier, m.modulus, m.interval_s, m.boundary, m.valid_from, m.valid_to)
-              is distinct from
-                (i.unit, i.multiplier, i.modulus, i.interval_s, i.boundary, i.valid_from, i.valid_to)
+            and (m.unit, m.multiplier, m.modulus, m.interval_s, m.valid_from, m.valid_to) is distinct from
+                (i.unit, i.multiplier, i.modulus, i.interval_s, i.valid_from, i.valid_to)
           returning m.meter_id
         )
         insert into changed select 'meter', meter_id from updated

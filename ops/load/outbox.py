@@ -26,9 +26,9 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     CLASS: (
         topics.REF_SITES,
         """
-        select 'class:' || c.entity, jsonb_build_object('record', 'class', 'class', c.entity, 'scopes', c.scopes,
-          'county', c.county, 'city', c.city, 'province', c.province, 'grid', c.grid, 'industry', c.industry,
-          'domain', c.domain, 'enterprise', c.enterprise)
+        select 'class:' || c.entity, jsonb_build_object('record', 'class', 'class', c.entity,
+          'scopes', c.scopes, 'county', c.county, 'city', c.city, 'province', c.province, 'grid', c.grid,
+          'industry', c.industry, 'domain', c.domain, 'enterprise', c.enterprise)
         from (select distinct id from changed where kind = 'class') x join class c on c.entity = x.id::int
         order by c.entity
         """,
@@ -36,11 +36,13 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     COEFFICIENT: (
         topics.REF_COEFFICIENTS,
         """
-        select k.id::text, jsonb_build_object('id', k.id, 'carrier', k.carrier, 'kind', k.kind, 'scope', k.scope,
-          'month', to_char(k.month, 'YYYY-MM'), 'value', k.value::text, 'unit', k.unit, 'components', k.components,
-          'document', k.document, 'data_year', k.data_year, 'approver', k.approver,
+        select k.id::text, jsonb_build_object('id', k.id, 'carrier', k.carrier, 'kind', k.kind,
+          'scope', k.scope, 'month', to_char(k.month, 'YYYY-MM'), 'value', k.value::text, 'unit', k.unit,
+          'components', k.components, 'document', k.document, 'data_year', k.data_year,
+          'approver', k.approver,
           'published_ms', (extract(epoch from k.published_at) * 1000)::bigint)
-        from (select distinct id from changed where kind = 'coefficient') x join coefficient k on k.id = x.id::bigint
+        from (select distinct id from changed where kind = 'coefficient') x
+        join coefficient k on k.id = x.id::bigint
         order by k.id
         """,
     ),
@@ -60,7 +62,8 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         topics.REF_METERS,
         """
         select m.meter_id, jsonb_build_object('meter_id', m.meter_id, 'number', m.number, 'shard', s.shard,
-          'carrier', m.carrier, 'kind', m.kind, 'unit', m.unit, 'multiplier_milli', (m.multiplier * 1000)::bigint,
+          'carrier', m.carrier, 'kind', m.kind, 'unit', m.unit,
+          'multiplier_milli', (m.multiplier * 1000)::bigint,
           'modulus', (m.modulus * u.thousandths)::bigint, 'interval_ms', m.interval_s::bigint * 1000,
           'boundary', m.boundary, 'valid_from_ms', (extract(epoch from m.valid_from) * 1000)::bigint,
           'valid_to_ms', (extract(epoch from m.valid_to) * 1000)::bigint, 'class', s.class)
@@ -97,7 +100,8 @@ def begin(cursor: Rows) -> None:
     cursor.execute("lock table slot in share row exclusive mode")
     cursor.execute("create temporary table changed (kind text not null, id text not null) on commit drop")
     cursor.execute(
-        "create temporary table base_unit (unit text primary key, thousandths numeric not null) on commit drop"
+        "create temporary table base_unit (unit text primary key, thousandths numeric not null) "
+        "on commit drop"
     )
     cursor.executemany(
         "insert into base_unit values (%s, %s)",

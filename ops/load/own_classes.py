@@ -1,7 +1,7 @@
-"""An enterprise's first own coefficient moves its sites, and the totals they contributed, to classes of their own.
+"""An enterprise's first own coefficient moves its sites and their totals to classes of their own.
 
-Totals are kept by class, so that a coefficient restates them without touching them; what was summed with other
-enterprises' sites must be taken apart once.
+Totals are kept by class, so that a coefficient restates them without touching them; what was summed with
+other enterprises' sites must be taken apart once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def move_to_own_classes(cursor: Rows) -> int:
         return 0
     numbers = classes_of(cursor, Names.read(cursor), moving.values())
     cursor.execute(
-        "create temporary table moving (site int primary key, old int not null, new int not null) on commit drop"
+        "create temporary table moving (site int primary key, old int not null, new int not null) "
+        "on commit drop"
     )
     cursor.executemany(
         "insert into moving values (%s, %s, %s)",
@@ -51,9 +52,11 @@ def move_to_own_classes(cursor: Rows) -> int:
 
 
 def _fence_sinks(cursor: Rows) -> None:
-    """No sink may add to the old classes after this: each keeps the classes it read, so its session is ended; it
-    begins a new one and waits at the lock on `site` until the move is committed. Nothing is lost: what a sink had not
-    committed it reads again."""
+    """No sink may add to the old classes after this.
+
+    Each keeps the classes it read, so its session is ended; it begins a new one and waits at the lock on
+    `site` until the move is committed. Nothing is lost: what it had not committed it reads again.
+    """
     cursor.execute("lock table site in access exclusive mode")
     cursor.execute(
         "select pg_terminate_backend(pid, 10000) from pg_stat_activity "
@@ -67,12 +70,14 @@ def _fence_sinks(cursor: Rows) -> None:
 COLLECT: Final = (
     b"""
     create temporary table contribution on commit drop as
-    select s.entity as site, s.enterprise, s.park, v.old, v.new, 1::smallint as grain, t.bucket, t.carrier, t.shard, t.readings, t.quantity,
-           t.estimated
+    select s.entity as site, s.enterprise, s.park, v.old, v.new, 1::smallint as grain, t.bucket,
+           t.carrier, t.shard, t.readings, t.quantity, t.estimated
     from moving v join site s on s.entity = v.site join total_hour t on t.entity = v.site and t.class = v.old
     union all
-    select s.entity, s.enterprise, s.park, v.old, v.new, t.grain, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated
-    from moving v join site s on s.entity = v.site join total_period t on t.entity = v.site and t.class = v.old
+    select s.entity, s.enterprise, s.park, v.old, v.new, t.grain, t.bucket,
+           t.carrier, t.shard, t.readings, t.quantity, t.estimated
+    from moving v join site s on s.entity = v.site
+    join total_period t on t.entity = v.site and t.class = v.old
     """,
     b"""
     insert into contribution
@@ -83,8 +88,8 @@ COLLECT: Final = (
     # to each entity that sums it: from (entity, old) to (entity, new); a class from itself to the new one
     b"""
     create temporary table shift on commit drop as
-    select e.entity_from, c.old, e.entity_to, c.new, c.grain, c.bucket, c.carrier, c.shard, sum(c.readings) readings,
-           sum(c.quantity) quantity, sum(c.estimated) estimated
+    select e.entity_from, c.old, e.entity_to, c.new, c.grain, c.bucket, c.carrier, c.shard,
+           sum(c.readings) readings, sum(c.quantity) quantity, sum(c.estimated) estimated
     from contribution c
     cross join lateral (values (c.park, c.park), (c.old, c.new)) e (entity_from, entity_to)
     where e.entity_from is not null
@@ -106,7 +111,8 @@ MOVE: Final = (
     update total_hour t set readings = t.readings - s.readings, quantity = t.quantity - s.quantity,
       estimated = t.estimated - s.estimated
     from shift s where s.grain = 1
-      and (t.entity, t.bucket, t.class, t.carrier, t.shard) = (s.entity_from, s.bucket, s.old, s.carrier, s.shard)
+      and (t.entity, t.bucket, t.class, t.carrier, t.shard) =
+          (s.entity_from, s.bucket, s.old, s.carrier, s.shard)
     """,
     b"""
     update total_period t set readings = t.readings - s.readings, quantity = t.quantity - s.quantity,
@@ -121,12 +127,14 @@ MOVE: Final = (
     """,
     b"""
     insert into total_period (bucket, entity, class, grain, carrier, shard, readings, quantity, estimated)
-    select bucket, entity_to, new, grain, carrier, shard, readings, quantity, estimated from shift where grain > 1
+    select bucket, entity_to, new, grain, carrier, shard, readings, quantity, estimated
+    from shift where grain > 1
     """,
     # what nothing is left of goes, as if it had never been summed there
     b"""
     delete from total_hour t using shift s
-    where (t.entity, t.bucket, t.class, t.carrier, t.shard) = (s.entity_from, s.bucket, s.old, s.carrier, s.shard)
+    where (t.entity, t.bucket, t.class, t.carrier, t.shard) =
+          (s.entity_from, s.bucket, s.old, s.carrier, s.shard)
       and s.grain = 1 and (t.readings, t.quantity, t.estimated) = (0, 0, 0)
     """,
     b"""

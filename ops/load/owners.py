@@ -17,8 +17,10 @@ class Owners:
         self._named: dict[str, tuple[Entity, int]] = {}
 
     def take(self, row: Row, kind: str) -> str:
-        """The entity id in column `kind` (enterprise or park). Its names stand in its first row at least; later rows
-        may leave them out."""
+        """The entity id in column `kind` (enterprise or park).
+
+        Its names stand in its first row at least; later rows may leave them out.
+        """
         name = row.take(kind, fields.identifier)
         id_, columns = f"{kind}:{name}", (f"{kind}_zh", f"{kind}_en")
         given = [row.values[column] for column in columns]

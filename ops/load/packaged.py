@@ -1,4 +1,4 @@
-"""The reference data shipped in schemas/reference: regions, industries, domains, and official coefficients."""
+"""The reference data of schemas/reference: regions, industries, domains, official coefficients."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def load_packaged(connection: Connection[Any], now: datetime) -> dict[str, Count
             raise LoadRefused(
                 [
                     f"packaged coefficient {key.kind} of {key.scope}, {key.month:%Y-%m}, published "
-                    f"{key.published_at:%Y-%m-%d}: {published} stands in the database: remove what was loaded by hand"
+                    f"{key.published_at:%Y-%m-%d}: {published} stands in the database: "
+                    "remove what was loaded by hand"
                     for key, published in contradicted
                 ]
             )
@@ -111,8 +112,10 @@ REGIONS: Final = b"""
 INDUSTRIES: Final = b"""
     insert into industry as t (code, name_zh, name_en, domain)
     select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[])
-    on conflict (code) do update set (name_zh, name_en, domain) = (excluded.name_zh, excluded.name_en, excluded.domain)
-    where (t.name_zh, t.name_en, t.domain) is distinct from (excluded.name_zh, excluded.name_en, excluded.domain)
+    on conflict (code) do update set (name_zh, name_en, domain) =
+      (excluded.name_zh, excluded.name_en, excluded.domain)
+    where (t.name_zh, t.name_en, t.domain) is distinct from
+      (excluded.name_zh, excluded.name_en, excluded.domain)
     returning xmax = 0
 """
 

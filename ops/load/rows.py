@@ -16,8 +16,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Refusals:
-    """Every error of a load. `unsound` names the entities whose own row is refused: what refers to them is not an
-    error of its own."""
+    """Every error of a load.
+
+    `unsound` names the entities whose own row is refused: what refers to them is no error of its own.
+    """
 
     errors: list[str] = field(default_factory=list)
     unsound: set[str] = field(default_factory=set)
@@ -66,10 +68,10 @@ class Row:
 def read_rows(
     path: Path, columns: tuple[str, ...], refusals: Refusals, *, either: tuple[str, ...] = ()
 ) -> Iterator[Row]:
-    """Rows of a UTF-8 CSV file (with or without a byte order mark) whose header names `columns` in any order, and at
-    least one of `either` where given.
+    """Rows of a UTF-8 CSV file, with or without a byte order mark.
 
-    Fields are stripped; empty lines are passed over. Errors of the file itself are noted and end or skip it.
+    The header names `columns` in any order, and at least one of `either` where given. Fields are stripped,
+    empty lines passed over. Errors of the file itself are noted and end it.
     """
     name = path.name
     text = _text(path, refusals)

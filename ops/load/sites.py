@@ -17,8 +17,8 @@ from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
 from carbonstream.schemas.shards import shard_of
 
 COLUMNS: Final = (
-    "site_id", "name_zh", "name_en", "enterprise", "enterprise_zh", "enterprise_en", "park", "park_zh", "park_en",
-    "county", "industry",
+    "site_id", "name_zh", "name_en", "enterprise", "enterprise_zh", "enterprise_en", "park", "park_zh",
+    "park_en", "county", "industry",
 )  # fmt: skip
 
 
@@ -76,7 +76,8 @@ def load_sites(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> C
     cursor.execute(
         """
         update site s set name_zh = r.name_zh, name_en = r.name_en, loaded_at = %s
-        from unnest(%s::text[], %s::text[], %s::text[]) as r (site_id, name_zh, name_en) where s.site_id = r.site_id
+        from unnest(%s::text[], %s::text[], %s::text[]) as r (site_id, name_zh, name_en)
+        where s.site_id = r.site_id
         """,
         [now, [s.site_id for s in renamed], [s.name_zh for s in renamed], [s.name_en for s in renamed]],
     )
@@ -138,8 +139,8 @@ def _refuse_move(site: _Site, standing: _Standing) -> None:
         if value != before:
             site.row.refuse(
                 column,
-                f"the site is registered with {before or 'none'} and its totals are kept there: register what has "
-                "moved under a new site_id",
+                f"the site is registered with {before or 'none'} and its totals are kept there: "
+                "register what has moved under a new site_id",
             )
 
 

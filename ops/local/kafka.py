@@ -22,7 +22,6 @@ OLDEST_JAVA = 17  # Kafka 4 brokers are compiled for it
 READY_TIMEOUT_S = 60
 STOP_GRACE_S = 30
 
-# -Xshare and TieredStopAtLevel are left alone: they start the JVM 0.3 s sooner and slow the broker down.
 JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError")
 LOGGING = ("showDateTime=true", "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "defaultLogLevel=info")
 
@@ -80,7 +79,7 @@ def is_prepared(profile: Profile) -> bool:
 
 
 def prepare(profile: Profile) -> None:
-    """Gives the broker its ports, unless it runs; what an interrupted start has left is ended first."""
+    """Gives the broker its ports, unless it runs; ends what an interrupted start has left."""
     state = profile.state()
     if alive(state.kafka):
         return

@@ -90,7 +90,7 @@ def is_prepared(profile: Profile) -> bool:
 
 
 def prepare(profile: Profile) -> None:
-    """Gives the server its port and password, unless it runs; what an interrupted start has left is ended first.
+    """Gives the server its port and password, unless it runs; ends what an earlier one has left.
 
     Backends outlive a killed postmaster until they look up from their work; no server starts beside them.
     """

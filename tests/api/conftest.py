@@ -37,7 +37,8 @@ PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 def servers() -> tuple[str, str]:
     """Kafka's and the database's address."""
     start(PROFILE)
-    return tuple(addresses(PROFILE))
+    at = addresses(PROFILE)
+    return at.kafka, at.database
 
 
 @contextmanager

@@ -97,7 +97,9 @@ class Relay:
                 orjson.dumps(record.content),
                 record.key.encode(),
                 record.partition,
-                headers=cloud_event_headers(TYPE_TOTAL if total_ else TYPE_WARNING, "relay", record.key),
+                headers=dict(
+                    cloud_event_headers(TYPE_TOTAL if total_ else TYPE_WARNING, "relay", record.key)
+                ),
             )
         self._producer.flush(30)
         if commit:

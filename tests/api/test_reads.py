@@ -147,19 +147,22 @@ def warned(settings: Settings) -> Iterator[list[str]]:
     with psycopg.connect(settings.database, autocommit=True) as connection:
         for i, id_ in enumerate(ids):
             connection.execute(
-                """insert into warning values (%s, 2, 'target-level', %s, 'co2', '2024-01-01', 0.9, 'notice', %s,
-                     '2024-01-05T08:00:00+08:00', %s, now(), now() + make_interval(secs => %s))""",
+                """insert into warning (id, version, rule, entity, indicator, period, level, severity, state,
+                     bucket, backfill, snapshot, raised_at, changed_at)
+                   values (%s, 2, 'target-level', %s, 'co2', '2024-01-01', 0.9, 'notice', %s,
+                     '2024-01-05T08:00:00+08:00', true, %s, now(), now() + make_interval(secs => %s))""",
                 (
                     id_,
                     f"enterprise:ENT-{1 + i // 2}",
                     "cleared" if i == 1 else "active",
-                    Jsonb({"backfill": True}),
+                    Jsonb({"total": "1.5"}),
                     i,
                 ),
             )
         for version, state in ((1, "active"), (2, "cleared")):
             connection.execute(
-                "insert into warning_history values (%s, %s, %s, now(), now(), '{}')",
+                """insert into warning_history (id, version, state, bucket, changed_at, snapshot)
+                   values (%s, %s, %s, now(), now(), '{}')""",
                 (ids[0], version, state),
             )
         yield ids

@@ -100,7 +100,8 @@ def test_what_is_published_changes_the_next_answer(settings: Settings, client: h
     kwh = sum(NEW_YEAR_KWH)
     with psycopg.connect(settings.database, autocommit=True) as connection:
         connection.execute(
-            """insert into coefficient (carrier, scope, month, kind, value, unit, document, published_at, approver)
+            """insert into coefficient
+                 (carrier, scope, month, kind, value, unit, document, published_at, approver)
                values (1, 'region:330502', '2024-01-01', 'electricity_average', 0.4, 'kgCO2/kWh', 'd',
                  '2026-01-01', 'a')"""
         )

@@ -22,6 +22,7 @@ from . import alarms, park
 # What the api sends with every page; the board needs no exception from it.
 POLICY: Final = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 BEAT_S: Final = 5.0
+CLOSING_S: Final = 0.02  # how often it looks whether to stop
 
 
 @dataclass(eq=False)
@@ -52,7 +53,7 @@ class FixtureServer(ThreadingHTTPServer):
         self._streams: list[Listener] = []
         self._lock = threading.Lock()
         self._next_id = 1
-        self._thread = threading.Thread(target=self.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(CLOSING_S,), daemon=True)
         self._thread.start()
 
     @property

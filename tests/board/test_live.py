@@ -81,12 +81,16 @@ def test_a_lost_stream_is_said_and_comes_back_by_itself(desk: Desk) -> None:
         """() => {
           window.seen = []
           const at = document.querySelector('.connection')
-          new MutationObserver(() => window.seen.push(at.dataset.status)).observe(at, { attributes: true })
+          window.back = new Promise((resolve) => {
+            new MutationObserver(() => {
+              window.seen.push(at.dataset.status)
+              if (at.dataset.status === 'live') resolve(window.seen)
+            }).observe(at, { attributes: true, attributeFilter: ['data-status'] })
+          })
         }"""
     )
     desk.server.hang_up()
-    page.wait_for_function("window.seen.at(-1) === 'live'")
-    assert "reconnecting" in page.evaluate("window.seen")
+    assert page.evaluate("window.back")[0] == "reconnecting"
     desk.server.send("total", park.streamed(PARK, HOUR, "1000.1277124"))
     expect(page.locator(TODAY_CO2)).to_contain_text("111.244")
 

@@ -12,4 +12,9 @@ STEEL = (
 PAPER = (
     "330502-0002,湖州纸厂,Huzhou paper mill,ENT-2,湖纸,Huzhou Paper,PARK-1,南太湖园,South Taihu,330502,C22"
 )
-FEED = "330502-0001/E01,electricity,register,kWh,1,1000000,900,true,2024-01-01T00:00:00+08:00,2024-12-31T00:00:00+08:00"
+FEED = (
+    "330502-0001/E01,electricity,register,kWh,1,1000000,900,true,"
+    "2024-01-01T00:00:00+08:00,2024-12-31T00:00:00+08:00"
+)
+HEAT = "330502-0002/E01,heat,interval,GJ,1.5,,3600,false,2024-01-01T00:00:00Z,"
+STEEL_OF_HUZHOU = "electricity,electricity_average,C31@330500,2024-03,0.49,tCO2/MWh,内部,2024-04-02,me"

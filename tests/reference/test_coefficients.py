@@ -66,7 +66,8 @@ def test_the_ladder_goes_from_the_enterprise_to_the_nation() -> None:
     assert scope_ladder(
         county="330502", city="330500", province="330000", grid="GRID-EC", industry="C31", enterprise="ENT-1"
     ) == (
-        "enterprise:ENT-1", "C31@330502", "C31@330500", "C31@330000", "330502", "330500", "330000", "GRID-EC", "CN",
+        "enterprise:ENT-1", "C31@330502", "C31@330500", "C31@330000",
+        "330502", "330500", "330000", "GRID-EC", "CN",
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_natural_gas_is_heating_value_by_carbon_by_oxidation() -> None:
 def test_a_product_that_does_not_end_keeps_twelve_digits() -> None:
     assert fuel_kg_co2(Decimal("43.33"), Decimal("0.0202"), Decimal(98)) == Decimal("3.14512249333")
     assert rounded(Decimal(2) / 3) == Decimal("0.666666666667")
-    assert str(rounded(Decimal("120000000000000"))) == "120000000000000"
+    assert str(rounded(Decimal(120000000000000))) == "120000000000000"
 
 
 def test_raw_coal_burns_as_bituminous_at_its_own_heating_value_and_says_so() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from psycopg import sql
 
 from carbonstream.ops.load import load_files
 from carbonstream.schemas.errors import LoadRefused
@@ -12,16 +13,21 @@ from carbonstream.schemas.errors import LoadRefused
 from .conftest import NOW, Connection, Write
 from .files import ACTIVITY, COEFFICIENTS, FEED, METERS, PAPER, SITES, STEEL, TARGETS
 
-TABLES = ("site", "meter", "class", "target", "activity", "outbox")
+TABLES = ("site", "meter", "class", "target", "activity", "outbox", "coefficient", "entity")
+
+
+def counts(connection: Connection) -> list[object]:
+    """Rows of each table."""
+    query = sql.SQL("select count(*) from {}")
+    return [connection.execute(query.format(sql.Identifier(table))).fetchone() for table in TABLES]
 
 
 def errors_of(connection: Connection, files: dict[str, Path]) -> list[str]:
     """The errors; that nothing was loaded is checked on the way."""
-    counts = f"select {', '.join(f'(select count(*) from {table})' for table in (*TABLES, 'coefficient', 'entity'))}"
-    before = connection.execute(counts).fetchone()
+    before = counts(connection)
     with pytest.raises(LoadRefused) as refused:
         load_files(connection, files, NOW)
-    assert connection.execute(counts).fetchone() == before
+    assert counts(connection) == before
     return refused.value.errors
 
 

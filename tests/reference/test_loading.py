@@ -27,19 +27,28 @@ from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import shard_of, site_of
 
 from .conftest import NOW, Connection, Write
-from .files import ACTIVITY, COEFFICIENTS, FEED, METERS, PAPER, SITES, STEEL, TARGETS
+from .files import (
+    ACTIVITY,
+    COEFFICIENTS,
+    FEED,
+    HEAT,
+    METERS,
+    PAPER,
+    SITES,
+    STEEL,
+    STEEL_OF_HUZHOU,
+    TARGETS,
+)  # fmt: skip
 
 
 def all_files(write: Write) -> dict[str, Path]:
     return {
         "sites": write("sites", SITES, STEEL, PAPER),
-        "meters": write("meters", METERS, FEED, "330502-0002/E01,heat,interval,GJ,1.5,,3600,false,2024-01-01T00:00:00Z,"),
-        "coefficients": write(
-            "coefficients", COEFFICIENTS, "electricity,electricity_average,C31@330500,2024-03,0.49,tCO2/MWh,内部,2024-04-02,me"
-        ),
+        "meters": write("meters", METERS, FEED, HEAT),
+        "coefficients": write("coefficients", COEFFICIENTS, STEEL_OF_HUZHOU),
         "targets": write("targets", TARGETS, "enterprise:ENT-1,co2,2024-Q1,120.5,t,80;90;100"),
         "activity": write("activity", ACTIVITY, "enterprise:ENT-1,2024-01,value_added,123.4,1e4CNY,true"),
-    }  # fmt: skip
+    }
 
 
 def published(connection: Connection) -> list[tuple[str, str, dict[str, Any]]]:
@@ -52,12 +61,13 @@ def published(connection: Connection) -> list[tuple[str, str, dict[str, Any]]]:
 def shape_of(topic: str, value: dict[str, Any]) -> type[BaseModel]:
     if topic == "ref.sites":
         return ClassRecord if value["record"] == "class" else SiteRecord
-    return {
+    shapes: dict[str, type[BaseModel]] = {
         "ref.meters": MeterRecord,
         "ref.coefficients": CoefficientRecord,
         "ref.targets": TargetRecord,
         "ref.activity": ActivityRecord,
-    }[topic]
+    }
+    return shapes[topic]
 
 
 def test_every_change_is_published_in_its_shape_and_what_others_name_comes_first(
@@ -134,7 +144,8 @@ def test_only_what_really_changed_is_published(connection: Connection, write: Wr
 def test_a_site_counts_to_all_its_entities(connection: Connection, write: Write) -> None:
     load_files(connection, {"sites": write("sites", SITES, STEEL)}, NOW)
     rows = connection.execute(
-        "select e.id from entity_part p join entity e on e.number = p.entity join class c on c.entity = p.part"
+        "select e.id from entity_part p join entity e on e.number = p.entity "
+        "join class c on c.entity = p.part"
     ).fetchall()
     assert {id_ for (id_,) in rows if not id_.startswith("class:")} == {
         "region:CN", "region:GRID-EC", "region:330000", "region:330500", "region:330502",

@@ -144,7 +144,8 @@ def test_a_later_site_of_the_enterprise_joins_its_class_and_a_second_coefficient
         NOW,
     )
     assert connection.execute(
-        "select count(distinct s.class) from site s join entity e on e.number = s.enterprise where e.id = 'enterprise:ENT-1'"
+        "select count(distinct s.class) from site s join entity e on e.number = s.enterprise "
+        "where e.id = 'enterprise:ENT-1'"
     ).fetchone() == (1,)
     assert connection.execute("select count(*) from class where enterprise is not null").fetchone() == (1,)
 

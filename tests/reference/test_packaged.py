@@ -13,7 +13,8 @@ from .files import SITES
 
 ASK = """
 select k.scope, to_char(k.month, 'YYYY-MM'), k.value, k.document
-from coefficient_for((select class from site where site_id = %s), 1::smallint, 'electricity_average', %s, %s) k
+from coefficient_for((select class from site where site_id = %s), 1::smallint, 'electricity_average', %s,
+  %s) k
 """
 
 
@@ -30,8 +31,9 @@ def test_loading_it_twice_publishes_nothing(connection: Connection) -> None:
 def test_every_county_reaches_the_nation_and_one_grid_region(connection: Connection) -> None:
     counts = connection.execute(
         """
-        select count(*) filter (where c.level = 'county'), count(*) filter (where c.level = 'county' and
-          p.code = '330000' and p.grid = 'GRID-EC' and n.code = 'CN' and substr(c.code, 1, 4) || '00' = t.code)
+          select count(*) filter (where c.level = 'county'), count(*) filter (where c.level = 'county'
+          and p.code = '330000' and p.grid = 'GRID-EC' and n.code = 'CN' and substr(c.code, 1, 4) || '00'
+          = t.code)
         from region c join region t on t.code = c.parent join region p on p.code = t.parent
         join region n on n.code = p.parent
         """
@@ -43,7 +45,8 @@ def test_every_county_reaches_the_nation_and_one_grid_region(connection: Connect
 
 def test_the_grid_regions_are_those_of_the_official_factors(connection: Connection) -> None:
     rows = connection.execute(
-        "select grid, array_agg(substr(code, 1, 2) order by code) from region where level = 'province' group by 1"
+        "select grid, array_agg(substr(code, 1, 2) order by code) from region "
+        "where level = 'province' group by 1"
     ).fetchall()
     assert {grid: " ".join(provinces) for grid, provinces in rows} == {
         "GRID-NC": "11 12 13 14 37",

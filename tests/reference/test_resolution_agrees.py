@@ -16,21 +16,21 @@ from carbonstream.schemas.periods import month_of, month_text, to_datetime
 
 from .conftest import Connection, fresh_database
 
-SCOPES = ["enterprise:E", "C31@330502", "330502", "330500", "330000", "GRID-EC", "CN", "elsewhere"]
-CARRIERS = [1, 22]
-KINDS = ["electricity_average", "fuel", "calorific"]
+SCOPES = ["enterprise:E", "C31@330502", "330000", "CN"]
+CARRIERS = [22]
+KINDS = ["fuel", "calorific"]
 FIRST = month_of("2022-11")
-MONTHS = st.integers(FIRST, FIRST + 14)
+MONTHS = st.integers(FIRST, FIRST + 3)  # few, so that a series has gaps and revisions
 # 2024-01-01, stepping by half days: few enough instants that revisions and as_of often fall together
-INSTANTS = st.integers(0, 12).map(lambda n: 1_704_067_200_000 + n * 43_200_000)
+INSTANTS = st.integers(0, 5).map(lambda n: 1_704_067_200_000 + n * 43_200_000)
 
 KEYS = st.tuples(st.sampled_from(CARRIERS), st.sampled_from(KINDS), st.sampled_from(SCOPES), MONTHS, INSTANTS)
-LADDERS = st.lists(st.sampled_from(SCOPES), min_size=1, max_size=7, unique=True)
+LADDERS = st.lists(st.sampled_from(SCOPES), min_size=1, max_size=4, unique=True)
 QUESTIONS = st.tuples(
     st.integers(0, 2),
     st.sampled_from(CARRIERS),
     st.sampled_from(KINDS),
-    st.integers(FIRST - 2, FIRST + 40),
+    st.integers(FIRST - 1, FIRST + 6),
     st.one_of(st.none(), INSTANTS, INSTANTS.map(lambda at: at - 1)),
 )
 ASK = """
@@ -81,8 +81,8 @@ def test_sql_and_python_resolve_alike(
         ours.put(Coefficient(id_, carrier, kind, scope, month, Decimal(id_) / 8, "document", published))
     with library.transaction(force_rollback=True), library.cursor() as cursor:
         with cursor.copy(
-            "copy coefficient (id, carrier, kind, scope, month, published_at, value, unit, document, approver) "
-            "from stdin"
+            "copy coefficient (id, carrier, kind, scope, month, published_at, value, unit, "
+            "document, approver) from stdin"
         ) as copy:
             for id_, (carrier, kind, scope, month, published) in enumerate(keys, 1):
                 first = month_text(month) + "-01"

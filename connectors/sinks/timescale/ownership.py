@@ -37,7 +37,9 @@ def rebalance(connection: psycopg.Connection, partitions: int, owned: set[int]) 
         if len(owned) >= share:
             break
         if partition not in owned:
-            row = connection.execute("select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, partition)).fetchone()
+            row = connection.execute(
+                "select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, partition)
+            ).fetchone()
             if row and row[0]:
                 owned.add(partition)
     connection.commit()

@@ -23,7 +23,9 @@ ROW_COLUMNS: Final = "time, start, quantity, raw_index, meter, multiplier_versio
 MULTIPLIER_VERSION: Final = 1
 STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
 STAGE: Final = "create temporary table if not exists stage (like reading) on commit delete rows"
-STAGED_INSERT: Final = f"insert into reading ({ROW_COLUMNS}) select {ROW_COLUMNS} from stage on conflict do nothing"
+STAGED_INSERT: Final = (
+    f"insert into reading ({ROW_COLUMNS}) select {ROW_COLUMNS} from stage on conflict do nothing"
+)
 # in a statement of its own: one statement doing both at once doubled totals under concurrency
 STAGED_OLD: Final = """
 select r.time, r.start, r.meter, r.quantity, coalesce(r.raw_index, -1), r.quality, r.flags
@@ -92,7 +94,9 @@ def _merge(cursor: Cursor, rows: Rows, replaced_in_batch: Rows, code: Ints) -> S
     replaced = old.take(wins)
     return Stored(
         rows.take(in_force),
-        Rows(*(np.concatenate([getattr(replaced, n), getattr(replaced_in_batch, n)]) for n in Rows.__slots__)),
+        Rows(
+            *(np.concatenate([getattr(replaced, n), getattr(replaced_in_batch, n)]) for n in Rows.__slots__)
+        ),
         np.concatenate([rows.reading[replacing], _readings_at(rows, replaced_in_batch)]),
         code,
         "merged",
@@ -114,7 +118,9 @@ def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
         ],
         nullable=3,
     )
-    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(sql.Identifier(table), sql.SQL(ROW_COLUMNS))
+    statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
+        sql.Identifier(table), sql.SQL(ROW_COLUMNS)
+    )
     with cursor.copy(statement) as copy:
         copy.write(COPY_HEADER + body + COPY_TRAILER)
 

@@ -83,7 +83,8 @@ class Sink:
         names = [self.config.topic(name) for name in (topics.READINGS, topics.EMISSIONS)]
         found = kafka.topic_ids(self.config, names)
         stored = dict(
-            (row[0], (row[1], row[2])) for row in connection.execute("select topic, topic_id, partitions from layout")
+            (row[0], (row[1], row[2]))
+            for row in connection.execute("select topic, topic_id, partitions from layout")
         )
         connection.commit()
         for name in names:
@@ -97,7 +98,12 @@ class Sink:
         return found[names[0]][0]
 
     def _drain(
-        self, connection: psycopg.Connection, writer: Writer, directory: Directory, owned: set[int], topic_id: str
+        self,
+        connection: psycopg.Connection,
+        writer: Writer,
+        directory: Directory,
+        owned: set[int],
+        topic_id: str,
     ) -> tuple[Directory, set[int]]:
         """Read and write with a fixed set of partitions until the fair share changes; what is owned then."""
         positions = load_positions(connection, owned)
@@ -213,7 +219,8 @@ class Reader(threading.Thread):
 def load_positions(connection: psycopg.Connection, owned: set[int]) -> dict[int, Position]:
     """Where the owned partitions stand."""
     connection.execute(
-        "insert into position (partition) select unnest(%s::smallint[]) on conflict do nothing", (sorted(owned),)
+        "insert into position (partition) select unnest(%s::smallint[]) on conflict do nothing",
+        (sorted(owned),),
     )
     rows = connection.execute(
         "select partition, source_offset, emissions_offset, tick_ms, reference from position "

@@ -106,7 +106,9 @@ def write_mark(cursor: Cursor, totals: TotalChanges) -> None:
 def write_ledger(cursor: Cursor, hop: str, counts: Sequence[Count]) -> None:
     """Add counts to the ledger."""
     if counts:
-        columns = zip(*((c.source, c.site, c.day, c.outcome, c.readings, c.quantity_wh) for c in counts), strict=True)
+        columns = zip(
+            *((c.source, c.site, c.day, c.outcome, c.readings, c.quantity_wh) for c in counts), strict=True
+        )
         cursor.execute(LEDGER, [hop, *(list(column) for column in columns)])
 
 
@@ -136,7 +138,9 @@ def write_corrections(cursor: Cursor, frames: Frames, readings: Readings, stored
     old = np.flatnonzero(stored.replaced.reading == STORED_BEFORE)
     if not len(old):
         return
-    new = {key: i for i, key in enumerate(zip(stored.new.meter.tolist(), stored.new.time.tolist(), strict=True))}
+    new = {
+        key: i for i, key in enumerate(zip(stored.new.meter.tolist(), stored.new.time.tolist(), strict=True))
+    }
     lines = []
     for j in old.tolist():
         before, meter, time = stored.replaced, int(stored.replaced.meter[j]), int(stored.replaced.time[j])

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from psycopg import errors
 
 from carbonstream.connectors.sinks.timescale import tables
-from carbonstream.connectors.sinks.timescale.row_step import STAGE, STORED_BEFORE, Stored, store_fast, store_staged
+from carbonstream.connectors.sinks.timescale.row_step import (
+    STAGE,
+    STORED_BEFORE,
+    Stored,
+    store_fast,
+    store_staged,
+)
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.ledger import outcome_counts
 from carbonstream.processors.rows import Position, Readings, Rows, rows_of

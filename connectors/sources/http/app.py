@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.sources.clock import wall_ms
-from carbonstream.connectors.sources.http.body import read_body
+from carbonstream.connectors.sources.http.body import MAX_BYTES, read_body
 from carbonstream.connectors.sources.http.delivery import Broker, Delivery
 from carbonstream.connectors.sources.http.openapi import DESCRIPTION, HEALTH, PUSH
 from carbonstream.connectors.sources.http.parse import media_type, mode_of, parse
@@ -56,7 +56,7 @@ class Push:
             return await self._accept(source, request)
         except Refused as refusal:
             self._refusals.count(source, refusal.faults[0].code, self._now_ms())
-            return answer(refusal)
+            return answer(refusal, close=is_long(request.headers.get("content-length")))
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
         finally:
@@ -90,6 +90,12 @@ class Push:
         if self._settings.virtual_time:
             return MAX_TIME_MS
         return self._now_ms() + self._settings.backfill_max_ahead_s * 1_000
+
+
+def is_long(content_length: str | None) -> bool:
+    """Whether a refused body is cut off. A shorter one is read to its end and dropped: a client that is still
+    sending would otherwise meet a closed connection and never see the answer."""
+    return content_length is None or not content_length.isdecimal() or int(content_length) > MAX_BYTES
 
 
 def create_app(push: Push, broker: Broker, log: Any) -> FastAPI:

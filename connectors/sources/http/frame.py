@@ -35,7 +35,7 @@ def columns_of_frame(frame: dict[str, Any], latest_ms: int) -> Columns:
         if field not in frame:
             raise refused(field, Edge.MISSING, "a frame has the columns meters, meter, end and value")
     n = len(frame["end"]) if isinstance(frame["end"], list) else 0
-    for field in ("meters", "meter", "end", "value", "start"):
+    for field in ("end", "meters", "meter", "value", "start"):
         column = frame.get(field)
         if field == "start" and column is None:
             continue

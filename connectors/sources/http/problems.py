@@ -53,8 +53,8 @@ def refused(field: str, code: Edge, detail: str) -> Refused:
     return Refused([Fault(field, code, detail)])
 
 
-def answer(refusal: Refused) -> Response:
-    """The refusal as application/problem+json."""
+def answer(refusal: Refused, *, close: bool) -> Response:
+    """The refusal as application/problem+json. close: the rest of the body is not worth reading."""
     first = refusal.faults[0]
     status = STATUS.get(first.code, FAULTY_READINGS)
     detail = f"{first.field}: {first.detail}"
@@ -65,8 +65,8 @@ def answer(refusal: Refused) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="carbonstream"'
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    if status in (401, 408, 413, 415, 503):
-        headers["Connection"] = "close"  # the rest of the body is not read
+    if close:
+        headers["Connection"] = "close"
     return problem(
         status,
         TITLES[status],

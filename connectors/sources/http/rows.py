@@ -118,7 +118,7 @@ class _Taking:
             )
         value = number("value", row["value"])
         unit = row.get("unit")
-        if unit is not None and unit not in self._units:
+        if unit is not None and (type(unit) is not str or unit not in self._units):
             self._new_unit(unit)
         self._meter.append(meter)
         self._start.append(start)

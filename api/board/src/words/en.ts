@@ -140,6 +140,7 @@ export const en: Readonly<Record<Key, string>> = {
   'fresh.meters': 'Live meters',
   'fresh.ticks': 'Partition clock delay',
   'fresh.tick.ok': 'ok',
+  'fresh.ticks.late': '{count} late',
   'fresh.tick.late': 'late',
   'fresh.tick.none': 'none',
 

@@ -136,7 +136,8 @@ export const zh = {
   'fresh.meters': '在线表计',
   'fresh.ticks': '各分区时钟延迟',
   'fresh.tick.ok': '正常',
-  'fresh.tick.late': '个迟到',
+  'fresh.ticks.late': '{count} 个迟到',
+  'fresh.tick.late': '迟到',
   'fresh.tick.none': '无',
 
   'share.industry': '今日各行业',

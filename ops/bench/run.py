@@ -1,0 +1,220 @@
+"""The benchmark: broker, database and all processes on this machine, in a runtime of its own, in virtual time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from carbonstream.connectors import kafka
+from carbonstream.connectors.database import connect
+from carbonstream.connectors.migrations import migrate
+from carbonstream.connectors.sources.ticker import send_ticks
+from carbonstream.ops.balance import ledger
+from carbonstream.ops.bench.db_limit import db_limit
+from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, SOURCE, Fleet
+from carbonstream.ops.bench.visible import VisibleClock
+from carbonstream.ops.load import load_files, load_packaged
+from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.ops.local.runtime import runtime_folder
+from carbonstream.ops.local.servers import addresses, reset, start, stop
+from carbonstream.ops.supervisor import Supervisor
+from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.schemas.errors import NotReady
+from carbonstream.schemas.settings import Settings
+
+PROFILE: Final = "bench"
+FRAME: Final = 200
+# all but the HTTP source and the ticker: the bench has a source of its own and sends its own ticks
+SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api")
+SINKS: Final = 1
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to run. Seconds are those of sending; draining comes on top."""
+
+    sites: int = 1_000
+    meters: int = 100_000
+    throughput_s: int = 40
+    latency_rate: int = 33_000
+    latency_s: int = 25
+
+
+def bench(plan: Plan, say: Say) -> dict[str, Any]:
+    """Run it all; ends by itself. The result is what `carbonstream bench --json` prints."""
+    for name in ("CARBONSTREAM_KAFKA", "CARBONSTREAM_DATABASE"):
+        os.environ.pop(name, None)
+    fleet = Fleet(plan.sites, plan.meters)
+    say("starting servers of its own")
+    reset(PROFILE)
+    start(PROFILE)
+    settings, environment = _settings()
+    supervisor = Supervisor(SERVICES, environment, logs=runtime_folder() / PROFILE / "logs")
+    try:
+        _prepare(settings, fleet, say)
+        supervisor.start()
+        _in_force(settings)
+        say("warming up")
+        warm = _source(environment, plan, (0, 2), 0, 30)
+        _drained(settings, warm["sent"])
+        say(f"throughput: frames of {FRAME}, as fast as it goes for {plan.throughput_s} s")
+        full = _source(environment, plan, (2, 10_000), 0, plan.throughput_s)
+        ended = _drained(settings, warm["sent"] + full["sent"])
+        rate = full["sent"] / (ended - full["began"])
+        batch = _batch_rows(settings)
+        say(f"{rate:,.0f} readings/s; latency at {plan.latency_rate:,}/s for {plan.latency_s} s")
+        clock = VisibleClock(settings)
+        clock.start()
+        rounds = (full["next_round"], 10_000)
+        steady = _source(environment, plan, rounds, plan.latency_rate, plan.latency_s)
+        sent = warm["sent"] + full["sent"] + steady["sent"]
+        _drained(settings, sent)
+        clock.stop()
+        seconds = clock.latencies_s(steady["acks"])
+        say("accounting")
+        counted = ledger(settings, 120.0)
+        lost, doubled = _lost_and_doubled(settings, sent, counted)
+    finally:
+        supervisor.end()
+    say("what the database alone can take")
+    stop(PROFILE, "kafka")
+    numbers = _numbers(settings)
+    limit = db_limit(settings, numbers, BEGIN_MS + 400 * 96 * QUARTER_MS, batch, SINKS)
+    stop(PROFILE)
+    return {
+        "throughput": {
+            "readings_per_s": round(rate),
+            "frame": FRAME,
+            "db_limit_readings_per_s": limit["readings_per_s"],
+            "share_of_db_limit": round(rate / limit["readings_per_s"], 3),
+        },
+        "latency": {
+            "rate": plan.latency_rate,
+            "achieved_rate": round(steady["sent"] / (steady["ended"] - steady["began"])),
+            "p50_s": round(float(np.quantile(seconds, 0.5)), 3),
+            "p99_s": round(float(np.quantile(seconds, 0.99)), 3),
+            "max_s": round(float(seconds.max()), 3),
+        },
+        "lost": lost,
+        "doubled": doubled,
+        "balanced": counted["balanced"],
+        "readings": sent,
+        "sinks": SINKS,
+        "db_limit": limit,
+    }
+
+
+def _settings() -> tuple[Settings, dict[str, str]]:
+    kafka_address, database = addresses(PROFILE)
+    given = {
+        "KAFKA": kafka_address,
+        "DATABASE": database,
+        "STATE_DIR": str(runtime_folder() / PROFILE / "sources"),
+        "VIRTUAL_TIME": "true",
+        "API_TOKEN": "bench",
+        "API_PORT": "8791",
+        "METRICS_PORT": "0",
+    }
+    settings = Settings(
+        kafka=kafka_address, database=database, state_dir=Path(given["STATE_DIR"]), virtual_time=True
+    )  # type: ignore[call-arg]  # the other fields come from the environment
+    return settings, os.environ | {f"CARBONSTREAM_{name}": value for name, value in given.items()}
+
+
+def _prepare(settings: Settings, fleet: Fleet, say: Say) -> None:
+    migrate(settings)
+    create_topics(settings)
+    record_layout(settings)
+    say(f"registering {fleet.meters:,} meters of {fleet.sites:,} sites")
+    with tempfile.TemporaryDirectory() as folder, connect(settings, application="bench") as connection:
+        now = datetime.now(UTC)
+        with connection.transaction():
+            load_packaged(connection, now)
+            load_files(connection, fleet.write(Path(folder)), now)
+
+
+def _in_force(settings: Settings) -> None:
+    """Send ticks until every partition has the reference data: in virtual time nobody else does."""
+    producer = kafka.producer(settings)
+    until = time.monotonic() + 120
+    while True:
+        send_ticks(producer, settings, BEGIN_MS)
+        producer.flush(10)
+        try:
+            wait_until_in_force(settings, 3.0)
+        except NotReady:
+            if time.monotonic() > until:
+                raise
+        else:
+            return
+
+
+def _source(
+    environment: dict[str, str], plan: Plan, rounds: tuple[int, int], rate: int, seconds: int
+) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        acks = Path(folder) / "acks.npy"
+        job = {"rounds": rounds, "rate": rate, "seconds": seconds, "sites": plan.sites, "meters": plan.meters,
+               "frame": FRAME, "acks": str(acks)}  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "carbonstream.ops.bench.source", json.dumps(job)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds + 90,
+            check=False,
+        )
+        if done.returncode:
+            raise NotReady(f"the source failed: {done.stderr[-2_000:]}")
+        return {**json.loads(done.stdout), "acks": np.load(acks)}
+
+
+def _drained(settings: Settings, readings: int, timeout_s: float = 120.0) -> float:
+    """Wall time (s) at which so many readings of ours were committed."""
+    until = time.monotonic() + timeout_s
+    with connect(settings, application="bench", autocommit=True) as connection:
+        while time.monotonic() < until:
+            row = connection.execute(
+                "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s", (SOURCE,)
+            ).fetchone()
+            if row and row[0] >= readings:
+                return time.time()
+            time.sleep(0.02)
+    raise NotReady(f"not all of {readings:,} readings were stored within {timeout_s} s")
+
+
+def _batch_rows(settings: Settings) -> int:
+    """The sink's own batch size under full load: readings per transaction, as its settings bound it."""
+    return settings.sink_batch_rows
+
+
+def _lost_and_doubled(settings: Settings, sent: int, counted: dict[str, Any]) -> tuple[int, int]:
+    """Against the rows themselves: each reading sent must be one row, and counted once in the totals."""
+    with connect(settings, application="bench") as connection:
+        row = connection.execute(
+            "select (select count(*) from reading), (select count(*) from reading where flags & 4 <> 0), "
+            "(select coalesce(sum(t.readings), 0) from total_hour t join entity e on e.number = t.entity "
+            " where e.kind = 'site')"
+        ).fetchone()
+    assert row is not None
+    rows, baselines, in_totals = (int(x) for x in row)
+    lost = max(sent - rows, 0) + max(rows - baselines - in_totals, 0)
+    doubled = max(counted["accepted"]["readings"] - sent, 0) + max(in_totals - (rows - baselines), 0)
+    return lost, doubled
+
+
+def _numbers(settings: Settings) -> np.ndarray[Any, np.dtype[np.int64]]:
+    with connect(settings, application="bench") as connection:
+        return np.array([row[0] for row in connection.execute("select number from meter order by number")], np.int64)

@@ -1,0 +1,111 @@
+"""A warning's change as carbon.warnings carries it, with a snapshot from which anyone recomputes it.
+
+Sum of parts' quantity x value is `total`; for target-level it is compared with `threshold`, for
+plan-to-date with target x day / days.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from carbonstream.processors.targets import GRAIN_NAMES, UNITS, Target
+from carbonstream.processors.total_records import EXACT, text, total
+from carbonstream.processors.warnings import PLAN_TO_DATE, RULE_VERSION, severity
+from carbonstream.processors.warnings_judging import Verdict
+from carbonstream.processors.warnings_levels import threshold
+from carbonstream.processors.warnings_plan import CLEAR_BELOW, plan_by
+from carbonstream.schemas import warnings as shapes
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
+from carbonstream.schemas.periods import DAY_MS, local_iso
+
+# A period's last day is judged a quarter of an hour after it: a day later its warnings are still news.
+BACKFILL_AFTER_MS: Final = DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class UsedCoefficient:
+    """A part of a total: a carrier of a class in a local month, and what it was multiplied with."""
+
+    month: str
+    class_: int
+    carrier: int
+    readings: int
+    quantity: Decimal  # thousandths of the carrier's base unit
+    estimated: Decimal
+    coefficient: int
+    coefficient_month: str
+    value: Decimal
+    amount: Decimal  # kg CO2 or kgce
+
+
+def warning_record(
+    target: Target, verdict: Verdict, version: int, parts: Sequence[UsedCoefficient], now_ms: int
+) -> shapes.Warning:
+    """The record of a verdict."""
+    return shapes.Warning(
+        id=verdict.id,
+        version=version,
+        rule=verdict.rule,
+        entity=target.entity,
+        indicator=target.indicator,
+        period=target.period.isoformat(),
+        level=text(verdict.level),
+        severity=severity(verdict.level),
+        state=verdict.entry.transition.state.value,
+        bucket=local_iso(verdict.entry.transition.bucket),
+        backfill=now_ms >= target.end + BACKFILL_AFTER_MS,
+        snapshot=_snapshot(target, verdict, parts),
+        changed_at=local_iso(now_ms),
+    )
+
+
+def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]) -> dict[str, Any]:
+    day = (verdict.entry.transition.bucket - target.start) // DAY_MS
+    against = {"threshold": text(threshold(target.value, verdict.level))}
+    if verdict.rule == PLAN_TO_DATE:
+        plan = plan_by(target.value, day, target.days)
+        against = {
+            "plan": text(plan),
+            "active_above_percent": "100",
+            "clear_below_percent": text(CLEAR_BELOW),
+        }
+    return {
+        "rule_version": RULE_VERSION,
+        "correction": verdict.entry.corrects,
+        "target": {
+            "grain": GRAIN_NAMES[target.grain],
+            "period": target.period_name,
+            "value": text(target.value),
+            "unit": UNITS[target.indicator],
+            "levels": [text(level) for level in target.levels],
+        },
+        "level": text(verdict.level),
+        "total": text(total(part.amount for part in parts)),
+        **against,
+        "from": local_iso(target.start),
+        "until": local_iso(verdict.until),
+        "day": day + 1,
+        "days": target.days,
+        "readings": sum(part.readings for part in parts),
+        "parts": [_part(part) for part in parts],
+    }
+
+
+def _part(part: UsedCoefficient) -> dict[str, Any]:
+    carrier = CARRIER_BY_NUMBER[part.carrier]
+    return {
+        "month": part.month,
+        "class": part.class_,
+        "carrier": carrier.id,
+        "unit": carrier.base_unit.value,
+        "readings": part.readings,
+        "quantity": text(EXACT.scaleb(part.quantity, -3)),
+        "estimated": text(EXACT.scaleb(part.estimated, -3)),
+        "coefficient": part.coefficient,
+        "coefficient_month": part.coefficient_month,
+        "value": text(part.value),
+        "amount": text(part.amount),
+    }

@@ -1,0 +1,155 @@
+"""warn: judges targets whenever totals change or a day is closed, and writes down what became of their
+warnings.
+
+Inputs say what to look at (carbon.totals: whose total of which hour; carbon.signals: the clock; ref.*:
+everything); judged is what the database holds. One transaction holds a judgement's states, history, outbox
+rows and positions. The clock is the lowest tick of all source partitions, but never later than what the
+sink has stored: a day is not closed before its rows can be seen.
+
+Why the history cannot depend on speed, batches or a kill: what is written is the difference between the
+history and what the rules say of the totals now, so judging twice writes nothing, and judging less often
+skips nothing, as each rule's list for totals that have grown begins with its list for what they were. A
+target-level is reached once, in an hour found from the hours' sums; plan-to-date looks at closed days only
+(processors.warnings_closing says when a day is). What was still open is judged later, what was late is told
+as a correction.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+import psycopg
+from confluent_kafka import KafkaException
+
+from carbonstream.connectors import kafka, telemetry
+from carbonstream.connectors.database import connect
+from carbonstream.processors.expectation import Span
+from carbonstream.processors.warnings_agenda import Agenda
+from carbonstream.schemas import topics
+from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.settings import Settings
+from carbonstream.streams.warn_book import load_positions, write_positions, write_warnings
+from carbonstream.streams.warn_inbox import READ, Inbox
+from carbonstream.streams.warn_judge import judge_due
+from carbonstream.streams.warn_totals import load_expected, load_targets, stored_clock
+
+Connection = psycopg.Connection[Any]
+LOCK: Final = (0x4353, 1_002)  # beside the relay's and the ledger's
+TARGETS_A_PASS: Final = 500
+IDLE_PASS_S: Final = 1.0  # positions and a clock that only ticks are looked at this often
+BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Warn:
+    """Runs rounds until stopped."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+        self.log = telemetry.configure(config, "warn")
+        self.stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after the pass under way."""
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Rounds for ever; a changed layout ends the process, an outage is waited out."""
+        failures = 0
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._round()
+            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
+                failures = 0 if time.monotonic() - began > 30 else failures + 1
+                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
+                self.log.warning("round ended", error=str(error), again_in_s=wait)
+                self.stopping.wait(wait)
+
+    def _round(self) -> None:
+        with connect(self.config, application="warn", autocommit=True) as connection:
+            while not self._lock(connection):
+                if self.stopping.wait(1.0):
+                    return
+            self._check_layout(connection)
+            positions = load_positions(connection)
+            connection.autocommit = False
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            inbox = Inbox(self.config, positions)
+            try:
+                Judgement(self.config, self.log, connection, inbox).run(self.stopping)
+            finally:
+                inbox.close()
+
+    def _lock(self, connection: Connection) -> bool:
+        row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
+        return bool(row and row[0])
+
+    def _check_layout(self, connection: Connection) -> None:
+        names = [self.config.topic(name) for name in READ]
+        found = kafka.topic_ids(self.config, names)
+        stored = {
+            row[0]: (row[1], row[2])
+            for row in connection.execute("select topic, topic_id, partitions from layout")
+        }
+        for name in names:
+            if name not in found or name not in stored:
+                raise NotReady(f"topic {name} is not laid out yet; run `carbonstream topics`")
+            if found[name] != stored[name]:
+                raise LayoutChanged(
+                    f"{name} is now {found[name]}, the database knows {stored[name]}; "
+                    "`carbonstream repair` opens a new epoch"
+                )
+
+
+class Judgement:
+    """One round: the agenda, and the passes over it. A round begins by judging every target."""
+
+    def __init__(self, config: Settings, log: Any, connection: Connection, inbox: Inbox) -> None:
+        self.config, self.log, self.connection, self.inbox = config, log, connection, inbox
+        self.agenda = Agenda()
+        self.expected: dict[int, dict[int, list[Span]]] = {}
+
+    def run(self, stopping: threading.Event) -> None:
+        """Read and judge until stopping."""
+        looked = float("-inf")
+        while not stopping.is_set():
+            records = self.inbox.poll(self.agenda.targets)
+            telemetry.RECORDS.labels("warn", topics.TOTALS).inc(records)
+            if not (self.inbox.changed or len(self.agenda)) and time.monotonic() - looked < IDLE_PASS_S:
+                continue
+            looked = time.monotonic()
+            if self._pass():
+                telemetry.SECONDS.labels("warn", "pass").observe(time.monotonic() - looked)
+
+    def _pass(self) -> bool:
+        """One transaction; False while there is no clock yet."""
+        with self.connection.transaction():
+            now = min(self.inbox.now, stored_clock(self.connection, self.config.partitions))
+            if now <= 0:
+                return False
+            self._note(now)
+            taken = self.agenda.take(TARGETS_A_PASS)
+            records = judge_due(self.connection, self.agenda, taken, self.expected)
+            write_warnings(self.connection, records)
+            write_positions(self.connection, self.inbox.rows())
+        for record in records:
+            self.log.info(
+                "warning", id=record.id, version=record.version, state=record.state, bucket=record.bucket,
+                backfill=record.backfill,
+            )  # fmt: skip
+        return True
+
+    def _note(self, now: int) -> None:
+        """Put on the agenda what is new since the last pass."""
+        if self.inbox.reference_changed:
+            targets = load_targets(self.connection)
+            self.expected = load_expected(self.connection, (target.number for target in targets))
+            self.agenda.begin(targets)
+            self.inbox.reference_changed = False
+        for entity, hours in self.inbox.changed.items():
+            for hour in hours:
+                self.agenda.change(entity, hour)
+        self.inbox.changed.clear()
+        self.agenda.advance(now)

@@ -1,0 +1,81 @@
+"""Judge the targets that are due: read their totals, decide, and give the records to be told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+
+from carbonstream.connectors import telemetry
+from carbonstream.processors.expectation import Span
+from carbonstream.processors.targets import CO2, Target
+from carbonstream.processors.warnings_agenda import Agenda, Due
+from carbonstream.processors.warnings_closing import alive_since, closed_by_clock, closed_days, coverage
+from carbonstream.processors.warnings_judging import Sight, days_to_look_into, judge
+from carbonstream.processors.warnings_record import warning_record
+from carbonstream.schemas.periods import DAY_MS
+from carbonstream.schemas.warnings import Warning as WarningRecord
+from carbonstream.streams.warn_book import load_histories
+from carbonstream.streams.warn_totals import Totals, read_day, read_parts, read_totals
+
+Connection = psycopg.Connection[Any]
+Expected = Mapping[int, Mapping[int, Sequence[Span]]]  # entity -> shard -> what it expects
+
+
+def judge_due(
+    connection: Connection, agenda: Agenda, taken: Sequence[Due], expected: Expected
+) -> list[WarningRecord]:
+    """The records of every change, by event time; what must be looked at again goes back to the agenda."""
+    told = load_histories(connection, (due.target for due in taken))
+    by_period: defaultdict[tuple[int, int], list[Due]] = defaultdict(list)
+    for due in taken:
+        by_period[due.target.start, due.target.end].append(due)
+    records: list[WarningRecord] = []
+    for (start, end), dues in by_period.items():
+        entities = sorted({due.target.number for due in dues})
+        totals = read_totals(connection, entities, start, end, alive_since(agenda.now))
+        for due in dues:
+            target = due.target
+            sight = _sight(due, totals, expected.get(target.number, {}), agenda.now)
+            if not sight.known:
+                telemetry.FAULTS.labels("warn", "total without coefficient").inc()
+            histories = told.get(target.key, {})
+            days = {
+                day: read_day(connection, target, start + day * DAY_MS)
+                for day in days_to_look_into(sight, histories)
+            }
+            verdicts, waiting = judge(sight, histories, days)
+            if waiting:
+                agenda.wait(due)
+            versions = {id_: len(history) for id_, history in histories.items()}
+            for verdict in verdicts:
+                versions[verdict.id] = versions.get(verdict.id, 0) + 1
+                parts = read_parts(connection, target, verdict.until)
+                records.append(warning_record(target, verdict, versions[verdict.id], parts, agenda.now))
+    return sorted(records, key=lambda record: (record.bucket, record.id, record.version))
+
+
+def _sight(due: Due, totals: Totals, expected: Mapping[int, Sequence[Span]], now: int) -> Sight:
+    target = due.target
+    daily, known = _daily(target, totals.daily.get(target.number, {}))
+    covered = coverage(target.start, target.days, expected, totals.readings.get(target.number, {}))
+    by_clock = closed_by_clock(target.start, target.days, now)
+    closed = closed_days(covered, by_clock, live=target.number in totals.live, quiet=due.quiet)
+    return Sight(target, daily, known, covered, by_clock, closed, due.changed_from)
+
+
+def _daily(
+    target: Target, amounts: Mapping[int, tuple[Decimal | None, Decimal | None]]
+) -> tuple[list[Decimal], bool]:
+    """Sums by day, up to the first that is unknown; whether there is none."""
+    which = 0 if target.indicator == CO2 else 1
+    found: list[Decimal] = []
+    for day in range(target.days):
+        amount = amounts.get(target.start + day * DAY_MS, (Decimal(0), Decimal(0)))[which]
+        if amount is None:
+            return found, False
+        found.append(amount)
+    return found, True

@@ -1,0 +1,148 @@
+"""kill -9 of every part in the middle of a replay changes nothing: same rows, totals, ledger, warnings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carbonstream.connectors import kafka
+from carbonstream.connectors.sources.replay import Format, Options, replay
+from carbonstream.ops.balance import ledger
+from carbonstream.ops.local import kill, start
+from carbonstream.schemas import topics
+from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.errors import NotReady
+from tests.running import STEEL, Running, eventually, running
+
+PROFILE = os.environ.get("CARBONSTREAM_FAULTS_PROFILE", "faults")
+SOURCE = "replay/steel"
+READINGS = 35_040
+YEAR_S = 366 * 86_400
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """All that must not depend on what was killed."""
+
+    rows: list[tuple[Any, ...]]
+    hours: list[tuple[Any, ...]]
+    periods: list[tuple[Any, ...]]
+    ledger: list[tuple[Any, ...]]
+    warnings: list[tuple[Any, ...]]
+    history: list[tuple[Any, ...]]
+
+
+def outcome(run: Running) -> Outcome:
+    """Read it all, by names instead of numbers."""
+    return Outcome(
+        run.query("select m.meter_id, r.time, r.start, r.quantity, r.raw_index, r.quality, r.flags "
+                  "from reading r join meter m on m.number = r.meter order by 1, 2"),
+        run.query("select e.id, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated "
+                  "from total_hour t join entity e on e.number = t.entity where e.kind <> 'class' order by 1, 2, 3"),
+        run.query("select e.id, t.grain, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated "
+                  "from total_period t join entity e on e.number = t.entity where e.kind <> 'class' order by 1, 2, 3"),
+        run.query("select source, site, day, hop, outcome, readings, quantity_wh from ledger order by 1, 2, 3, 4, 5"),
+        run.query("select id, version, state, bucket from warning order by 1"),
+        run.query("select id, version, state, bucket from warning_history order by 1, 2"),
+    )  # fmt: skip
+
+
+def send(run: Running, speed: float) -> None:
+    """Replay the year; a replay that Kafka left alone goes on where it stood."""
+    options = Options(SOURCE, Format.UCI_STEEL, "330502-steel/E01", 2_191, Mode.BACKFILL, speed)
+    while True:
+        try:
+            replay(run.settings, STEEL, options)
+            return
+        except NotReady:
+            start(PROFILE, only="kafka")
+
+
+def settled(run: Running) -> Outcome:
+    """The outcome once everything has passed and warn has nothing more to say."""
+    eventually(lambda: run.stored(SOURCE) == READINGS, "every reading is stored", 120)
+    account = ledger(run.settings, 60)
+    assert account["balanced"], account["differences"]
+    december = "select count(*) from warning_history where bucket >= '2024-12-27'"
+    last = [-1]
+
+    def quiet() -> bool:
+        now = run.query("select count(*), max(changed_at) from warning_history")
+        same, last[0] = now == last[0], now
+        pending = run.query("select (select count(*) from change_mark) + (select count(*) from outbox)")[0][0]
+        return same and pending == 0 and _warn_has_caught_up(run)
+
+    eventually(quiet, f"warn has judged all totals ({december})", 120)
+    return outcome(run)
+
+
+def _warn_has_caught_up(run: Running) -> bool:
+    consumer = kafka.reader(run.settings)
+    try:
+        topic = run.settings.topic(topics.TOTALS)
+        at = dict(run.query("select partition, next_offset from warn_position where topic = %s", topics.TOTALS))
+        for n in range(run.settings.partitions):
+            first, end = kafka.end_offsets_of(consumer, topic, n)
+            if end > first and at.get(n, 0) < end - 1:  # the last offset may be a transaction's marker
+                return False
+        return True
+    finally:
+        consumer.close()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+    """The year as fast as it goes, nothing killed."""
+    with running(PROFILE, tmp_path_factory.mktemp("undisturbed")) as run:
+        send(run, 0.0)
+        yield settled(run)
+
+
+def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path: Path) -> None:
+    with running(PROFILE, tmp_path) as run:
+        sending = threading.Thread(target=send, args=(run, YEAR_S / 45))
+        sending.start()
+        drills = ["convert", "timescale", "relay", "warn", "kafka", "postgres", "convert"]
+        for i, victim in enumerate(drills, start=1):
+            share = READINGS * i // (len(drills) + 1)
+            eventually(lambda share=share: run.stored(SOURCE) >= share, f"{share} readings are stored", 120)
+            assert sending.is_alive(), "the replay must still be going on"
+            if victim in ("kafka", "postgres"):
+                kill(PROFILE, victim)
+                start(PROFILE, only=victim)
+            else:
+                run.kill(victim)
+        sending.join(180)
+        assert not sending.is_alive()
+        disturbed = settled(run)
+    assert disturbed == undisturbed
+
+
+def test_conversion_goes_on_without_the_database_even_after_a_restart(undisturbed: Outcome, tmp_path: Path) -> None:
+    with running(PROFILE, tmp_path) as run:
+        kill(PROFILE, "postgres")
+        run.kill("convert")
+        before = _emissions(run)
+        sending = threading.Thread(target=send, args=(run, 0.0))
+        sending.start()
+        sending.join(120)
+        # 71 frames of 500, beside the ticks: all answered while nothing can be stored
+        eventually(lambda: _emissions(run) >= before + 71, "carbon.emissions flows", 90)
+        assert run.stored(SOURCE) == -1
+        start(PROFILE, only="postgres")
+        assert settled(run) == undisturbed
+
+
+def _emissions(run: Running) -> int:
+    consumer = kafka.reader(run.settings)
+    try:
+        name = run.settings.topic(topics.EMISSIONS)
+        return sum(kafka.end_offsets_of(consumer, name, n)[1] for n in range(run.settings.partitions))
+    finally:
+        consumer.close()

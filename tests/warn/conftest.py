@@ -1,0 +1,173 @@
+"""The whole pipeline on real servers: services as processes of their own, a fresh database, topics of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+import psycopg
+import pytest
+
+from carbonstream.connectors import kafka
+from carbonstream.connectors.migrations import migrate
+from carbonstream.connectors.sources.replay import Options, replay
+from carbonstream.ops.load import load_files, load_packaged
+from carbonstream.ops.local import addresses, start
+from carbonstream.ops.supervisor import Supervisor
+from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.schemas import topics
+from carbonstream.schemas.settings import Settings
+
+PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
+SERVICES = ("relay", "timescale", "convert", "watch", "warn")
+DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
+WAIT_S = 120.0
+Told = tuple[str, int, str, datetime]  # id, version, state, bucket
+
+
+@dataclass
+class Pipeline:
+    """Running services, and what to ask of them."""
+
+    settings: Settings
+    supervisor: Supervisor
+
+    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.settings.database, autocommit=True) as connection:
+            return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+
+    def until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait for a condition of the database."""
+        give_up = time.monotonic() + WAIT_S
+        while not condition():
+            if time.monotonic() > give_up:
+                raise TimeoutError(f"not within {WAIT_S} s: {what}")
+            threading.Event().wait(0.02)
+
+    def load(self, **paths: Path) -> None:
+        with psycopg.connect(self.settings.database) as connection:
+            load_files(connection, paths, datetime.now(UTC))
+
+    def replay(self, path: Path, options: Options) -> None:
+        replay(self.settings, path, options)
+
+    def kill(self, name: str) -> None:
+        """kill -9, and wait until the supervisor has started it again."""
+        pid = self.supervisor.pid(name)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        self.until(f"{name} is restarted", lambda: self.supervisor.pid(name) not in (None, pid))
+
+    def history(self) -> list[Told]:
+        return self.query("select id, version, state, bucket from warning_history order by id, version")  # type: ignore[return-value]
+
+    def relayed(self) -> list[tuple[str, int, str, datetime]]:
+        """What subscribers of carbon.warnings read, sorted; every copy of it."""
+        self.until("the outbox is told", lambda: self.query("select count(*) from outbox") == [(0,)])
+        consumer = kafka.reader(self.settings)
+        told = []
+        for partition in range(self.settings.partitions):
+            topic = self.settings.topic(topics.WARNINGS)
+            first, end = kafka.end_offsets_of(consumer, topic, partition)
+            for message in kafka.read_range(consumer, topic, partition, first, end):
+                r = orjson.loads(message.value() or b"")
+                told.append((r["id"], r["version"], r["state"], datetime.fromisoformat(r["bucket"])))
+        consumer.close()
+        return sorted(told)
+
+    def settle(self) -> None:
+        """Return when warn has judged all there is: the sink stored every record, the relay told every change, and
+        warn has read and judged what it told."""
+        self.until("the sink has stored everything", self._is_stored)
+        self.until(
+            "the relay has told everything",
+            lambda: self.query("select (select count(*) from change_mark) + (select count(*) from outbox)") == [(0,)],
+        )
+        self.until("warn has read everything", self._is_judged)
+
+    def _is_stored(self) -> bool:
+        consumer = kafka.reader(self.settings)
+        ends = {
+            n: kafka.end_offsets_of(consumer, self.settings.topic(topics.READINGS), n)[1]
+            for n in range(self.settings.partitions)
+        }
+        consumer.close()
+        stored = dict(self.query("select partition, source_offset from position"))
+        # the ticker goes on: what was there when we looked is enough
+        return all(stored[n] >= end - 3 for n, end in ends.items())
+
+    def _is_judged(self) -> bool:
+        consumer = kafka.reader(self.settings)
+        topic = self.settings.topic(topics.TOTALS)
+        ends = {n: kafka.end_offsets_of(consumer, topic, n)[1] for n in range(self.settings.partitions)}
+        consumer.close()
+        stands = dict(
+            self.query("select partition, next_offset from warn_position where topic = %s", topics.TOTALS)
+        )
+        # a partition ends with the mark of the relay's transaction, which no reader sees
+        return all(stands.get(n, -1) >= end - 1 for n, end in ends.items() if end)
+
+
+@pytest.fixture(scope="session")
+def servers() -> tuple[str, str]:
+    start(PROFILE)
+    return tuple(addresses(PROFILE))
+
+
+@contextmanager
+def running(servers: tuple[str, str], folder: Path, targets: str, *, virtual_time: bool) -> Iterator[Pipeline]:
+    """The demo's plant with these targets, and every service it needs."""
+    broker, server = servers
+    name = f"warn_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")  # type: ignore[arg-type]
+    settings = Settings(
+        kafka=broker,
+        database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")),
+        topic_prefix=f"{name}.",
+        partitions=2,
+        state_dir=folder / "state",
+        virtual_time=virtual_time,
+        metrics_port=0,
+    )
+    migrate(settings)
+    create_topics(settings)
+    record_layout(settings)
+    targets_file = folder / "targets.csv"
+    targets_file.write_text("entity,indicator,period,value,unit,levels\n" + targets)
+    with psycopg.connect(settings.database) as connection:
+        load_packaged(connection, datetime.now(UTC))
+    with psycopg.connect(settings.database) as connection:
+        paths = {"sites": DEMO / "sites.csv", "meters": DEMO / "meters.csv", "targets": targets_file}
+        load_files(connection, paths, datetime.now(UTC))
+    given = ("kafka", "database", "topic_prefix", "partitions", "state_dir", "virtual_time", "metrics_port")
+    environment = dict(os.environ) | {f"CARBONSTREAM_{n.upper()}": str(getattr(settings, n)) for n in given}
+    services = SERVICES if virtual_time else (*SERVICES, "ticker")
+    supervisor = Supervisor(services, environment, logs=folder / "logs")
+    supervisor.start()
+    watching = threading.Thread(target=supervisor.run, daemon=True)
+    watching.start()
+    try:
+        pipeline = Pipeline(settings, supervisor)
+        pipeline.until("reference data are told", lambda: pipeline.query("select count(*) from outbox") == [(0,)])
+        yield pipeline
+    finally:
+        supervisor.stop()
+        watching.join()
+        kafka_topics = [settings.topic(t.name) for t in topics.CATALOGUE]
+        for future in kafka.admin(settings).delete_topics(kafka_topics).values():
+            future.result(30)
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]

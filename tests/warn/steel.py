@@ -1,0 +1,94 @@
+"""The steel plant's year and its warnings, computed from the data set's own file with fractions: shares no code with
+the rules."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import defaultdict
+from datetime import date, datetime, timedelta, timezone
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+
+SHANGHAI = timezone(timedelta(hours=8))
+FILE = Path(str(files("carbonstream.schemas") / "reference" / "steel" / "Steel_industry_data.csv.gz"))
+SHIFT = timedelta(days=2_191)
+ENTITY = "enterprise:uci-851"
+METER = "330502-steel/E01"
+FACTOR = {"co2": Fraction("0.4974"), "energy": Fraction("0.1229")}  # kg and kgce per kWh
+TARGETS = {
+    "co2": ["60", "48", "42", "42", "40", "38", "38", "38", "38", "40", "42", "40"],
+    "energy": ["15", "12", "10.5", "10.5", "10", "9.5", "9.5", "9.5", "9.5", "10", "10.5", "10"],
+}
+LEVELS = (80, 90, 100)
+Told = tuple[str, int, str, datetime]
+
+
+def targets_csv() -> str:
+    return "".join(
+        f"{ENTITY},{indicator},2024-{month:02},{value},{'t' if indicator == 'co2' else 'tce'},80;90;100\n"
+        for indicator, values in TARGETS.items()
+        for month, value in enumerate(values, 1)
+    )
+
+
+def hourly_kwh() -> dict[datetime, Fraction]:
+    """Local hour -> kWh, moved into 2024."""
+    found: defaultdict[datetime, Fraction] = defaultdict(Fraction)
+    with gzip.open(FILE, "rt", encoding="utf-8-sig") as lines:
+        for row in csv.DictReader(lines):
+            end = datetime.strptime(row["date"], "%d/%m/%Y %H:%M").replace(tzinfo=SHANGHAI) + SHIFT
+            if (end.hour, end.minute) == (0, 0):
+                end += timedelta(days=1)  # a day's 24:00 carries its own date
+            start = end - timedelta(minutes=15)
+            found[start.replace(minute=0)] += Fraction(row["Usage_kWh"])
+    return found
+
+
+def expected(until: date = date(2024, 12, 31)) -> list[Told]:
+    """Every warning of every month, each change once; days after `until` are not closed."""
+    hours = hourly_kwh()
+    told: list[Told] = []
+    for indicator, values in TARGETS.items():
+        for month, value in enumerate(values, 1):
+            first = datetime(2024, month, 1, tzinfo=SHANGHAI)
+            end = datetime(2024 + month // 12, month % 12 + 1, 1, tzinfo=SHANGHAI)
+            target = Fraction(value) * 1_000
+            use = {h: kwh * FACTOR[indicator] for h, kwh in hours.items() if first <= h < end}
+            name = f"{ENTITY}:{indicator}:2024-{month:02}"
+            told += levels(name, use, target)
+            told += plan(name, use, target, first, (end - first).days, until)
+    return sorted(told)
+
+
+def levels(name: str, use: dict[datetime, Fraction], target: Fraction) -> list[Told]:
+    told = []
+    for level in LEVELS:
+        total = Fraction(0)
+        for hour in sorted(use):
+            total += use[hour]
+            if total / target >= Fraction(level, 100):
+                told.append((f"target-level:{name}:{level}", 1, "active", hour))
+                break
+    return told
+
+
+def plan(
+    name: str, use: dict[datetime, Fraction], target: Fraction, first: datetime, days: int, until: date
+) -> list[Told]:
+    told: list[Told] = []
+    active = False
+    for day in range(days):
+        midnight = first + timedelta(days=day)
+        if midnight.date() > until:
+            break
+        share = sum(v for h, v in use.items() if h < midnight + timedelta(days=1)) / (target * (day + 1) / days)
+        change = None
+        if not active and share > 1:
+            active, change = True, "active"
+        elif active and share < Fraction(98, 100):
+            active, change = False, "cleared"
+        if change:
+            told.append((f"plan-to-date:{name}:100", len(told) + 1, change, midnight))
+    return told
