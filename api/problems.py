@@ -5,6 +5,7 @@ do.
 from __future__ import annotations
 
 import asyncio
+import time
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,10 +18,12 @@ from psycopg_pool import PoolTimeout
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from carbonstream.connectors.telemetry import FAULTS
 from carbonstream.schemas.errors import CarbonstreamError
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 2  # a restarted server answers 2-3 s after its start
+TELL_S: Final = 1.0
 
 
 class FieldProblem(BaseModel):
@@ -79,6 +82,7 @@ def unavailable(detail: str, remedy: str) -> Problem:
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a problem document."""
     log = structlog.get_logger(service="api")
+    told_at = 0.0
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, problem: Problem) -> Response:
@@ -104,7 +108,11 @@ def install(app: FastAPI) -> None:
 
         @app.exception_handler(away)
         async def _away(request: Request, error: Exception) -> Response:
-            log.warning("database away", path=request.url.path, error=str(error) or type(error).__name__)
+            nonlocal told_at
+            FAULTS.labels("api", "database away").inc()
+            if time.monotonic() - told_at > TELL_S:  # counted each, told once a second
+                told_at = time.monotonic()
+                log.warning("database away", path=request.url.path, error=str(error) or type(error).__name__)
             return _answer(
                 unavailable(
                     "the database did not answer in time",

@@ -35,6 +35,6 @@ class Services:
     masters: Once = field(default_factory=lambda: Once(MASTERS_S))
 
 
-def services(request: Request) -> Services:
-    """The services of this process, as a dependency."""
+async def services(request: Request) -> Services:
+    """The services of this process, as a dependency (async: FastAPI hands plain functions to threads)."""
     return cast(Services, request.app.state.services)

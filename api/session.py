@@ -37,7 +37,7 @@ class Caller:
     until: float | None
 
 
-def authorised(
+async def authorised(
     here: Annotated[Services, Depends(services)],
     bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     session: Annotated[str | None, Depends(_cookie)],

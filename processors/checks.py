@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.frames import MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
+from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
 from carbonstream.processors.meters import STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.registers import advance, advance_one_by_one, multiplied
 from carbonstream.schemas.codes import Mode, Outcome, Quality
@@ -107,7 +107,7 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
         code=every,
         start=start,
         end=end,
-        quantity=_claims(slot, master, _amounts(frame, master, _sound(frame, *ANY_TIME)), every),
+        quantity=_claims(slot, master, _amounts(frame, master, np.zeros_like(every)), every),
         raw_index=np.full(len(frame), NO_INDEX),
         quality=np.full(len(frame), int(Quality.RAW)),
         updates=NONE,
@@ -136,13 +136,7 @@ def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
         start = np.where(given, start, end)
     finite = np.isfinite(frame.value)
     strange = frame.unit == UNIT_UNKNOWN
-    if (
-        finite.all()
-        and not bad.any()
-        and end.max() <= newest
-        and start.min() >= oldest
-        and not strange.any()
-    ):
+    if finite.all() and not bad.any() and end.max() <= newest and start.min() >= oldest and not strange.any():
         return code
     for failed, outcome in (
         (~finite, Outcome.NOT_A_NUMBER),
@@ -175,12 +169,21 @@ def _amounts(frame: Frame, master: Array, code: Ints) -> Ints:
         scaled = frame.value * UNIT_SCALE[unit]
         sized = scaled * np.maximum(master["multiplier_milli"], 1_000)
         fine = (UNIT_BASE[unit] == master["base"]) & (scaled >= 0) & (sized <= MAX_QUANTITY * 1_000)
+        fine &= unit >= 0  # UNIT_UNKNOWN
         if not fine.all():
             code[(code == 0) & (UNIT_BASE[unit] != master["base"])] = Outcome.UNIT
             code[(code == 0) & (scaled < 0)] = Outcome.NEGATIVE
             code[(code == 0) & ~fine] = Outcome.RANGE
-            scaled = np.where(code == 0, scaled, 0)
+            scaled = np.where(fine, scaled, 0)
     return np.rint(scaled).astype(np.int64)
+
+
+def _claims(slot: Ints, master: Array, raw: Ints, code: Ints) -> Ints:
+    """What readings of interval meters that are not taken claim; 0 for all others."""
+    if not code.any():
+        return np.zeros(len(code), np.int64)
+    claiming = (code > Outcome.BASELINE) & (slot >= 0) & ~master["register"]
+    return np.where(claiming, multiplied(raw, master["multiplier_milli"]), 0)
 
 
 def _starts(frame: Frame, master: Array, code: Ints) -> Ints:

@@ -65,7 +65,7 @@ class _Series:
             del self.months[at], self.revisions[at]
 
     def newest(self, month: int, as_of_ms: int | None) -> Coefficient | None:
-        for at in range(bisect_right(self.months, month) - 1, max(bisect_right(self.months, month) - 2, -1), -1):
+        for at in range(bisect_right(self.months, month) - 1, -1, -1):
             revisions = self.revisions[at]
             known = len(revisions) if as_of_ms is None else bisect_right(revisions, as_of_ms, key=_published)
             if known:

@@ -99,7 +99,8 @@ class Converter:
         elif isinstance(record, Tick):
             out = self._tick(record, at)
         else:
-            self.outcomes[record.code] += max(record.readings, 1)
+            if answer:
+                self.outcomes[record.code] += max(record.readings, 1)
             out = Answer(answer_refusal(record, payload, at), rejects=1)
         self.at = offset
         return out if answer else None
@@ -114,6 +115,8 @@ class Converter:
         known = self.reference.shard(frame.shard).lookup(frame.meters)
         refused = self._refused(frame)
         if refused is not None:
+            if not answer:
+                return None
             self.outcomes[refused] += len(frame)
             return Answer(refuse_frame(frame, refused, known, at), rejects=len(frame))
         self.seqs[sequence_key(frame)] = frame.seq
@@ -165,7 +168,7 @@ class Converter:
             "at": self.at,
             "tick": self.tick,
             "seqs": self.seqs,
-            "reference": self.reference.offsets,
+            "reference": dict(sorted(self.reference.offsets.items())),
             "readings_topic": self.layout.readings_topic,
             "emissions_topic": self.layout.emissions_topic,
             "partitions": self.layout.partitions,

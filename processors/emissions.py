@@ -1,4 +1,8 @@
-"""The emissions frame of a judged readings frame: first CO2, held and rejected readings in full, as one JSON record."""
+"""The emissions frame of a judged readings frame: first CO2, held and rejected readings in full, as one record.
+
+An answer is never much larger than what it answers, whatever that holds: texts are cut, so that a record which
+fits into its topic has an answer that does.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,15 @@ from typing import Any, Final, Protocol
 import numpy as np
 import orjson
 
-from carbonstream.processors.checks import Judged
-from carbonstream.processors.frames import MISSING, Frame, Ints, Refusal
+from carbonstream.processors.checks import Judged, refused
+from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
 from carbonstream.processors.meters import Lookup
-from carbonstream.schemas.codes import REMEDY, Outcome, Quality
+from carbonstream.schemas.codes import REMEDY, Outcome
 from carbonstream.schemas.periods import month_index, month_text
 
 PAYLOAD_KEPT_BYTES: Final = 65_536
+# 500 rejects of three such texts and a 200-character id, each character 6 bytes of JSON at most, are 2.4 MB of 4
+TEXT_KEPT: Final = 200
 SAFE: Final = 2**62
 MONTHS: Final = 4_096  # more than the months from 1970 to 2100, so that (group, month) is one number
 
@@ -90,25 +96,15 @@ def _column(values: Ints) -> Ints | int:
 
 
 def refuse_frame(frame: Frame, code: Outcome, known: Lookup, at: Standing) -> bytes:
-    """The emissions frame of a readings frame refused whole (a known seq, a wrong partition): every row has `code`."""
-    n = len(frame)
-    end = np.where(frame.end == MISSING, 0, frame.end)
-    judged = Judged(
-        code=np.full(n, int(code)),
-        start=np.where(frame.start == MISSING, end, frame.start),
-        end=end,
-        quantity=np.zeros(n, np.int64),
-        raw_index=np.full(n, -1),
-        quality=np.full(n, int(Quality.RAW)),
-        updates=np.empty(0, np.int64),
-        newest=np.empty(0, np.int64),
-    )
-    return answer_frame(frame, judged, known, lambda *_: None, {}, at)
+    """The emissions frame of a readings frame refused whole (a known seq, a wrong partition)."""
+    return answer_frame(frame, refused(frame, known, code), known, lambda *_: None, {}, at)
 
 
 def answer_tick(at: Standing, reference: dict[str, int]) -> bytes:
     """The (empty) answer to a tick; it names the reference offsets now in force."""
-    return orjson.dumps(_head("", 0, 0, "live", 0, at) | {"reference": reference} | EMPTY)
+    return orjson.dumps(
+        _head("", 0, 0, "live", 0, at) | {"reference": dict(sorted(reference.items()))} | EMPTY
+    )
 
 
 def answer_refusal(refusal: Refusal, payload: bytes | None, at: Standing) -> bytes:
@@ -176,27 +172,30 @@ def _first_co2(
         combined, where = np.unique(group * MONTHS + months, return_inverse=True)
         keys = [(*known.groups[c // MONTHS], c % MONTHS) for c in combined.tolist()]
     found = [resolve(*key) for key in keys]
-    scale = max((-_exponent(f.value) for f in found if f is not None), default=0)
+    scale = max((_decimals(f.value) for f in found if f is not None), default=0)
     position = np.full(len(keys), -1, np.int64)
-    mantissa = np.zeros(len(keys), np.int64)
+    mantissa = [0] * len(keys)
     applied: list[dict[str, Any]] = []
     for i, ((_, carrier, _), f) in enumerate(zip(keys, found, strict=True)):
         if f is not None:
             position[i] = len(applied)
-            mantissa[i] = int(f.value.scaleb(scale))
+            mantissa[i] = _whole(f.value, scale)
             applied.append(_applied(f, carrier_ids.get(carrier, "")))
     index[rows] = position[where]
-    quantity, factor = judged.quantity[rows], mantissa[where]
+    quantity = judged.quantity[rows]
     exponent = -(scale + 3)
-    fits = int(quantity.max()) * int(mantissa.max()) < SAFE
+    fits = max(int(quantity.max()), 1) * max(mantissa) < SAFE
     if fits and len(rows) == n and (position >= 0).all():
-        return quantity * factor, exponent, index, applied
+        return quantity * np.array(mantissa, np.int64)[where], exponent, index, applied
     co2: list[int | None] = [None] * n
-    for row, q, f, i in zip(
-        rows.tolist(), quantity.tolist(), factor.tolist(), position[where].tolist(), strict=True
-    ):
-        co2[row] = q * f if i >= 0 else None
-    return co2, exponent, index, applied
+    for row, q, w in zip(rows.tolist(), quantity.tolist(), where.tolist(), strict=True):
+        co2[row] = q * mantissa[w] if found[w] is not None else None
+    return co2 if fits else _integers(co2), exponent, index, applied
+
+
+def _integers(values: list[int | None]) -> orjson.Fragment:
+    """A column of integers of any size: orjson writes none beyond 64 bits."""
+    return orjson.Fragment(f"[{','.join('null' if v is None else str(v) for v in values)}]")
 
 
 def _months(start: Ints) -> Ints | int:
@@ -216,10 +215,15 @@ def _applied(found: Applied, carrier: str) -> dict[str, Any]:
     }
 
 
-def _exponent(value: Decimal) -> int:
-    exponent = value.as_tuple().exponent
-    assert isinstance(exponent, int), "coefficients are finite"
-    return min(exponent, 0)
+def _decimals(value: Decimal) -> int:
+    """Digits after the point of a finite decimal."""
+    return max(-int(value.as_tuple().exponent), 0)
+
+
+def _whole(value: Decimal, scale: int) -> int:
+    """value x 10^scale, exact: arithmetic of Decimal would round to 28 digits."""
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * int(10**scale) // denominator
 
 
 def _kept(frame: Frame, rows: Ints, judged: Judged | None) -> list[dict[str, Any]]:
@@ -243,20 +247,22 @@ def _kept(frame: Frame, rows: Ints, judged: Judged | None) -> list[dict[str, Any
         else:
             code = Outcome(int(judged.code[row]))
             given = {"start": start[row] if isinstance(start, list) else None, "end": document["end"][row]}
+            detail = f"{code.name.lower()}: {_text(str(given))}; {REMEDY[code]}"
             entry |= {
                 "code": int(code),
                 "value": _text(value),
-                "detail": f"{code.name.lower()}: {given}; {REMEDY[code]}"
-                if code is not Outcome.DUPLICATE
-                else None,
+                "detail": None if code is Outcome.DUPLICATE else detail,
             }
         kept.append(entry)
     return kept
 
 
 def _time(at: Any) -> int | None:
-    return None if at == MISSING else int(at)
+    return None if at in (MISSING, FAULTY) else int(at)
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else value[:200] if isinstance(value, str) else str(value)[:200]
+    """Anything as a short text that can be stored: PostgreSQL's holds no NUL."""
+    if value is None:
+        return None
+    return str(value)[:TEXT_KEPT].replace("\0", "\ufffd")

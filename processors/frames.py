@@ -91,9 +91,7 @@ def _tick(document: dict[str, Any]) -> Tick | Refusal:
     time, reference = document.get("time"), document.get("reference")
     if not _whole(time) or not 0 < time < MAX_TIME_MS:
         return Refusal(Outcome.INVALID_FRAME, f"time: {_shown(time)} is not UTC milliseconds")
-    if not isinstance(reference, dict) or not all(
-        _whole(v) and 0 <= v < 2**62 for v in reference.values()
-    ):
+    if not isinstance(reference, dict) or not all(_whole(v) and 0 <= v < 2**62 for v in reference.values()):
         return Refusal(Outcome.INVALID_FRAME, "reference: must map topic to end offset")
     return Tick(time, {topic: reference[topic] for topic in REFERENCE if topic in reference})
 

@@ -1,7 +1,7 @@
 """The ledger: how many readings, and how many Wh of electricity, by source, site, day and what became of them.
 
-Two hops are counted apart: `accepted` by a reader of meter.readings of its own, `outcome` by the sink with its rows.
-A reading is booked on the local day of the instant before its end.
+Two hops are counted apart: `accepted` by a reader of meter.readings of its own, `outcome` by the sink with its
+rows. A reading is booked on the local day of the instant before its end.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.checks import MAX_QUANTITY
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.grouping import grouped
-from carbonstream.processors.registers import multiplied
-from carbonstream.processors.rows import Readings, Rows
-from carbonstream.schemas.carriers import CARRIER_BY_ID, THOUSANDTHS, UNITS, BaseUnit
+from carbonstream.processors.rows import Folded, Readings, Rows
+from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS
@@ -34,19 +32,6 @@ def day_of(end_ms: Ints) -> Ints:
     """Days since 1970-01-01 (local) a reading is booked on, by its end."""
     days = (end_ms - 1 + OFFSET_MS) // DAY_MS
     return np.where((end_ms > 0) & (days <= LAST_DAY), days, NO_DAY)
-
-
-def metered_wh(value: object, unit: str | None, multiplier_milli: int) -> int:
-    """Wh that an interval meter's reading claims, taken or not; 0 where it is no sound amount of electricity."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or unit not in THOUSANDTHS:
-        return 0
-    base, scale = THOUSANDTHS[unit]
-    if (
-        base is not BaseUnit.KWH
-        or not 0 <= value * scale * max(multiplier_milli, 1_000) <= MAX_QUANTITY * 1_000
-    ):
-        return 0
-    return int(multiplied(np.array([round(value * scale)]), np.array([multiplier_milli]))[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,46 +71,59 @@ def site_text(meter_id: str) -> str:
 
 
 def outcome_counts(
-    frames: Sequence[dict[str, Any]],
-    readings: Readings,
-    code: Ints,
-    replaced: Rows,
-    replaced_readings: Ints,
-    directory: Directory,
+    frames: Sequence[dict[str, Any]], readings: Readings, folded: Folded, directory: Directory
 ) -> list[Count]:
-    """Ledger lines of one batch.
+    """Ledger lines of one batch: what convert decided, and what the sink found when it stored the rows.
 
-    code: what became of each reading, the sink's own findings included. replaced: rows superseded, with the
-    position of the reading that did it.
+    A reading moves from one outcome to another where its last part does; the energy of each part goes where that
+    part went. So the Wh of `stored` are those of the rows, however intervals overlap.
     """
     names = Names()
+    number = readings.number
     source = np.array([names.number(d["source"]) for d in frames], np.int64)[readings.frame]
     site = _sites(frames, readings, directory, names)
     day = day_of(readings.end)
-    known = np.maximum(readings.number, 0)
-    entries = directory.entries[np.where(known < len(directory.entries), known, 0)]
-    electric = entries["carrier"] == ELECTRICITY
-    wh = np.where(electric & (code <= Outcome.BASELINE), readings.quantity, 0)
-    _claimed(frames, readings, code, directory, wh)
-    # a superseded row leaves `stored` and enters `superseded`, under the reading that replaced it
-    by = replaced_readings
-    whole = ((replaced.flags & RowFlag.APPORTIONED) == 0).astype(np.int64)
-    old_wh = np.where(electric[by], replaced.quantity, 0) if len(by) else np.empty(0, np.int64)
-    keys = [np.concatenate([column, column[by], column[by]]) for column in (source, site, day)] + [
-        np.concatenate([code, np.full(len(by), Outcome.STORED), np.full(len(by), Outcome.SUPERSEDED)])
-    ]
-    sums = [
-        np.concatenate([np.ones(len(code), np.int64), -whole, whole]),
-        np.concatenate([wh, -old_wh, old_wh]),
-    ]
-    (s, p, d, o), (n, q) = grouped(keys, sums)
+    entries = directory.entries[np.where((number >= 0) & (number < len(directory.entries)), number, 0)]
+    electric = (entries["carrier"] == ELECTRICITY) & (number >= 0)
+    # a register's index that was not taken moved nothing; an interval meter's claims what it says
+    wh = np.where(
+        electric & (~entries["register"] | (readings.code <= Outcome.BASELINE)), readings.quantity, 0
+    )
+    lines = [np.arange(len(number))]
+    outcomes, counts, sums = [readings.code], [np.ones(len(number), np.int64)], [wh]
+
+    def move(rows: Rows, line: Ints, to: Outcome, claims: NDArray[np.bool_]) -> None:
+        """Rows leave `stored` for `to`, under the readings `line`."""
+        moved, energy = rows.is_last.astype(np.int64), np.where(electric[line], rows.quantity, 0)
+        lines.extend((line, line))
+        baseline = (rows.flags & RowFlag.BASELINE) != 0
+        left = np.where(baseline, int(Outcome.BASELINE), int(Outcome.STORED))
+        outcomes.extend((left, np.full(len(line), int(to))))
+        counts.extend((-moved, moved))
+        sums.extend((-energy, np.where(claims, energy, 0)))
+
+    for rows, line, to in (
+        (folded.equal, folded.equal.reading, Outcome.DUPLICATE),
+        (folded.weaker, folded.weaker.reading, Outcome.SUPERSEDED),
+        (folded.replaced, folded.replaced_by, Outcome.SUPERSEDED),
+    ):
+        if len(rows):
+            # an index that is known already moved nothing
+            move(rows, line, to, ~entries["register"][line] | (to is not Outcome.DUPLICATE))
+    at = np.concatenate(lines)
+    (s, p, d, o), (n, q) = grouped(
+        [source[at], site[at], day[at], np.concatenate(outcomes)],
+        [np.concatenate(counts), np.concatenate(sums)],
+    )
     columns = zip(s.tolist(), p.tolist(), d.tolist(), o.tolist(), n.tolist(), q.tolist(), strict=True)
-    lines = [Count(names.texts[a], names.texts[b], c, e, f, g) for a, b, c, e, f, g in columns if f or g]
-    for document in frames:  # records no reading could be taken from
-        for reject in document["rejects"]:
-            if reject["row"] == -1:
-                lines.append(Count(document["source"], "", NO_DAY, reject["code"], document["refused"], 0))
-    return lines
+    found = [Count(names.texts[a], names.texts[b], c, e, f, g) for a, b, c, e, f, g in columns if f or g]
+    found += [  # records no reading could be taken from
+        Count(document["source"], "", NO_DAY, reject["code"], document["refused"], 0)
+        for document in frames
+        if document["refused"]
+        for reject in document["rejects"]
+    ]
+    return found
 
 
 def _sites(frames: Sequence[dict[str, Any]], readings: Readings, directory: Directory, names: Names) -> Ints:
@@ -148,40 +146,3 @@ def _sites(frames: Sequence[dict[str, Any]], readings: Readings, directory: Dire
             meter_id = document["meters"][document["meter"][i - int(first[f])]]
             site[i] = names.number(site_text(meter_id))
     return site
-
-
-def _claimed(
-    frames: Sequence[dict[str, Any]], readings: Readings, code: Ints, directory: Directory, wh: Ints
-) -> None:
-    """Book what rejected readings of interval meters claimed: the accepted hop counted it too."""
-    duplicate_here = np.flatnonzero((code == Outcome.DUPLICATE) & (readings.code <= Outcome.BASELINE))
-    entries = directory.entries
-    for i in duplicate_here.tolist():  # found by the sink
-        entry = entries[readings.number[i]]
-        electric = entry["carrier"] == ELECTRICITY and not entry["register"]
-        wh[i] = readings.quantity[i] if electric else 0
-    first: Ints | None = None
-    for f, document in enumerate(frames):
-        for reject in document["rejects"]:
-            if reject["row"] < 0:
-                continue
-            if first is None:
-                first = np.searchsorted(readings.frame, np.arange(len(frames)))
-            i = int(first[f]) + reject["row"]
-            number = int(readings.number[i])
-            if number < 0 or number >= len(entries) or entries[number]["register"]:
-                continue
-            entry = entries[number]
-            if entry["carrier"] == ELECTRICITY:
-                unit = reject["unit"] or UNITS[entry["unit"]]
-                wh[i] = metered_wh(reject_value(reject), unit, int(entry["multiplier_milli"]))
-
-
-def reject_value(reject: dict[str, Any]) -> float | None:
-    """A rejected reading's value as a number, or None. (It is kept as text, since it may be anything.)"""
-    if reject["code"] == Outcome.NOT_A_NUMBER:
-        return None
-    try:
-        return float(reject["value"])
-    except (TypeError, ValueError):
-        return None

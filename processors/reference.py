@@ -15,7 +15,7 @@ from carbonstream.processors.meters import Meter, ShardMeters
 from carbonstream.schemas import topics
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import MeterKind
-from carbonstream.schemas.periods import MINUTE_MS, month_of, to_ms
+from carbonstream.schemas.periods import MINUTE_MS, month_of
 from carbonstream.schemas.shards import partition_of
 
 FAR_FUTURE_MS = 253_402_214_400_000  # 9999-12-31: before the first tick every published coefficient counts

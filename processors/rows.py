@@ -1,4 +1,4 @@
-"""From emissions frames to what one transaction of the sink writes: rows, held and rejected readings, ledger counts.
+"""From emissions frames to the rows that one transaction of the sink stores, and which of them replace others.
 
 Pure: a batch of frames in, arrays out. A frame is taken only when it continues its partition's chain.
 """
@@ -19,7 +19,8 @@ from carbonstream.schemas.errors import BrokenChain
 
 Ints = NDArray[np.int64]
 COLUMNS: Final = ("start", "end", "quantity", "raw_index", "quality", "code")
-NO_DAY_MS: Final = 1  # a reading without a usable time is booked on 1970-01-01
+NONE: Final = np.empty(0, np.int64)
+STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
 
 
 @dataclass(slots=True)
@@ -41,7 +42,8 @@ def follow(position: Position, document: dict[str, Any], emissions_offset: int, 
     where = f"carbon.emissions[{origin['partition']}]@{emissions_offset}"
     if origin["topic_id"] != topic_id:
         raise BrokenChain(
-            f"{where} answers topic {origin['topic_id']}, the layout has {topic_id}; run `carbonstream repair`"
+            f"{where} answers topic {origin['topic_id']}, the layout has {topic_id}; "
+            "run `carbonstream repair`"
         )
     if origin["offset"] <= position.source_offset:
         position.emissions_offset = emissions_offset
@@ -99,7 +101,7 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of the hypertable, one entry a part of a stored reading. (time, meter) may repeat: the last counts."""
+    """Rows of the hypertable, one entry a part of a stored reading. (time, meter) may repeat: see fold."""
 
     time: Ints  # UTC ms, the part's end
     start: Ints
@@ -108,7 +110,7 @@ class Rows:
     raw_index: Ints  # -1: none
     quality: Ints
     flags: Ints
-    reading: Ints  # position of the reading in Readings
+    reading: Ints  # position of the reading in Readings, or STORED_BEFORE
 
     def __len__(self) -> int:
         return len(self.time)
@@ -123,9 +125,20 @@ class Rows:
         return ((self.flags & (RowFlag.APPORTIONED | RowFlag.BASELINE)) == 0).astype(np.int64)
 
     @property
+    def is_last(self) -> NDArray[np.bool_]:
+        """Whether a row ends where its reading does: there the reading is counted."""
+        last: NDArray[np.bool_] = (self.flags & RowFlag.APPORTIONED) == 0
+        return last
+
+    @property
+    def is_estimate(self) -> NDArray[np.bool_]:
+        estimate: NDArray[np.bool_] = np.isin(self.quality, ESTIMATED_QUALITIES)
+        return estimate
+
+    @property
     def estimated(self) -> Ints:
         """The quantity where it is an estimate, else 0."""
-        return np.where(np.isin(self.quality, ESTIMATED_QUALITIES), self.quantity, 0)
+        return np.where(self.is_estimate, self.quantity, 0)
 
 
 def rows_of(readings: Readings) -> Rows:
@@ -150,43 +163,67 @@ def rows_of(readings: Readings) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """Rows of a batch with each (time, meter) once, and the earlier ones of a key that the batch itself replaced."""
+    """What becomes of the rows of a batch, each (time, meter) seen in arrival order after what is stored."""
 
-    rows: Rows
+    rows: Rows  # in force after the batch and new in it, each (time, meter) once
     equal: Rows  # the same again: duplicates
-    replaced: Rows  # superseded within the batch
+    weaker: Rows  # estimates where a measurement stands: superseded at once
+    replaced: Rows  # no longer in force; `reading` STORED_BEFORE where an earlier batch had stored them
+    replaced_by: Ints  # position of the reading that took each one's place
 
 
-def fold(rows: Rows) -> Folded:
-    """Keep the last row of each (time, meter); an earlier equal one makes the later a duplicate."""
-    order = np.lexsort((rows.time, rows.meter))  # stable: arrival order within a key
-    same = (rows.meter[order][1:] == rows.meter[order][:-1]) & (rows.time[order][1:] == rows.time[order][:-1])
-    if not same.any():
-        none = rows.take(np.empty(0, np.int64))
-        return Folded(rows, none, none)
-    keep: dict[tuple[int, int], int] = {}
-    equal: list[int] = []
-    replaced: list[int] = []
-    for i in range(len(rows)):
-        key = (int(rows.meter[i]), int(rows.time[i]))
-        before = keep.get(key)
-        if before is not None and is_equal(rows, i, rows, before):
-            equal.append(i)
-            continue
-        if before is not None:
-            replaced.append(before)
-        keep[key] = i
-    at = np.array(sorted(keep.values()), np.int64)
+def fold(rows: Rows, stored: Rows | None = None) -> Folded:
+    """Decide by (time, meter), in arrival order: the same again is a duplicate, a measurement beats an estimate,
+    else the later one wins. So it makes no difference how a stream is cut into batches.
+
+    stored: what stands in the table under keys of `rows`, each key at most once, `reading` STORED_BEFORE.
+    """
+    every = rows if stored is None else joined(stored, rows)
+    order = np.lexsort((every.time, every.meter))  # stable: arrival order within a key, stored rows first
+    meter, time = every.meter[order], every.time[order]
+    first = np.flatnonzero(np.append(True, (meter[1:] != meter[:-1]) | (time[1:] != time[:-1])))[: len(order)]
+    size = np.diff(np.append(first, len(order)))
+    standing = order[first]  # of each key
+    equal, weaker, replaced, by = [NONE], [NONE], [NONE], [NONE]
+    keys = np.flatnonzero(size > 1)
+    for k in range(1, int(size.max(initial=1))):
+        keys = keys[size[keys] > k]
+        before, later = standing[keys], order[first[keys] + k]
+        same = _is_equal(every, before, later)
+        less = ~same & every.is_estimate[later] & ~every.is_estimate[before]
+        wins = ~(same | less)
+        equal.append(later[same])
+        weaker.append(later[less])
+        replaced.append(before[wins])
+        by.append(every.reading[later[wins]])
+        standing[keys[wins]] = later[wins]
+    standing = np.sort(standing[every.reading[standing] != STORED_BEFORE])
     return Folded(
-        rows.take(at), rows.take(np.array(equal, np.int64)), rows.take(np.array(replaced, np.int64))
+        every.take(standing),
+        every.take(np.concatenate(equal)),
+        every.take(np.concatenate(weaker)),
+        every.take(np.concatenate(replaced)),
+        np.concatenate(by),
     )
 
 
-def is_equal(a: Rows, i: int, b: Rows, j: int) -> bool:
-    """Whether two rows of one (time, meter) say the same."""
-    return bool(
-        a.start[i] == b.start[j]
-        and a.quantity[i] == b.quantity[j]
-        and a.raw_index[i] == b.raw_index[j]
-        and a.quality[i] == b.quality[j]
+def nothing_replaced(rows: Rows) -> Folded:
+    """Rows of which each stands alone."""
+    none = rows.take(NONE)
+    return Folded(rows, none, none, none, NONE)
+
+
+def joined(a: Rows, b: Rows) -> Rows:
+    """The rows of `a`, then those of `b`."""
+    return Rows(*(np.concatenate([getattr(a, name), getattr(b, name)]) for name in Rows.__slots__))
+
+
+def _is_equal(rows: Rows, i: Ints, j: Ints) -> NDArray[np.bool_]:
+    """Whether rows of one (time, meter) say the same."""
+    equal: NDArray[np.bool_] = (
+        (rows.start[i] == rows.start[j])
+        & (rows.quantity[i] == rows.quantity[j])
+        & (rows.raw_index[i] == rows.raw_index[j])
+        & (rows.quality[i] == rows.quality[j])
     )
+    return equal

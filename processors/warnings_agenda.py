@@ -54,7 +54,7 @@ class Agenda:
         for target in self.targets.holding(entity, hour):
             _, judged = self._open.pop(target.key, (0, None))
             since = [due.changed_from for due in (self._due.get(target.key), judged) if due is not None]
-            self._due[target.key] = Due(target, min(hour, *since), quiet=False)
+            self._due[target.key] = Due(target, min([hour, *since]), quiet=False)
 
     def advance(self, now: int) -> None:
         """The clock has come to `now`."""

@@ -1,1 +1,1 @@
-"""The board in a real browser, against recorded answers of the api. No database, no Kafka: those are tested end to end."""
+"""The board in a real browser, against recorded answers of the api: no database, no Kafka."""

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from .fixture_server import FixtureServer
 
-server = FixtureServer(Path(__file__).parents[2] / "api/board/dist", int(sys.argv[1]) if len(sys.argv) > 1 else 8080)
+dist = Path(__file__).parents[2] / "api/board/dist"
+port = int(sys.argv[1]) if len(sys.argv) > 1 else 8080
+server = FixtureServer(dist, port)
 print(server.address)
 threading.Event().wait()

@@ -44,9 +44,13 @@ WARNINGS: Final = [
     warning("enterprise:ENT-2", "80", "notice", hours_ago=30, value="1104220.5", target="1380000"),
     warning("enterprise:ENT-1", "100", "alarm", hours_ago=2, value="1950411.77", target="1950000"),
     warning("enterprise:ENT-1", "90", "alert", hours_ago=26, value="1755040.2", target="1950000"),
-    warning("enterprise:ENT-3", None, "alert", hours_ago=5, indicator="energy", value="148000", target="141000"),
+    warning(
+        "enterprise:ENT-3", None, "alert", hours_ago=5, indicator="energy", value="148000", target="141000"
+    ),
     warning("enterprise:ENT-2", None, "alert", state="cleared", hours_ago=3, value="700000", target="710000"),
-    warning("site:330502-0001", "90", "notice", hours_ago=24 * 460, backfill=True, value="43210.4", target="48000"),
+    warning(
+        "site:330502-0001", "90", "notice", hours_ago=24 * 460, backfill=True, value="43210.4", target="48000"
+    ),
 ]
 
 
@@ -69,7 +73,10 @@ OVERVIEW: Final[dict[str, Any]] = {
     "by_enterprise": [
         _share("enterprise:ENT-1", "湖州金泰特钢有限公司", "Jintai Special Steel", "48112.0255"),
         _share("enterprise:ENT-2", "南太湖水泥股份有限公司", "South Taihu Cement", "33561.2"),
-        *[_share(f"enterprise:ENT-{n}", f"第{n}工厂", f"Works no. {n}", f"{9000 - n * 321}.5") for n in range(4, 13)],
+        *[
+            _share(f"enterprise:ENT-{n}", f"第{n}工厂", f"Works no. {n}", f"{9000 - n * 321}.5")
+            for n in range(4, 13)
+        ],
         _share("enterprise:ENT-3", "长兴精细化工有限公司", "Changxing Fine Chemicals", None),
     ],
     "warnings": {"active": 5},

@@ -67,7 +67,9 @@ def make_desk(context: BrowserContext, server: FixtureServer) -> Desk:
     page.clock.install(time=NOW)
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
-    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on(
+        "console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None
+    )
     page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
     return Desk(page, server, complaints)
 
@@ -75,6 +77,8 @@ def make_desk(context: BrowserContext, server: FixtureServer) -> Desk:
 @pytest.fixture
 def desk(browser: Browser, server: FixtureServer) -> Iterator[Desk]:
     """A fresh window of 1920 x 1080 without memory; dark is preferred, the machine's language is English."""
-    context = browser.new_context(viewport={"width": 1920, "height": 1080}, color_scheme="dark", locale="en-US")
+    context = browser.new_context(
+        viewport={"width": 1920, "height": 1080}, color_scheme="dark", locale="en-US"
+    )
     yield make_desk(context, server)
     context.close()

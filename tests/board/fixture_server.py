@@ -1,7 +1,7 @@
 """The api's part of the board's contract from recorded answers: the built page, JSON and an event stream.
 
-A test says what happens (`send`, `fall_silent`, `hang_up`, `database = False`); the page hears of it through the same
-wire as in service. `python -m tests.board` serves it for a look by hand.
+A test says what happens (`send`, `fall_silent`, `hang_up`, `database = False`); the page hears of it through
+the same wire as in service. `python -m tests.board` serves it for a look by hand.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class FixtureServer(ThreadingHTTPServer):
 
     def beat(self) -> str:
         """A heartbeat by the park's clock."""
-        return f"event: heartbeat\ndata: {json.dumps({'now': int(park.NOW.timestamp() * 1000), 'kafka': self.kafka})}\n\n"
+        told = {"now": int(park.NOW.timestamp() * 1000), "kafka": self.kafka}
+        return f"event: heartbeat\ndata: {json.dumps(told)}\n\n"
 
     def fall_silent(self) -> None:
         """Streams stay open and nothing comes any more."""
@@ -118,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the parent's name)
         """Requests are no news."""
 
-    def do_GET(self) -> None:  # noqa: N802 (the parent's name)
+    def do_GET(self) -> None:
         """The page, a call or the stream."""
         url = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
@@ -127,7 +128,8 @@ class Handler(BaseHTTPRequestHandler):
         if not self.server.signed_in:
             return self._json({"title": "sign in"}, 401)
         if url.path == "/v1/stream":
-            return self._stream(Listener(query.get("topics", "totals,warnings").split(","), query.get("entity")))
+            topics = query.get("topics", "totals,warnings").split(",")
+            return self._stream(Listener(topics, query.get("entity")))
         if not self.server.database:
             return self._json({"title": "database away"}, 503)
         answer = answer_to(url.path, query)
@@ -154,7 +156,8 @@ class Handler(BaseHTTPRequestHandler):
         if file == self.server.dist.resolve():
             file = file / "index.html"
         if not file.is_relative_to(self.server.dist.resolve()) or not file.is_file():
-            return self._json({}, 404)
+            self._json({}, 404)
+            return
         content = file.read_bytes()
         self._head(200, mimetypes.guess_type(file.name)[0] or "application/octet-stream", len(content))
         self.wfile.write(content)
@@ -192,7 +195,8 @@ def answer_to(path: str, query: dict[str, str]) -> dict[str, Any] | None:
             since, until = (datetime.fromisoformat(query[key]) for key in ("from", "to"))
             return park.totals(query["entity"], query["grain"], since, until)
         case "/v1/warnings":
-            return {"warnings": [one for one in alarms.WARNINGS if query.get("state") in (None, one["state"])]}
+            state = query.get("state")
+            return {"warnings": [one for one in alarms.WARNINGS if state in (None, one["state"])]}
         case "/v1/freshness":
             return park.freshness(query["entity"])
         case "/v1/overview":

@@ -1,7 +1,7 @@
 """A park as the api would tell of it: exact, and the same at every run.
 
-Three enterprises and a plant whose only readings are of 2024. Quantities are integers of Wh made from the hour's number;
-CO2 and standard coal are quantity x coefficient in decimals.
+Three enterprises and a plant whose only readings are of 2024. Quantities are integers of Wh made from the
+hour's number; CO2 and standard coal are quantity x coefficient in decimals.
 """
 
 from __future__ import annotations
@@ -23,18 +23,23 @@ CO2_PER_KWH: Final = Decimal("0.4974")
 KGCE_PER_KWH: Final = Decimal("0.1229")
 READINGS_AN_HOUR: Final = 4
 
-ENTITIES: Final[list[dict[str, str]]] = [
-    {"id": "park:HZ-01", "kind": "park", "name_zh": "湖州南太湖产业园", "name_en": "Huzhou South Taihu Industrial Park"},
-    {"id": "region:330500", "kind": "region", "name_zh": "湖州市", "name_en": "Huzhou"},
-    {"id": "region:330000", "kind": "region", "name_zh": "浙江省", "name_en": "Zhejiang"},
-    {"id": "region:CN", "kind": "region", "name_zh": "全国", "name_en": "China"},
-    {"id": "enterprise:ENT-1", "kind": "enterprise", "name_zh": "湖州金泰特钢有限公司", "name_en": "Jintai Special Steel"},
-    {"id": "enterprise:ENT-2", "kind": "enterprise", "name_zh": "南太湖水泥股份有限公司", "name_en": "South Taihu Cement"},
-    {"id": "enterprise:ENT-3", "kind": "enterprise", "name_zh": "长兴精细化工有限公司", "name_en": "Changxing Fine Chemicals"},
-    {"id": "site:330502-0001", "kind": "site", "name_zh": "吴兴钢厂（2024 年回放）", "name_en": "Wuxing steel plant (2024 replay)"},
+ENTITIES: Final = [
+    {"id": f"{kind}:{name}", "kind": kind, "name_zh": name_zh, "name_en": name_en}
+    for kind, name, name_zh, name_en in (
+        ("park", "HZ-01", "湖州南太湖产业园", "Huzhou South Taihu Industrial Park"),
+        ("region", "330500", "湖州市", "Huzhou"),
+        ("region", "330000", "浙江省", "Zhejiang"),
+        ("region", "CN", "全国", "China"),
+        ("enterprise", "ENT-1", "湖州金泰特钢有限公司", "Jintai Special Steel"),
+        ("enterprise", "ENT-2", "南太湖水泥股份有限公司", "South Taihu Cement"),
+        ("enterprise", "ENT-3", "长兴精细化工有限公司", "Changxing Fine Chemicals"),
+        ("site", "330502-0001", "吴兴钢厂（2024 年回放）", "Wuxing steel plant (2024 replay)"),
+    )
 ]
-# Megawatts at full load.
-LOAD_KW: Final = {"park:HZ-01": 21_400, "region:330500": 183_000, "enterprise:ENT-1": 9_100, "enterprise:ENT-2": 6_300, "enterprise:ENT-3": 4_000}
+# kW at full load.
+LOAD_KW: Final = {"park:HZ-01": 21_400, "enterprise:ENT-1": 9_100, "enterprise:ENT-3": 4_000}
+# Per cent of it by the hour: two shifts and a lunch break.
+DAY: Final = (52, 50, 49, 49, 51, 55, 66, 82, 94, 97, 98, 90, 84, 95, 98, 97, 93, 86, 78, 74, 71, 66, 60, 55)
 REPLAYED: Final = "site:330502-0001"
 REPLAY_YEAR: Final = 2024
 REPLAY_END: Final = datetime(2024, 12, 31, tzinfo=SHANGHAI)
@@ -86,7 +91,7 @@ class Hour:
 
 @cache
 def hour_of(entity: str, start: datetime) -> Hour | None:
-    """Two shifts and a lunch break; none where the entity was not read."""
+    """None where the entity was not read."""
     if entity == REPLAYED:
         if start.year != REPLAY_YEAR or start >= REPLAY_END:
             return None
@@ -95,9 +100,8 @@ def hour_of(entity: str, start: datetime) -> Hour | None:
         return None
     else:
         full_kw = LOAD_KW.get(entity, 1_000)
-    share = (52, 50, 49, 49, 51, 55, 66, 82, 94, 97, 98, 90, 84, 95, 98, 97, 93, 86, 78, 74, 71, 66, 60, 55)[start.hour]
     wobble = (start.toordinal() * 37 + start.hour * 101) % 97
-    wh = full_kw * 10 * share + full_kw * wobble // 2 + wobble
+    wh = full_kw * 10 * DAY[start.hour] + full_kw * wobble // 2 + wobble
     return Hour(wh, READINGS_AN_HOUR, 130 if entity == LACKING else 0)
 
 
@@ -128,7 +132,10 @@ def figures(entity: str, since: datetime, until: datetime) -> dict[str, Any]:
     coke = sum(one.coke_kg for one in hours)
     readings = sum(one.readings for one in hours)
     due = int((until - since) / HOUR) * READINGS_AN_HOUR if entity != REPLAYED or readings else 0
-    quantity = {"electricity": {"value": f"{wh // 1000}.{wh % 1000:03d}", "unit": "kWh", "estimated": "0.000"}} if hours else {}
+    quantity = {}
+    if hours:
+        value = f"{wh // 1000}.{wh % 1000:03d}"
+        quantity["electricity"] = {"value": value, "unit": "kWh", "estimated": "0.000"}
     if coke:
         quantity["coke"] = {"value": f"{coke}.000", "unit": "kg", "estimated": "0.000"}
     kwh = Decimal(wh) / 1000

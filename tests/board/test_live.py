@@ -40,7 +40,9 @@ def test_a_total_is_absolute_and_replaces_the_one_before(desk: Desk) -> None:
 
 def test_a_streamed_warning_comes_to_the_top_and_is_cleared_in_place(desk: Desk) -> None:
     page = live(desk)
-    raised = alarms.warning("enterprise:ENT-2", "100", "alarm", hours_ago=-1, value="1380001", target="1380000")
+    raised = alarms.warning(
+        "enterprise:ENT-2", "100", "alarm", hours_ago=-1, value="1380001", target="1380000"
+    )
     assert desk.server.send("warning", raised) == 1
     first = page.locator(".warning").first
     expect(first).to_have_attribute("data-id", raised["id"])

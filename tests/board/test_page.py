@@ -13,7 +13,9 @@ TODAY_CO2 = "[data-test=today-co2]"
 PLANT = f"#entity={park.REPLAYED.replace(':', '%3A')}"
 
 
-def test_chinese_is_shown_first_whatever_the_browser_prefers_and_english_is_one_click_away(desk: Desk) -> None:
+def test_chinese_is_shown_first_whatever_the_browser_prefers_and_english_is_one_click_away(
+    desk: Desk,
+) -> None:
     page = desk.open()
     expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
     expect(page.get_by_role("heading", name="预警")).to_be_visible()
@@ -58,7 +60,15 @@ def test_a_figure_explains_itself(desk: Desk) -> None:
     page = desk.open()
     page.locator(TODAY_CO2).click()
     dialog = page.get_by_role("dialog")
-    for said in ("221,640.274", "0.4974 kgCO2/kWh", "= 110,243.8722876 kgCO2", "浙江省", "2023-12", "27 个月", "2023 年数据"):
+    for said in (
+        "221,640.274",
+        "0.4974 kgCO2/kWh",
+        "= 110,243.8722876 kgCO2",
+        "浙江省",
+        "2023-12",
+        "27 个月",
+        "2023 年数据",
+    ):
         expect(dialog).to_contain_text(said)
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()

@@ -12,7 +12,7 @@ from tests.warn import steel
 from tests.warn.conftest import running
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(900)
 def test_a_backfilled_year_gives_each_warning_once_though_warn_is_killed(
     servers: tuple[str, str], tmp_path: Path
 ) -> None:

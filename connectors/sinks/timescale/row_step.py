@@ -8,99 +8,84 @@ from typing import Any, Final
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 from psycopg import sql
 
 from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, pg_time
-from carbonstream.processors.rows import Rows, fold, is_equal
-from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Outcome, RowFlag
-from carbonstream.schemas.periods import to_datetime, to_ms
+from carbonstream.processors.rows import STORED_BEFORE, Folded, Rows, fold, nothing_replaced
+from carbonstream.schemas.periods import to_datetime
 
-Ints = NDArray[np.int64]
 Cursor = psycopg.Cursor[Any]
-NONE: Final = np.empty(0, np.int64)
 ROW_COLUMNS: Final = "time, start, quantity, raw_index, meter, multiplier_version, quality, flags"
 MULTIPLIER_VERSION: Final = 1
-STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
 STAGE: Final = "create temporary table if not exists stage (like reading) on commit delete rows"
-STAGED_INSERT: Final = (
-    f"insert into reading ({ROW_COLUMNS}) select {ROW_COLUMNS} from stage on conflict do nothing"
-)
+STAGED_INSERT: Final = """
+insert into reading (time, start, quantity, raw_index, meter, multiplier_version, quality, flags)
+select time, start, quantity, raw_index, meter, multiplier_version, quality, flags from stage
+on conflict do nothing
+"""
 # in a statement of its own: one statement doing both at once doubled totals under concurrency
 STAGED_OLD: Final = """
-select r.time, r.start, r.meter, r.quantity, coalesce(r.raw_index, -1), r.quality, r.flags
+select (extract(epoch from r.time) * 1000)::bigint, (extract(epoch from r.start) * 1000)::bigint, r.meter,
+  r.quantity, coalesce(r.raw_index, -1), r.quality, r.flags
 from reading r join stage s on s.time = r.time and s.meter = r.meter
 where r.time between %s and %s
 for update of r
 """
-REPLACE: Final = """
-update reading set start = %s, quantity = %s, raw_index = %s, quality = %s, flags = %s where time = %s and meter = %s
+STAGED_UPDATE: Final = """
+update reading r set start = s.start, quantity = s.quantity, raw_index = s.raw_index,
+  multiplier_version = s.multiplier_version, quality = s.quality, flags = s.flags
+from stage s where r.time = s.time and r.meter = s.meter and r.time between %s and %s
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What the row step did.
+    """What the row step did: what became of the rows, and the path taken."""
 
-    replaced: rows no longer in force, with `reading` STORED_BEFORE where an earlier batch had stored them, else the
-    position of the reading of this batch; replaced_by: positions of the readings that took their place.
-    """
-
-    new: Rows
-    replaced: Rows
-    replaced_by: Ints
-    code: Ints  # Outcome of each reading of the batch, duplicates found here included
+    folded: Folded
     path: str
 
 
-def store_fast(cursor: Cursor, rows: Rows, code: Ints) -> Stored:
+def store_fast(cursor: Cursor, rows: Rows) -> Stored:
     """Binary COPY straight into the hypertable. Raises UniqueViolation where a (time, meter) is taken."""
     if len(rows):
         copy_rows(cursor, "reading", rows)
-    return Stored(rows, rows.take(NONE), NONE, code, "fast")
+    return Stored(nothing_replaced(rows), "fast")
 
 
-def store_staged(cursor: Cursor, rows: Rows, code: Ints) -> Stored:
+def store_staged(cursor: Cursor, rows: Rows) -> Stored:
     """COPY into `stage`, insert what is new; where something was there already, decide row by row."""
     folded = fold(rows)
-    rows, code = folded.rows, code.copy()
-    _mark(code, folded.equal, Outcome.DUPLICATE)
-    copy_rows(cursor, "stage", rows)
+    copy_rows(cursor, "stage", folded.rows)
     cursor.execute("savepoint staged")
-    if cursor.execute(STAGED_INSERT).rowcount == len(rows):
-        return Stored(rows, folded.replaced, _readings_at(rows, folded.replaced), code, "staged")
+    if cursor.execute(STAGED_INSERT).rowcount == len(folded.rows):
+        return Stored(folded, "staged")
     cursor.execute("rollback to savepoint staged")
-    return _merge(cursor, rows, folded.replaced, code)
+    return Stored(_merge(cursor, rows, _old_rows(cursor, folded.rows)), "merged")
 
 
-def _merge(cursor: Cursor, rows: Rows, replaced_in_batch: Rows, code: Ints) -> Stored:
-    """The same again is a duplicate; a measurement beats an estimate; else the later source offset wins."""
-    old, at = _old_rows(cursor, rows)
-    same = np.array([is_equal(rows, i, old, j) for j, i in enumerate(at.tolist())], np.bool_)
-    weaker = np.isin(rows.quality[at], ESTIMATED_QUALITIES) & ~np.isin(old.quality, ESTIMATED_QUALITIES)
-    _mark(code, rows.take(at[same]), Outcome.DUPLICATE)
-    _mark(code, rows.take(at[weaker & ~same]), Outcome.SUPERSEDED)
-    wins = ~same & ~weaker
-    fresh = np.ones(len(rows), np.bool_)
-    fresh[at] = False
+def _merge(cursor: Cursor, rows: Rows, old: Rows) -> Folded:
+    """Insert or update what is in force once the rows are seen behind the stored ones."""
+    folded = fold(rows, old)
+    taken = set(_keys(old))
+    fresh = np.array([key not in taken for key in _keys(folded.rows)], np.bool_)
+    _through_stage(cursor, folded.rows.take(fresh), STAGED_INSERT, ())
+    changed = folded.rows.take(~fresh)
+    _through_stage(cursor, changed, STAGED_UPDATE, _span(changed))
+    return folded
+
+
+def _through_stage(cursor: Cursor, rows: Rows, statement: str, parameters: tuple[datetime, ...]) -> None:
+    if not len(rows):
+        return
     cursor.execute("truncate stage")
-    copy_rows(cursor, "stage", rows.take(fresh))
-    inserted = cursor.execute(STAGED_INSERT).rowcount
-    assert inserted == int(fresh.sum()), "another writer stored rows of our meters"
-    replacing = at[wins]
-    cursor.executemany(REPLACE, [_replacement(rows, i) for i in replacing.tolist()])
-    in_force = fresh.copy()
-    in_force[replacing] = True
-    replaced = old.take(wins)
-    return Stored(
-        rows.take(in_force),
-        Rows(
-            *(np.concatenate([getattr(replaced, n), getattr(replaced_in_batch, n)]) for n in Rows.__slots__)
-        ),
-        np.concatenate([rows.reading[replacing], _readings_at(rows, replaced_in_batch)]),
-        code,
-        "merged",
-    )
+    copy_rows(cursor, "stage", rows)
+    moved = cursor.execute(statement, parameters).rowcount
+    if moved != len(rows):
+        raise RuntimeError(
+            f"{moved} of {len(rows)} rows could be stored: another process writes rows of this sink's meters; "
+            "stop it, the batch is read again"
+        )
 
 
 def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
@@ -125,47 +110,18 @@ def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
         copy.write(COPY_HEADER + body + COPY_TRAILER)
 
 
-def _mark(code: Ints, rows: Rows, outcome: Outcome) -> None:
-    """Give readings that stored nothing their outcome; a reading is judged by its own end, its last part."""
-    whole = (rows.flags & RowFlag.APPORTIONED) == 0
-    code[rows.reading[whole]] = outcome
-
-
-def _readings_at(rows: Rows, replaced: Rows) -> Ints:
-    """For each replaced row the reading whose row took its (meter, time)."""
-    if not len(replaced):
-        return NONE
-    reading = dict(zip(_keys(rows), rows.reading.tolist(), strict=True))
-    return np.array([reading[key] for key in _keys(replaced)], np.int64)
+def _old_rows(cursor: Cursor, rows: Rows) -> Rows:
+    """Stored rows with a staged row's (time, meter), locked."""
+    found = cursor.execute(STAGED_OLD, _span(rows)).fetchall()
+    time, start, meter, quantity, raw_index, quality, flags = np.array(found, np.int64).reshape(-1, 7).T
+    before = np.full(len(found), STORED_BEFORE)
+    return Rows(time, start, meter, quantity, raw_index, quality, flags, before)
 
 
 def _keys(rows: Rows) -> list[tuple[int, int]]:
     return list(zip(rows.meter.tolist(), rows.time.tolist(), strict=True))
 
 
-def _old_rows(cursor: Cursor, rows: Rows) -> tuple[Rows, Ints]:
-    """Stored rows with a staged row's (time, meter), locked, and the staged row's position of each."""
-    found = cursor.execute(STAGED_OLD, (_at(rows.time.min()), _at(rows.time.max()))).fetchall()
-    columns = [[to_ms(row[0]) for row in found], [to_ms(row[1]) for row in found]]
-    columns += [[row[k] for row in found] for k in range(2, 7)]
-    time, start, meter, quantity, raw_index, quality, flags = (np.array(c, np.int64) for c in columns)
-    old = Rows(time, start, meter, quantity, raw_index, quality, flags, np.full(len(found), STORED_BEFORE))
-    at = {key: i for i, key in enumerate(_keys(rows))}
-    return old, np.array([at[key] for key in _keys(old)], np.int64)
-
-
-def _replacement(rows: Rows, i: int) -> tuple[Any, ...]:
-    raw = int(rows.raw_index[i])
-    return (
-        _at(rows.start[i]),
-        int(rows.quantity[i]),
-        None if raw < 0 else raw,
-        int(rows.quality[i]),
-        int(rows.flags[i]),
-        _at(rows.time[i]),
-        int(rows.meter[i]),
-    )
-
-
-def _at(ms: Any) -> datetime:
-    return to_datetime(int(ms))
+def _span(rows: Rows) -> tuple[datetime, ...]:
+    """First and last time, so that no other chunk is looked into."""
+    return () if not len(rows) else (to_datetime(int(rows.time.min())), to_datetime(int(rows.time.max())))

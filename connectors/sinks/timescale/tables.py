@@ -1,9 +1,10 @@
-"""What a batch writes beside its rows: totals, change marks, ledger, held and rejected readings, corrections, positions."""
+"""What a batch writes beside its rows: totals, change marks, ledger, kept readings, corrections, positions."""
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import numpy as np
 import orjson
@@ -11,9 +12,8 @@ import psycopg
 from numpy.typing import NDArray
 
 from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, pg_time
-from carbonstream.connectors.sinks.timescale.row_step import STORED_BEFORE, Stored
 from carbonstream.processors.ledger import Count
-from carbonstream.processors.rows import Position, Readings
+from carbonstream.processors.rows import STORED_BEFORE, Folded, Position, Readings
 from carbonstream.processors.totals import TotalChanges
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import to_datetime
@@ -43,29 +43,30 @@ MARK: Final = """
 insert into change_mark (entity, grain, bucket)
 select %s::int[], %s::smallint[], array(select to_timestamp(b / 1000) from unnest(%s::bigint[]) b)
 """
+# Each line once, as `on conflict` asks for, and in one order: two sinks may meet at the lines without a site.
 LEDGER: Final = """
 insert into ledger as l (source, site, day, hop, outcome, readings, quantity_wh)
-select source, site, date '1970-01-01' + day, %s, outcome, readings, wh
+select source, site, date '1970-01-01' + day, %s, outcome, sum(readings), sum(wh)
 from unnest(%s::text[], %s::text[], %s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
   as t (source, site, day, outcome, readings, wh)
+group by source, site, day, outcome order by source, site, day, outcome
 on conflict (source, site, day, hop, outcome) do update
   set readings = l.readings + excluded.readings, quantity_wh = l.quantity_wh + excluded.quantity_wh
 """
 HELD: Final = """
-insert into held (partition, source_offset, row, source, mode, meter_id, start_ms, end_ms, value, unit)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+copy held (partition, source_offset, row, source, mode, meter_id, start_ms, end_ms, value, unit) from stdin
 """
 REJECT: Final = """
-insert into reject (partition, source_offset, row, code, source, meter_id, start_ms, end_ms, value, unit, detail, payload)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, decode(%s, 'base64'))
+copy reject (partition, source_offset, row, code, source, meter_id, start_ms, end_ms, value, unit, detail, payload)
+from stdin
 """
 CORRECTION: Final = """
-insert into correction (tick_ms, time, meter, old_quantity, old_quality, new_quantity, new_quality, source_partition,
-  source_offset) values (%s, %s, %s, %s, %s, %s, %s, %s, %s)
+copy correction (tick_ms, time, meter, old_quantity, old_quality, new_quantity, new_quality, source_partition,
+  source_offset) from stdin
 """
 POSITION: Final = """
-update position p set source_offset = t.source_offset, emissions_offset = t.emissions_offset, tick_ms = t.tick_ms,
-  reference = t.reference, updated_at = now()
+update position p set source_offset = t.source_offset, emissions_offset = t.emissions_offset,
+  tick_ms = t.tick_ms, reference = t.reference, updated_at = now()
 from unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::jsonb[])
   as t (partition, source_offset, emissions_offset, tick_ms, reference)
 where p.partition = t.partition
@@ -124,34 +125,38 @@ def write_kept(cursor: Cursor, frames: Frames) -> None:
         ]
         rejects += [
             (*at, r["row"], r["code"], d["source"], r["meter"], r["start"], r["end"], r["value"], r["unit"],
-             r["detail"], d.get("payload"))
+             r["detail"], b64decode(payload) if (payload := d.get("payload")) is not None else None)
             for r in d["rejects"]
         ]  # fmt: skip
-    if held:
-        cursor.executemany(HELD, held)
-    if rejects:
-        cursor.executemany(REJECT, rejects)
+    _copy(cursor, HELD, held)
+    _copy(cursor, REJECT, rejects)
 
 
-def write_corrections(cursor: Cursor, frames: Frames, readings: Readings, stored: Stored) -> None:
+def _copy(cursor: Cursor, statement: LiteralString, lines: list[tuple[Any, ...]]) -> None:
+    if lines:
+        with cursor.copy(statement) as copy:
+            for line in lines:
+                copy.write_row(line)
+
+
+def write_corrections(cursor: Cursor, frames: Frames, readings: Readings, folded: Folded) -> None:
     """Every row of an earlier batch that this one replaced."""
-    old = np.flatnonzero(stored.replaced.reading == STORED_BEFORE)
+    old = np.flatnonzero(folded.replaced.reading == STORED_BEFORE)
     if not len(old):
         return
-    new = {
-        key: i for i, key in enumerate(zip(stored.new.meter.tolist(), stored.new.time.tolist(), strict=True))
-    }
-    lines = []
+    rows = folded.rows
+    new = {key: i for i, key in enumerate(zip(rows.meter.tolist(), rows.time.tolist(), strict=True))}
+    lines: list[tuple[Any, ...]] = []
     for j in old.tolist():
-        before, meter, time = stored.replaced, int(stored.replaced.meter[j]), int(stored.replaced.time[j])
+        before, meter, time = folded.replaced, int(folded.replaced.meter[j]), int(folded.replaced.time[j])
         i = new[meter, time]
-        frame = frames[int(readings.frame[stored.new.reading[i]])]
+        frame = frames[int(readings.frame[rows.reading[i]])]
         lines.append(
             (frame["tick"], to_datetime(time), meter, int(before.quantity[j]), int(before.quality[j]),
-             int(stored.new.quantity[i]), int(stored.new.quality[i]), frame["origin"]["partition"],
+             int(rows.quantity[i]), int(rows.quality[i]), frame["origin"]["partition"],
              frame["origin"]["offset"])
         )  # fmt: skip
-    cursor.executemany(CORRECTION, lines)
+    _copy(cursor, CORRECTION, lines)
 
 
 def write_positions(cursor: Cursor, positions: dict[int, Position]) -> None:
@@ -164,4 +169,5 @@ def write_positions(cursor: Cursor, positions: dict[int, Position]) -> None:
         strict=True,
     )
     moved = cursor.execute(POSITION, [list(column) for column in columns]).rowcount
-    assert moved == len(positions), "a partition has no position row"
+    if moved != len(positions):
+        raise RuntimeError(f"{moved} of the partitions {sorted(positions)} have a row in position")

@@ -1,8 +1,8 @@
 """One batch into the database, in one transaction.
 
-Fast: every row is past its meter's newest stored time, so binary COPY goes straight into the hypertable; a unique
-violation rolls back to the staged path. Only this connection writes its partitions' meters (it holds their
-advisory locks), so no row can appear between looking and writing.
+Fast: every row is past its meter's newest stored time, so binary COPY goes straight into the hypertable; a
+unique violation rolls back to the staged path. Only this connection writes its partitions' meters (it holds
+their advisory locks), so no row can appear between looking and writing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,10 @@ from numpy.typing import NDArray
 from psycopg import errors
 
 from carbonstream.connectors.sinks.timescale import tables
-from carbonstream.connectors.sinks.timescale.row_step import (
-    STAGE,
-    STORED_BEFORE,
-    Stored,
-    store_fast,
-    store_staged,
-)
+from carbonstream.connectors.sinks.timescale.row_step import STAGE, store_fast, store_staged
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.ledger import outcome_counts
-from carbonstream.processors.rows import Position, Readings, Rows, rows_of
+from carbonstream.processors.rows import STORED_BEFORE, Folded, Position, Readings, Rows, rows_of
 from carbonstream.processors.totals import Changes, total_changes
 
 LONG_AGO: Final = np.iinfo(np.int64).min
@@ -68,19 +62,16 @@ class Writer:
     def _transaction(self, batch: Batch, rows: Rows, directory: Directory, *, staged: bool) -> str:
         with self.connection.transaction(), self.connection.cursor() as cursor:
             step = store_staged if staged else store_fast
-            stored = step(cursor, rows, batch.readings.code)
-            totals = total_changes(_changes(stored), directory)
+            stored = step(cursor, rows)
+            totals = total_changes(_changes(stored.folded), directory)
             tables.write_totals(cursor, totals)
             tables.write_mark(cursor, totals)
-            counts = outcome_counts(
-                batch.frames, batch.readings, stored.code, stored.replaced, stored.replaced_by, directory
-            )
+            counts = outcome_counts(batch.frames, batch.readings, stored.folded, directory)
             tables.write_ledger(cursor, "outcome", counts)
             tables.write_kept(cursor, batch.frames)
-            tables.write_corrections(cursor, batch.frames, batch.readings, stored)
+            tables.write_corrections(cursor, batch.frames, batch.readings, stored.folded)
             tables.write_positions(cursor, batch.positions)
-        if len(stored.new):
-            np.maximum.at(self.newest, stored.new.meter, stored.new.time)
+        np.maximum.at(self.newest, stored.folded.rows.meter, stored.folded.rows.time)
         return stored.path
 
     def _reserve(self, numbers: int) -> None:
@@ -97,10 +88,10 @@ class Writer:
         return not ((meter[1:] == meter[:-1]) & (time[1:] == time[:-1])).any()
 
 
-def _changes(stored: Stored) -> Changes:
-    new = stored.new
+def _changes(folded: Folded) -> Changes:
+    new = folded.rows
     # a row that the batch itself replaced was never counted
-    old = stored.replaced.take(stored.replaced.reading == STORED_BEFORE)
+    old = folded.replaced.take(folded.replaced.reading == STORED_BEFORE)
     return Changes(
         meter=np.concatenate([new.meter, old.meter]),
         start=np.concatenate([new.start, old.start]),
