@@ -19,7 +19,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # --no-deps: the lock names every package. --no-compile: Python compiles what is imported, pip would compile it all.
 PIP_LOCKED := $(VENV)/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes
 # Node comes from .venv where the machine's is too old or missing.
-NPM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --prefix api/board
+NPM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --no-update-notifier --prefix api/board
 
 SOURCES = $(shell find $(FOLDERS) -name node_modules -prune -o -name __pycache__ -prune -o -path api/board -prune -o -print)
 BOARD_SOURCES = $(shell find api/board \( -name node_modules -o -name dist \) -prune -o -type f -print)

@@ -63,8 +63,10 @@ def parse_range(from_: str | None, to: str | None, default: Range) -> Range:
     first = parse_time(from_, "from")
     if to is not None:
         end = parse_time(to, "to").start
+    elif first.end > first.start:
+        end = first.end
     else:
-        end = first.end if first.end > first.start else default.end
+        end = default.end
     if end <= first.start:
         raise invalid("to", "must be after `from`; the range is half-open, `to` itself is outside", FORMS)
     return Range(first.start, end)

@@ -11,26 +11,27 @@ from carbonstream.api.services import Services
 from carbonstream.processors.expectation import Span
 from carbonstream.schemas.periods import SECOND_MS, to_ms
 
-NUMBER: Final = "select number from entity where id = %(id)s and kind <> 'class'"
 # The array, unlike a join, reaches the view's branches and their indexes.
-SPANS: Final = """
-select interval_s, valid_from, valid_to, sum(meters)::int as meters from expectation
-where entity = any (array(select part from entity_part where entity = %(entity)s))
-group by 1, 2, 3
+SQL: Final = """
+select e.number, x.interval_s, x.valid_from, x.valid_to, x.meters
+from entity e
+left join (
+  select interval_s, valid_from, valid_to, sum(meters)::int as meters from expectation
+  where entity = any (array(
+    select p.part from entity_part p join entity w on w.number = p.entity where w.id = %(id)s))
+  group by 1, 2, 3
+) x on true
+where e.id = %(id)s and e.kind <> 'class'
 """
 
 
 @dataclass(frozen=True, slots=True)
-class _Number:
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
 class _Row:
-    interval_s: int
-    valid_from: datetime
+    number: int
+    interval_s: int | None
+    valid_from: datetime | None
     valid_to: datetime | None
-    meters: int
+    meters: int | None
 
 
 async def entity_spans(here: Services, entity_id: str) -> tuple[int, list[Span]]:
@@ -42,13 +43,12 @@ async def entity_spans(here: Services, entity_id: str) -> tuple[int, list[Span]]
 
 
 async def _read(here: Services, entity_id: str) -> tuple[int, list[Span]]:
-    entity = await here.database.row(_Number, NUMBER, {"id": entity_id})
-    if entity is None:
+    rows = await here.database.rows(_Row, SQL, {"id": entity_id})
+    if not rows:
         raise Problem(
             404, f"no entity {entity_id!r}", field="entity", remedy="GET /v1/entities lists what there is"
         )
-    rows = await here.database.rows(_Row, SPANS, {"entity": entity.number})
-    return entity.number, [
+    return rows[0].number, [
         Span(
             r.interval_s * SECOND_MS,
             to_ms(r.valid_from),
@@ -56,4 +56,5 @@ async def _read(here: Services, entity_id: str) -> tuple[int, list[Span]]:
             r.meters,
         )
         for r in rows
+        if r.interval_s is not None and r.valid_from is not None and r.meters is not None
     ]

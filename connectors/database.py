@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, LiteralString
 
 import numpy as np
 import psycopg
@@ -59,6 +59,16 @@ async def reading_pool(
         yield pool
     finally:
         await pool.close()
+
+
+def one_row(
+    connection: psycopg.Connection, statement: LiteralString, values: Sequence[Any] = ()
+) -> tuple[Any, ...]:
+    """The only row of a query that always gives one. Raises LookupError where it gave none."""
+    row = connection.execute(statement, values).fetchone()
+    if row is None:
+        raise LookupError(f"no row: {statement}")
+    return row
 
 
 def binary_rows(columns: list[tuple[NDArray[np.int64], int]], nullable: int | None = None) -> bytes:

@@ -124,10 +124,11 @@ def read_range(consumer: Consumer, topic: str, partition: int, first: int, end: 
             for message in consumer.consume(max(min(end - max(position, first), 1_000), 1), 0.2):
                 check(message)
                 silent_since = time.monotonic()
-                if message.offset() >= end:
+                at = message.offset() or 0
+                if at >= end:
                     return
                 yield message
-                if message.offset() == end - 1:
+                if at == end - 1:
                     return
             position = consumer.position([TopicPartition(topic, partition)])[0].offset
             if position >= end:

@@ -13,7 +13,9 @@ from carbonstream.schemas.settings import Settings
 
 SERVICES: Final = ("http", "ticker", "convert", "watch", "timescale", "relay", "ledger", "warn", "api")
 
-READINGS = Counter("carbonstream_readings_total", "Readings handled, by service and outcome", ["service", "outcome"])
+READINGS = Counter(
+    "carbonstream_readings_total", "Readings handled, by service and outcome", ["service", "outcome"]
+)
 RECORDS = Counter("carbonstream_records_total", "Kafka records handled", ["service", "topic"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])

@@ -22,7 +22,9 @@ from carbonstream.streams.ledger import LedgerReader
 # Sources of their own that say nothing about what customers sent: left out of the top figures.
 NOT_COUNTED: Final = ("simulate/", "canary/")
 POLL_S: Final = 0.1
-LINES: Final = "select source, site, day, hop, outcome, readings, quantity_wh from ledger order by 1, 2, 3, 4, 5"
+LINES: Final = (
+    "select source, site, day, hop, outcome, readings, quantity_wh from ledger order by 1, 2, 3, 4, 5"
+)
 PLACES: Final = ("stored", "rejected", "superseded", "held")
 
 
@@ -38,6 +40,7 @@ def place_of(outcome: int) -> str:
 def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
     """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`."""
     ends = _ends(settings)
+    lines: list[tuple[Any, ...]] = []
     until = time.monotonic() + wait_s
     with connect(settings, application="ledger report") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -121,7 +124,7 @@ def _ends(settings: Settings) -> dict[int, int]:
 
 
 def _positions(connection: psycopg.Connection, query: str) -> dict[int, int]:
-    return dict(connection.execute(query).fetchall())  # type: ignore[arg-type, call-overload]
+    return dict(connection.execute(query).fetchall())
 
 
 def _tail(settings: Settings, stored_at: dict[int, int], accepted_at: dict[int, int]) -> int:

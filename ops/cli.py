@@ -11,7 +11,7 @@ import typer
 
 from carbonstream.ops import reference_commands, source_commands
 from carbonstream.ops.local.commands import app as local
-from carbonstream.ops.services import NAMES, run_service
+from carbonstream.ops.services import NAMES, end_with_parent, run_service
 from carbonstream.schemas.errors import CarbonstreamError
 from carbonstream.schemas.settings import settings
 
@@ -29,10 +29,17 @@ def say(result: Any, as_json: bool, text: str) -> None:
 
 
 @app.command()
-def run(name: Annotated[str, typer.Argument(help="one of: " + ", ".join(NAMES))]) -> None:
+def run(
+    name: Annotated[str, typer.Argument(help="one of: " + ", ".join(NAMES))],
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", help="end when the starting process does")
+    ] = False,
+) -> None:
     """Run one service in the foreground."""
     if name not in NAMES:
         raise typer.BadParameter(f"{name!r} is not a service; choose one of {', '.join(NAMES)}")
+    if with_parent:
+        end_with_parent()
     run_service(name, settings())
 
 
@@ -59,7 +66,11 @@ def topics(as_json: AsJson = False) -> None:
 
     created = create_topics(settings())
     layout = record_layout(settings())
-    say({"created": created, "topics": layout}, as_json, f"{len(created)} topics created, {len(layout)} in the layout")
+    say(
+        {"created": created, "topics": layout},
+        as_json,
+        f"{len(created)} topics created, {len(layout)} in the layout",
+    )
 
 
 @app.command()
@@ -79,7 +90,11 @@ def ledger(
 
 
 @app.command()
-def demo(once: Annotated[bool, typer.Option("--once", help="stop after the replay; 0 only if all is right")] = False) -> None:
+def demo(
+    once: Annotated[
+        bool, typer.Option("--once", help="stop after the replay; 0 only if all is right")
+    ] = False,
+) -> None:
     """Real servers, all services, one real plant's year, then a live simulated park."""
     from carbonstream.ops.demo import demo as run_demo
     from carbonstream.ops.local.runtime import runtime_folder

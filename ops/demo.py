@@ -16,12 +16,18 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
-from carbonstream.connectors.database import connect
+from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.replay import Format, Options, replay
-from carbonstream.processors.total_records import EXACT, exact
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
@@ -30,6 +36,7 @@ from carbonstream.ops.report import ledger_table
 from carbonstream.ops.services import NAMES
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.processors.total_records import EXACT, exact
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.settings import Settings
 
@@ -114,7 +121,7 @@ def prepare(runtime: Path) -> tuple[Settings, dict[str, str]]:
         state_dir=folder / "sources",
         api_token=kept["api"],
         push_tokens={kept["push"]: "http/demo"},
-    )  # type: ignore[call-arg]  # the other fields come from the environment
+    )
     given = settings.model_dump(include={"kafka", "database", "state_dir", "api_token"})
     environment = {f"CARBONSTREAM_{name.upper()}": str(value) for name, value in given.items()}
     environment["CARBONSTREAM_PUSH_TOKENS"] = json.dumps(settings.push_tokens)
@@ -141,11 +148,19 @@ def replay_steel(settings: Settings, console: Console) -> None:
         shift_days=STEEL_SHIFT_DAYS,
         mode=Mode.BACKFILL,
     )
-    bars = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*bars, console=console) as progress:
         sent = progress.add_task("a steel plant's year into Kafka")
         stored = progress.add_task("... stored", total=None)
-        report = replay(settings, path, options, progress=lambda n, of: progress.update(sent, completed=n, total=of))
+        report = replay(
+            settings, path, options, progress=lambda n, of: progress.update(sent, completed=n, total=of)
+        )
         if report.already_sent:
             progress.update(sent, description="a steel plant's year: sent before", total=1, completed=1)
         until = time.monotonic() + 120
@@ -158,31 +173,35 @@ def replay_steel(settings: Settings, console: Console) -> None:
 def stored_readings(settings: Settings) -> int:
     """Readings of the plant in the ledger's second hop."""
     with connect(settings, application="demo") as connection:
-        row = connection.execute(
-            "select coalesce(sum(readings), 0) from ledger where source = %s and hop = 'outcome'", (STEEL_SOURCE,)
-        ).fetchone()
-    return int(row[0]) if row else 0
+        (readings,) = one_row(
+            connection,
+            "select coalesce(sum(readings), 0) from ledger where source = %s and hop = 'outcome'",
+            (STEEL_SOURCE,),
+        )
+    return int(readings)
 
 
 def sums(settings: Settings) -> Steel:
     """The plant's year from rows, hours, days and months, exact."""
     with connect(settings, application="demo") as connection:
-        row = connection.execute(
+        quantity, readings = one_row(
+            connection,
             "select sum(r.quantity), count(*) from reading r join meter m on m.number = r.meter where m.meter_id = %s",
             (STEEL_METER,),
-        ).fetchone()
-        assert row is not None
+        )
         by_grain: list[tuple[Decimal, Decimal]] = []
         for grain in (1, 2, 3):
-            found = connection.execute(
+            found = one_row(
+                connection,
                 "select sum(t.quantity), sum(t.co2_kg) from entity e "
                 "cross join totals_of(array[e.number], %s::smallint, '2000-01-01', '2100-01-01') t where e.id = %s",
                 (grain, STEEL_SITE),
-            ).fetchone()
-            assert found is not None
+            )
             by_grain.append((found[0] or Decimal(0), found[1] or Decimal(0)))
-    kwh = [exact(EXACT.scaleb(q, -3)) for q in (row[0] or Decimal(0), *(q for q, _ in by_grain))]
-    return Steel(*kwh, co2_kg=exact(by_grain[2][1]), readings=row[1])
+    rows, hours, days, months = (
+        exact(EXACT.scaleb(q, -3)) for q in (quantity or Decimal(0), *(q for q, _ in by_grain))
+    )
+    return Steel(rows, hours, days, months, exact(by_grain[2][1]), readings)
 
 
 def say_steel(steel: Steel, console: Console) -> None:
@@ -209,4 +228,3 @@ def carry_on(settings: Settings, console: Console) -> None:
 def _watch(supervisor: Supervisor, ending: threading.Event) -> None:
     while not ending.wait(0.2):
         supervisor.watch()
-

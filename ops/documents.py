@@ -1,4 +1,4 @@
-"""Files made from the code: JSON Schemas of all shapes, and docs/settings.md. `python -m carbonstream.ops.documents`."""
+"""Files made from the code: JSON Schemas and docs/settings.md. Run `python -m carbonstream.ops.documents`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from carbonstream.schemas import warnings
 from carbonstream.schemas.emissions import EmissionsFrame, RejectsFrame
 from carbonstream.schemas.frames import ReadingsFrame, Tick
 from carbonstream.schemas.reference_records import (
@@ -20,7 +21,6 @@ from carbonstream.schemas.reference_records import (
 )
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.totals import TickSignal, Total
-from carbonstream.schemas.warnings import Command, Warning
 
 SHAPES: Final[dict[str, type[BaseModel]]] = {
     "readings-frame": ReadingsFrame,
@@ -29,8 +29,8 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "rejects-frame": RejectsFrame,
     "total": Total,
     "tick-signal": TickSignal,
-    "warning": Warning,
-    "command": Command,
+    "warning": warnings.Warning,
+    "command": warnings.Command,
     "class": ClassRecord,
     "site": SiteRecord,
     "meter": MeterRecord,

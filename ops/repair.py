@@ -37,9 +37,12 @@ def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
         found = kafka.topic_ids(settings, names)
         missing = [name for name in names if name not in found]
         if missing:
-            raise NotReady(f"topics {missing} do not exist; create them with `carbonstream topics`, then repair")
+            raise NotReady(
+                f"topics {missing} do not exist; create them with `carbonstream topics`, then repair"
+            )
         stored = {
-            row[0]: (row[1], row[2]) for row in connection.execute("select topic, topic_id, partitions from layout")
+            row[0]: (row[1], row[2])
+            for row in connection.execute("select topic, topic_id, partitions from layout")
         }
         changed = sorted(name for name in names if stored.get(name) != found[name])
         report: dict[str, Any] = {"changed_topics": changed, "new_epoch": False, "gaps": []}
@@ -51,7 +54,9 @@ def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
             report["new_epoch"] = True
         else:
             report["gaps"] = [
-                gap for n in range(settings.partitions) if (gap := _close_gap(settings, connection, n)) is not None
+                gap
+                for n in range(settings.partitions)
+                if (gap := _close_gap(settings, connection, n)) is not None
             ]
         connection.commit()
     return report
@@ -64,7 +69,9 @@ def _services_stopped(connection: psycopg.Connection, partitions: int) -> None:
             raise NotReady("services are running; stop them first, so that nothing moves during the repair")
 
 
-def _open_epoch(settings: Settings, connection: psycopg.Connection, found: dict[str, tuple[str, int]]) -> None:
+def _open_epoch(
+    settings: Settings, connection: psycopg.Connection, found: dict[str, tuple[str, int]]
+) -> None:
     """Positions begin anew; registers and the newest readings are kept, so the first interval spans the change."""
     for name, (topic_id, partitions) in found.items():
         connection.execute(
@@ -127,7 +134,9 @@ def _book(settings: Settings, connection: psycopg.Connection, partition: int, fi
     consumer = kafka.reader(settings)
     readings = 0
     try:
-        for message in kafka.read_range(consumer, settings.topic(topics.READINGS), partition, first, last + 1):
+        for message in kafka.read_range(
+            consumer, settings.topic(topics.READINGS), partition, first, last + 1
+        ):
             record = parse_record(message.value(), kafka.type_of(message.headers()))  # type: ignore[arg-type]
             if not isinstance(record, Frame | Refusal):
                 continue

@@ -45,7 +45,9 @@ def replay(
     )
     with Progress(console=Console(stderr=True), disable=as_json) as progress:
         bar = progress.add_task("readings acknowledged by Kafka")
-        report = send(settings(), file, options, progress=lambda n, of: progress.update(bar, completed=n, total=of))
+        report = send(
+            settings(), file, options, progress=lambda n, of: progress.update(bar, completed=n, total=of)
+        )
     if as_json:
         print(json.dumps(asdict(report)))
     elif report.already_sent:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -17,9 +16,10 @@ from typing import IO, Any, Final
 import structlog
 
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-STEADY_S: Final = 30.0  # a service that ran this long has recovered: its next failure starts at the shortest wait
+STEADY_S: Final = (
+    30.0  # a service that ran this long has recovered: its next failure starts at the shortest wait
+)
 STOP_S: Final = 20.0
-PR_SET_PDEATHSIG: Final = 1
 
 
 @dataclass(slots=True)
@@ -36,7 +36,9 @@ class Child:
 class Supervisor:
     """Starts `carbonstream run NAME` for each name and keeps it running until stop()."""
 
-    def __init__(self, names: Sequence[str], environment: dict[str, str] | None = None, logs: Path | None = None):
+    def __init__(
+        self, names: Sequence[str], environment: dict[str, str] | None = None, logs: Path | None = None
+    ):
         self.children = [Child(name) for name in names]
         self.environment = dict(os.environ if environment is None else environment)
         self.logs = logs
@@ -96,18 +98,12 @@ class Supervisor:
             self.logs.mkdir(parents=True, exist_ok=True)
             output = (self.logs / f"{child.name}.log").open("ab")
         child.process = subprocess.Popen(
-            [sys.executable, "-m", "carbonstream.ops", "run", child.name],
+            [sys.executable, "-m", "carbonstream.ops", "run", child.name, "--with-parent"],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=_die_with_parent,
         )
         child.started = time.monotonic()
         if output is not None:
             output.close()
-
-
-def _die_with_parent() -> None:
-    """A killed supervisor leaves nothing behind (Linux)."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -54,7 +54,7 @@ class Judged:
     """One entry a reading, in the frame's order."""
 
     code: Ints  # Outcome
-    start: Ints  # UTC ms; the end where not taken and unknown
+    start: Ints  # UTC ms; where not taken as given, or the end
     end: Ints  # UTC ms; 0 where missing
     # thousandths of the base unit, after the multiplier; of an interval meter's reading that is not taken what it
     # claims, where that is a sound amount of the meter's carrier; else 0
@@ -93,7 +93,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     raw_index[rows[indexed]] = step.raw[indexed]
     end = frame.end
     if code.any():
-        start, end = told_times(start, end)
+        start, end = told_times(np.where(code <= Outcome.BASELINE, start, frame.start), end)
     quality = np.where(code <= Outcome.BASELINE, int(Quality.VALID), int(Quality.RAW))
     return Judged(code, start, end, quantity, raw_index, quality, *_newest(slot[rows], step, took))
 

@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 ORIGIN_MS: Final = 1_514_736_000_000  # 2018-01-01T00:00 local, a Monday: every register stood at 0
 SLOT_MINUTES: Final = 5
 SLOTS: Final = 24 * 60 // SLOT_MINUTES
-# Shares of a mean day and of a mean minute. A load falls to (0.3 of a holiday - 0.03) x 0.45 of a night = 0.12
+# Shares of a mean day and a mean minute. A load falls to (0.3 of a holiday - 0.03) x 0.45 of a night = 0.12
 # of its mean at the least, so that minute noise of 0.04 leaves every register growing.
 DAY_NOISE: Final = 0.03
 MINUTE_NOISE: Final = 0.04

@@ -122,7 +122,8 @@ class Rows:
     @property
     def counts(self) -> Ints:
         """1 for a row that stands for a whole reading with energy, 0 for earlier parts and baselines."""
-        return ((self.flags & (RowFlag.APPORTIONED | RowFlag.BASELINE)) == 0).astype(np.int64)
+        whole: NDArray[np.bool_] = (self.flags & (RowFlag.APPORTIONED | RowFlag.BASELINE)) == 0
+        return whole.astype(np.int64)
 
     @property
     def is_last(self) -> NDArray[np.bool_]:

@@ -26,7 +26,9 @@ class Outcome(IntEnum):
     WRONG_PARTITION = 40
     OVERSIZED = 41
     INVALID_FRAME = 42
-    MISSING_ANSWER = 43  # its emissions frame was gone before the sink saw it; booked by `carbonstream repair`
+    MISSING_ANSWER = (
+        43  # its emissions frame was gone before the sink saw it; booked by `carbonstream repair`
+    )
     SUPERSEDED = 50  # a stored row replaced by a later reading; counted by the sink
 
 

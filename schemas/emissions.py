@@ -67,7 +67,9 @@ class EmissionsFrame(Shape):
     sent: UtcMs
     received: Annotated[UtcMs, Field(description="when the broker appended the source record")]
     tick: Annotated[UtcMs, Field(description="the logic's clock when it was judged")]
-    reference: Annotated[dict[str, int] | None, Field(description="ref.* offsets in force; on answers to ticks")] = None
+    reference: Annotated[
+        dict[str, int] | None, Field(description="ref.* offsets in force; on answers to ticks")
+    ] = None
     origin: Origin
     meters: list[str]
     numbers: Annotated[list[int], Field(description="dense number of each of meters; -1 unknown")]
@@ -76,7 +78,9 @@ class EmissionsFrame(Shape):
     start: Column
     end: Column
     quantity: Annotated[list[int], Field(description="thousandths of the carrier's base unit")]
-    raw_index: Annotated[Column, Field(description="a register's index in thousandths; -1 for interval meters")]
+    raw_index: Annotated[
+        Column, Field(description="a register's index in thousandths; -1 for interval meters")
+    ]
     quality: Column
     code: Annotated[Column, Field(description="schemas.codes.Outcome; 0 and 1 are taken")]
     coefficient: Annotated[Column, Field(description="index into coefficients; -1: none, CO2 unknown")]
@@ -86,7 +90,9 @@ class EmissionsFrame(Shape):
     held: list[HeldReading]
     rejects: list[RejectedReading]
     refused: Annotated[int, Field(description="readings that an unreadable record seems to hold")] = 0
-    payload: Annotated[str | None, Field(description="base64 of a record that could not be read, first 64 kB")] = None
+    payload: Annotated[
+        str | None, Field(description="base64 of a record that could not be read, first 64 kB")
+    ] = None
 
 
 class RejectsFrame(Shape):

@@ -50,15 +50,21 @@ class ReadingsFrame(Shape):
 
     source: Annotated[str, Field(min_length=1, max_length=200, examples=["http/gw-7"])]
     shard: Shard
-    seq: Annotated[int, Field(ge=0, description="grows per source, mode and shard; a known one is a duplicate")]
+    seq: Annotated[
+        int, Field(ge=0, description="grows per source, mode and shard; a known one is a duplicate")
+    ]
     sent: UtcMs
     mode: Mode = Mode.LIVE
     meters: Annotated[list[str], Field(max_length=MAX_READINGS, description="distinct ids SITE/METER")]
     meter: Annotated[list[int], Field(max_length=MAX_READINGS, description="index into meters")]
-    start: Annotated[list[int | None] | None, Field(description="interval's start; absent: end less the meter's interval")] = None
+    start: Annotated[
+        list[int | None] | None, Field(description="interval's start; absent: end less the meter's interval")
+    ] = None
     end: Annotated[list[int], Field(description="interval's end, or the register's instant")]
     value: list[float]
-    unit: Annotated[list[str | None] | str | None, Field(description="one, or one a reading; absent: the meter's own")] = None
+    unit: Annotated[
+        list[str | None] | str | None, Field(description="one, or one a reading; absent: the meter's own")
+    ] = None
     flag: list[int] | None = None
     release_of: list[ReleaseOf] | None = None
 

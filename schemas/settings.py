@@ -14,33 +14,51 @@ from carbonstream.schemas import topics
 class Settings(BaseSettings):
     """All settings of all processes. Every field is CARBONSTREAM_<NAME IN CAPITALS>."""
 
-    model_config = SettingsConfigDict(env_prefix="CARBONSTREAM_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CARBONSTREAM_", env_file=".env", extra="ignore", frozen=True
+    )
 
     kafka: str = Field("127.0.0.1:19092", description="Kafka bootstrap servers")
     database: str = Field(
         "postgresql://carbonstream@127.0.0.1:15432/carbonstream", description="database URL of the owner role"
     )
-    topic_prefix: str = Field("", description="put before every topic name and consumer group, to share a cluster")
-    partitions: int = Field(8, ge=1, le=64, description="partitions of each partitioned topic; fixed once created")
+    topic_prefix: str = Field(
+        "", description="put before every topic name and consumer group, to share a cluster"
+    )
+    partitions: int = Field(
+        8, ge=1, le=64, description="partitions of each partitioned topic; fixed once created"
+    )
     state_dir: Path = Field(
         Path(".runtime/state"), description="where sources keep their sequence numbers and known files"
     )
-    virtual_time: bool = Field(False, description="ticks come from a test or replay instead of the wall clock")
+    virtual_time: bool = Field(
+        False, description="ticks come from a test or replay instead of the wall clock"
+    )
 
-    live_max_age_s: int = Field(31 * 86_400, description="a live reading older than this is refused (code ANCIENT)")
-    live_max_ahead_s: int = Field(300, description="a live reading further ahead of the tick is refused (FUTURE)")
-    backfill_max_ahead_s: int = Field(86_400, description="no reading of any mode may end later than tick + this")
+    live_max_age_s: int = Field(
+        31 * 86_400, description="a live reading older than this is refused (code ANCIENT)"
+    )
+    live_max_ahead_s: int = Field(
+        300, description="a live reading further ahead of the tick is refused (FUTURE)"
+    )
+    backfill_max_ahead_s: int = Field(
+        86_400, description="no reading of any mode may end later than tick + this"
+    )
 
     checkpoint_s: float = Field(15.0, description="how often convert writes its state to meter.state")
     sink_batch_rows: int = Field(60_000, description="a sink transaction holds at most about this many rows")
     sink_linger_ms: int = Field(40, description="how long a sink waits to fill a batch")
     relay_period_ms: int = Field(250, description="a busy total is published at most this often")
-    watchdog_s: float = Field(60.0, description="a process with lag and no progress for this long ends itself")
+    watchdog_s: float = Field(
+        60.0, description="a process with lag and no progress for this long ends itself"
+    )
 
     host: str = Field("127.0.0.1", description="address the servers listen on; loopback unless set")
     http_port: int = Field(8710, description="HTTP push source")
     api_port: int = Field(8711, description="API and board")
-    metrics_port: int = Field(8720, description="first of the /metrics ports: one a service, in catalogue order; 0 off")
+    metrics_port: int = Field(
+        8720, description="first of the /metrics ports: one a service, in catalogue order; 0 off"
+    )
     push_tokens: dict[str, str] = Field(
         default_factory=dict, description='JSON object token -> source name, e.g. {"s3cret":"http/gw-7"}'
     )
@@ -60,4 +78,4 @@ class Settings(BaseSettings):
 @lru_cache(maxsize=1)
 def settings() -> Settings:
     """Settings of this process, read once."""
-    return Settings()  # type: ignore[call-arg]  # pydantic-settings fills fields from the environment
+    return Settings()

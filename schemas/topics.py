@@ -41,7 +41,6 @@ class Topic:
     def config(self) -> dict[str, str]:
         """Broker configuration of this topic."""
         if not self.compact:
-            assert self.retention_ms is not None
             return {
                 "cleanup.policy": "delete",
                 "retention.ms": str(self.retention_ms),

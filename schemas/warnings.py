@@ -10,7 +10,7 @@ from carbonstream.schemas.frames import Shape
 from carbonstream.schemas.totals import Decimal
 
 
-class Warning(Shape):
+class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is never meant here
     """One change of one warning; (id, version) is its identity, so a second copy is recognised."""
 
     id: Annotated[str, Field(description="rule:entity:period:level")]

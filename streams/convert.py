@@ -56,7 +56,9 @@ class Convert:
         self.layout = topic_layout(config)
         self.pending: asyncio.Queue[tuple[Partition, Any, Any]] = asyncio.Queue(IN_FLIGHT)
         self.limits = Limits(
-            config.live_max_age_s * 1_000, config.live_max_ahead_s * 1_000, config.backfill_max_ahead_s * 1_000
+            config.live_max_age_s * 1_000,
+            config.live_max_ahead_s * 1_000,
+            config.backfill_max_ahead_s * 1_000,
         )
 
     def load(self, number: int) -> Partition:
@@ -85,7 +87,9 @@ class Convert:
             self.reference.apply(reference, in_force)
         if converter.tick is not None:
             reference.advance_clock(converter.tick)
-        self.log.info("partition loaded", partition=number, at=converter.at, answered=answered, blocks=len(newest))
+        self.log.info(
+            "partition loaded", partition=number, at=converter.at, answered=answered, blocks=len(newest)
+        )
         return Partition(converter, answered)
 
     def _first_offset(self, number: int) -> int:
@@ -237,7 +241,10 @@ def create() -> Any:
     async def agent(stream: Any) -> None:
         try:
             await asyncio.gather(
-                convert.run(stream, emissions), convert.confirm(), convert.checkpoints(app, state), convert.watchdog.run()
+                convert.run(stream, emissions),
+                convert.confirm(),
+                convert.checkpoints(app, state),
+                convert.watchdog.run(),
             )
         except asyncio.CancelledError:
             await convert.checkpoint(state)

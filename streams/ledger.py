@@ -56,7 +56,9 @@ class LedgerReader:
         self.topic = config.topic(topics.READINGS)
         self.stopping = threading.Event()
         self.limits = Limits(
-            config.live_max_age_s * 1_000, config.live_max_ahead_s * 1_000, config.backfill_max_ahead_s * 1_000
+            config.live_max_age_s * 1_000,
+            config.live_max_ahead_s * 1_000,
+            config.backfill_max_ahead_s * 1_000,
         )
 
     def stop(self) -> None:
@@ -81,9 +83,7 @@ class LedgerReader:
     def catch_up(self) -> bool:
         """Count up to the present end of meter.readings; False where another ledger reader is at work."""
         consumer = kafka.reader(self.config)
-        ends = {
-            n: kafka.end_offsets_of(consumer, self.topic, n)[1] for n in range(self.config.partitions)
-        }
+        ends = {n: kafka.end_offsets_of(consumer, self.topic, n)[1] for n in range(self.config.partitions)}
         consumer.close()
         return self._round(ends)
 

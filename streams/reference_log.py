@@ -75,7 +75,9 @@ class ReferenceLog:
                         raise self._failure
                     left = until - time.monotonic()
                     if left <= 0:
-                        raise NotReady(f"{name} ends at {self._logs[name].position}, a tick names {offsets[name]}")
+                        raise NotReady(
+                            f"{name} ends at {self._logs[name].position}, a tick names {offsets[name]}"
+                        )
                     self._changed.wait(left)
 
     def has(self, offsets: dict[str, int]) -> bool:

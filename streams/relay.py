@@ -192,7 +192,7 @@ def load_masters(connection: psycopg.Connection) -> Masters:
     """Entities, what they are made of, and what is expected of them."""
     masters = Masters()
     with connection.transaction():
-        masters.ids = dict(connection.execute("select number, id from entity").fetchall())  # type: ignore[arg-type]
+        masters.ids = dict(connection.execute("select number, id from entity").fetchall())
         for entity, part in connection.execute("select entity, part from entity_part"):
             masters.wholes.setdefault(part, []).append(entity)
             masters.parts.setdefault(entity, []).append(part)

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from confluent_kafka import KafkaException
+
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.faust_app import end_process
@@ -35,7 +37,7 @@ class Watchdog:
             for partition in assigned:
                 try:
                     _, end = await asyncio.to_thread(kafka.end_offsets_of, consumer, self._topic, partition)
-                except kafka.KafkaException:
+                except KafkaException:
                     lag = 0  # the broker is away: nothing we could do faster
                     break
                 behind = max(end - 1 - at.get(partition, -1), 0)

@@ -15,9 +15,9 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Edge, Outcome
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(
-    (ROOT / "docs").glob("*.md")
-)
+PAGES = [
+    ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+] + sorted((ROOT / "docs").glob("*.md"))
 WORDS = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 

@@ -8,9 +8,8 @@ import time
 from typing import Any, Final
 
 import numpy as np
-import psycopg
 
-from carbonstream.connectors.database import connect
+from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.sinks.timescale.row_step import ROW_COLUMNS, STAGE, copy_rows
 from carbonstream.processors.rows import Rows
 from carbonstream.schemas.settings import Settings
@@ -21,11 +20,15 @@ UPSERT: Final = f"""
 insert into reading as r ({ROW_COLUMNS}) select {ROW_COLUMNS} from stage
 on conflict (time, meter) do update set start = excluded.start, quantity = excluded.quantity,
   raw_index = excluded.raw_index, quality = excluded.quality, flags = excluded.flags
-"""
+"""  # noqa: S608  # the columns are ours
 
 
 def db_limit(
-    settings: Settings, numbers: np.ndarray[Any, np.dtype[np.int64]], begin_ms: int, batch: int, connections: int
+    settings: Settings,
+    numbers: np.ndarray[Any, np.dtype[np.int64]],
+    begin_ms: int,
+    batch: int,
+    connections: int,
 ) -> dict[str, Any]:
     """Rows/s of the staged upsert alone, median of 3: later quarters of the same meters, `batch` rows a transaction."""
     rates: list[float] = []
@@ -53,7 +56,12 @@ def db_limit(
 
 
 def _load(
-    settings: Settings, numbers: np.ndarray[Any, np.dtype[np.int64]], begin_ms: int, quarter: int, batch: int, n: int
+    settings: Settings,
+    numbers: np.ndarray[Any, np.dtype[np.int64]],
+    begin_ms: int,
+    quarter: int,
+    batch: int,
+    n: int,
 ) -> None:
     with connect(settings, application="bench limit") as connection:
         connection.execute("set synchronous_commit = on")
@@ -83,11 +91,13 @@ def _load(
 
 
 def _settings(settings: Settings) -> dict[str, str]:
-    names = ("fsync", "synchronous_commit", "shared_buffers", "max_wal_size", "wal_compression", "checkpoint_timeout")
+    names = (
+        "fsync",
+        "synchronous_commit",
+        "shared_buffers",
+        "max_wal_size",
+        "wal_compression",
+        "checkpoint_timeout",
+    )
     with connect(settings, application="bench limit") as connection:
-        return {name: _show(connection, name) for name in names}
-
-
-def _show(connection: psycopg.Connection, name: str) -> str:
-    row = connection.execute("select current_setting(%s)", (name,)).fetchone()
-    return str(row[0]) if row else ""
+        return {name: one_row(connection, "select current_setting(%s)", (name,))[0] for name in names}

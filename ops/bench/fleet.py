@@ -18,6 +18,13 @@ QUARTER_MS: Final = 900_000
 BEGIN_MS: Final = 1_735_660_800_000  # 2025-01-01T00:00 +08:00
 INDUSTRIES: Final = ("C17", "C22", "C25", "C26", "C28", "C30", "C31", "D44")
 COUNTIES: Final = ("330502", "330503", "330521", "330522", "330523")
+SITE_COLUMNS: Final = (
+    "site_id", "name_zh", "name_en", "enterprise", "enterprise_zh", "enterprise_en", "park", "park_zh", "park_en",
+    "county", "industry",
+)  # fmt: skip
+METER_COLUMNS: Final = (
+    "meter_id", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s", "boundary", "valid_from", "valid_to",
+)  # fmt: skip
 SOURCE: Final = "bench/fleet"
 
 
@@ -41,8 +48,7 @@ class Fleet:
         sites, meters = folder / "sites.csv", folder / "meters.csv"
         with sites.open("w", newline="") as file:
             out = csv.writer(file)
-            out.writerow("site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,park_zh,park_en,county,"
-                         "industry".split(","))  # fmt: skip
+            out.writerow(SITE_COLUMNS)
             for s in range(self.sites):
                 enterprise, park = f"bench-{s // 2}", f"bench-{s // 50}"
                 out.writerow([self.site_id(s), f"测试站点 {s}", f"Bench site {s}", enterprise, f"测试企业 {s // 2}",
@@ -50,7 +56,7 @@ class Fleet:
                               COUNTIES[s % len(COUNTIES)], INDUSTRIES[s % len(INDUSTRIES)]])  # fmt: skip
         with meters.open("w", newline="") as file:
             out = csv.writer(file)
-            out.writerow("meter_id,carrier,kind,unit,multiplier,modulus,interval_s,boundary,valid_from,valid_to".split(","))
+            out.writerow(METER_COLUMNS)
             for m, meter_id in enumerate(self.meter_ids()):
                 kind, multiplier, modulus = ("register", 80, 1_000_000) if m % 2 == 0 else ("interval", 1, "")
                 out.writerow([meter_id, "electricity", kind, "kWh", multiplier, modulus, 900, "true",
@@ -84,8 +90,16 @@ def shard_loads(fleet: Fleet, frame: int, seed: int = 1) -> list[ShardLoad]:
             register = part % 2 == 0
             columns = orjson.dumps({"meters": [ids[m] for m in part], "meter": list(range(len(part)))})
             load.meters.append(columns[1:-1])
-            load.first.append(np.where(register, chance.integers(0, 500_000, len(part)), chance.integers(1, 5_000, len(part))) / 100)
-            load.step.append(np.where(register, chance.integers(1, 3_000, len(part)), chance.integers(0, 5, len(part))) / 100)
+            load.first.append(
+                np.where(
+                    register, chance.integers(0, 500_000, len(part)), chance.integers(1, 5_000, len(part))
+                )
+                / 100
+            )
+            load.step.append(
+                np.where(register, chance.integers(1, 3_000, len(part)), chance.integers(0, 5, len(part)))
+                / 100
+            )
         loads.append(load)
     return loads
 
@@ -104,4 +118,9 @@ def round_frames(loads: list[ShardLoad], round_: int, sent_ms: int) -> Iterator[
                 SOURCE.encode(), load.shard, seq, sent_ms
             )  # fmt: skip
             tail = b',"end":[' + b",".join([b"%d" % end] * n) + b'],"value":'
-            yield load.shard, seq, n, head + load.meters[i] + tail + orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY) + b"}"
+            yield (
+                load.shard,
+                seq,
+                n,
+                head + load.meters[i] + tail + orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY) + b"}",
+            )

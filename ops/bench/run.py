@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from carbonstream.connectors import kafka
-from carbonstream.connectors.database import connect
+from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.ops.balance import ledger
@@ -38,6 +38,7 @@ FRAME: Final = 200
 # all but the HTTP source and the ticker: the bench has a source of its own and sends its own ticks
 SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api")
 SINKS: Final = 1
+DECIDED: Final = "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s"
 Say = Callable[[str], None]
 
 
@@ -129,7 +130,7 @@ def _settings() -> tuple[Settings, dict[str, str]]:
     }
     settings = Settings(
         kafka=kafka_address, database=database, state_dir=Path(given["STATE_DIR"]), virtual_time=True
-    )  # type: ignore[call-arg]  # the other fields come from the environment
+    )
     return settings, os.environ | {f"CARBONSTREAM_{name}": value for name, value in given.items()}
 
 
@@ -187,7 +188,8 @@ def _drained(settings: Settings, readings: int, timeout_s: float = 120.0) -> flo
     with connect(settings, application="bench", autocommit=True) as connection:
         while time.monotonic() < until:
             row = connection.execute(
-                "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s", (SOURCE,)
+                "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s",
+                (SOURCE,),
             ).fetchone()
             if row and row[0] >= readings:
                 return time.time()
@@ -203,13 +205,12 @@ def _batch_rows(settings: Settings) -> int:
 def _lost_and_doubled(settings: Settings, sent: int, counted: dict[str, Any]) -> tuple[int, int]:
     """Against the rows themselves: each reading sent must be one row, and counted once in the totals."""
     with connect(settings, application="bench") as connection:
-        row = connection.execute(
+        rows, baselines, in_totals = one_row(
+            connection,
             "select (select count(*) from reading), (select count(*) from reading where flags & 4 <> 0), "
             "(select coalesce(sum(t.readings), 0) from total_hour t join entity e on e.number = t.entity "
-            " where e.kind = 'site')"
-        ).fetchone()
-    assert row is not None
-    rows, baselines, in_totals = (int(x) for x in row)
+            " where e.kind = 'site')",
+        )
     lost = max(sent - rows, 0) + max(rows - baselines - in_totals, 0)
     doubled = max(counted["accepted"]["readings"] - sent, 0) + max(in_totals - (rows - baselines), 0)
     return lost, doubled
@@ -217,4 +218,6 @@ def _lost_and_doubled(settings: Settings, sent: int, counted: dict[str, Any]) ->
 
 def _numbers(settings: Settings) -> np.ndarray[Any, np.dtype[np.int64]]:
     with connect(settings, application="bench") as connection:
-        return np.array([row[0] for row in connection.execute("select number from meter order by number")], np.int64)
+        return np.array(
+            [row[0] for row in connection.execute("select number from meter order by number")], np.int64
+        )

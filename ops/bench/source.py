@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,15 @@ def send(job: dict[str, Any]) -> dict[str, Any]:
     acks: list[tuple[int, int, float, int]] = []
     failed = 0
 
-    def delivered(error: Any, message: Any, readings: int) -> None:
-        nonlocal failed
-        if error is not None:
-            failed += 1
-        else:
-            acks.append((message.partition(), message.offset(), time.time() * 1_000, readings))
+    def delivered(readings: int) -> Callable[[Any, Any], None]:
+        def report(error: Any, message: Any) -> None:
+            nonlocal failed
+            if error is not None:
+                failed += 1
+            else:
+                acks.append((message.partition(), message.offset(), time.time() * 1_000, readings))
+
+        return report
 
     rate, sent, rounds = job["rate"], 0, 0
     first, end = job["rounds"]
@@ -61,7 +65,7 @@ def send(job: dict[str, Any]) -> dict[str, Any]:
                 record,
                 None,
                 partition_of(shard, config.partitions),
-                on_delivery=lambda error, message, n=readings: delivered(error, message, n),
+                on_delivery=delivered(readings),
                 headers=cloud_event_headers(TYPE_READINGS, SOURCE, f"{shard}/{seq}"),  # type: ignore[arg-type]
             )
             producer.poll(0)

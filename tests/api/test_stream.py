@@ -52,7 +52,7 @@ def is_version(version: int) -> Callable[[Heard], bool]:
     return lambda e: e.content.get("version") == version
 
 
-def eventually(true: Callable[[], bool], within_s: float = 20) -> None:
+def eventually(true: Callable[[], bool], within_s: float = 60) -> None:
     """Wait on a condition."""
     until_s = time.monotonic() + within_s
     while not true():
@@ -160,6 +160,22 @@ def test_a_position_older_than_memory_is_read_again_from_kafka(own: Settings, en
     assert sum(e.name == "total" for e in heard) == 1
 
 
+def test_a_client_slower_than_memory_misses_nothing(own: Settings, entity: str) -> None:
+    relay = Relay(own)
+    with served(own) as running, running.client() as client, listening(client, topics="warnings") as events:
+        place(events)
+        ring = running.app.state.services.hub.ring
+        ring._capacity = 100
+        records = [warning(entity, 0, i) for i in range(1, 4_001)]
+        for record in records:
+            record.content["snapshot"] = "x" * 4_000  # 16 MB in all: more than the sockets between hold
+        for begin in range(0, 4_000, 500):
+            relay.write(*records[begin : begin + 500])
+        eventually(lambda: ring.head - ring.tail == 100 and ring.vector[3] >= 4_000)
+        heard = until(events, is_version(4_000))
+    assert versions(heard) == [*range(1, 4_001)]
+
+
 def test_an_expired_position_is_answered_by_reset(own: Settings, entity: str) -> None:
     relay = Relay(own)
     with served(own) as first, first.client() as client, listening(client) as events:
@@ -223,7 +239,7 @@ def test_a_client_that_has_gone_is_forgotten(client: httpx.Client) -> None:
 
 def test_a_stop_ends_the_streams(settings: Settings) -> None:
     with served(settings) as running, running.client() as client, listening(client) as events:
-        next(events)
+        place(events)
         running.stop()
         assert all(e.name == "heartbeat" for e in events)
 

@@ -10,19 +10,23 @@ from .park import NEWEST, NOW
 
 def warning(
     entity: str,
-    level: str | None,
+    level: str,
     severity: str,
     *,
     state: str = "active",
     hours_ago: int = 0,
     indicator: str = "co2",
     backfill: bool = False,
-    value: str = "",
-    target: str = "",
+    rule: str = "target-level",
+    value: str,
+    target: str,
+    plan: str = "",
 ) -> dict[str, Any]:
-    """One warning; without a value its snapshot holds no figures."""
+    """One warning. `plan`: of plan-to-date, the target's share up to the day judged."""
     bucket: datetime = NEWEST - timedelta(hours=hours_ago + 1)
-    rule = "plan-to-date" if level is None else "target-level"
+    snapshot: dict[str, Any] = {"total": value, "target": {"value": target}, "level": level}
+    if rule == "plan-to-date":
+        snapshot["plan"] = plan
     return {
         "id": f"{rule}:{entity}:{indicator}:{bucket:%Y-%m}-01:{level}",
         "version": 2 if state == "cleared" else 1,
@@ -35,7 +39,7 @@ def warning(
         "state": state,
         "bucket": bucket.isoformat(),
         "backfill": backfill,
-        "snapshot": {"value": value, "target": target} if value else {},
+        "snapshot": snapshot,
         "changed_at": NOW.isoformat(),
     }
 
@@ -45,11 +49,35 @@ WARNINGS: Final = [
     warning("enterprise:ENT-1", "100", "alarm", hours_ago=2, value="1950411.77", target="1950000"),
     warning("enterprise:ENT-1", "90", "alert", hours_ago=26, value="1755040.2", target="1950000"),
     warning(
-        "enterprise:ENT-3", None, "alert", hours_ago=5, indicator="energy", value="148000", target="141000"
+        "enterprise:ENT-3",
+        "100",
+        "alert",
+        rule="plan-to-date",
+        indicator="energy",
+        hours_ago=5,
+        value="148000",
+        target="240000",
+        plan="141000",
     ),
-    warning("enterprise:ENT-2", None, "alert", state="cleared", hours_ago=3, value="700000", target="710000"),
     warning(
-        "site:330502-0001", "90", "notice", hours_ago=24 * 460, backfill=True, value="43210.4", target="48000"
+        "enterprise:ENT-2",
+        "100",
+        "alert",
+        rule="plan-to-date",
+        state="cleared",
+        hours_ago=3,
+        value="700000",
+        target="1380000",
+        plan="710000",
+    ),
+    warning(
+        "site:330502-0001",
+        "90",
+        "notice",
+        hours_ago=24 * 460,
+        backfill=True,
+        value="43210.4",
+        target="48000",
     ),
 ]
 

@@ -128,3 +128,17 @@ def test_a_session_that_ends_leads_to_the_sign_in_page(desk: Desk) -> None:
     desk.server.signed_in = False
     page.clock.fast_forward(10_000)
     expect(page.get_by_role("heading", name="尚未登录")).to_be_visible()
+
+
+def test_a_page_that_was_hidden_reads_everything_again_when_it_is_seen(desk: Desk) -> None:
+    page = live(desk)
+    hide = """(hidden) => {
+      Object.defineProperty(document, 'hidden', { value: hidden, configurable: true })
+      document.dispatchEvent(new Event('visibilitychange'))
+    }"""
+    page.evaluate(hide, True)
+    with page.expect_request("**/v1/totals**"), page.expect_request("**/v1/stream?topics=totals**"):
+        page.evaluate(hide, False)
+    expect(page.locator(".connection")).to_have_attribute("data-status", "live")
+    desk.server.send("total", park.streamed(PARK, HOUR, "1000.1277124"))
+    expect(page.locator(TODAY_CO2)).to_contain_text("111.244")

@@ -139,7 +139,7 @@ def test_warnings_stand_active_first_and_newest_first_with_names_and_marks(desk:
     expect(items).to_have_count(6)
     expect(items.nth(0)).to_contain_text(re.compile("报警.*湖州金泰特钢有限公司.*100 %"))
     expect(items.nth(0)).to_contain_text("1,950.412 / 1,950.000 t")
-    expect(items.nth(1)).to_contain_text("超出计划进度")
+    expect(items.nth(1)).to_contain_text(re.compile("超出计划进度.*148.000 / 141.000 tce"))
     expect(items.nth(4)).to_contain_text("回填")
     expect(items.nth(5)).to_contain_text("已解除")
     expect(page.locator("[data-test=active]")).to_have_text("进行中 5")

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -24,6 +24,8 @@ PROFILE = os.environ.get("CARBONSTREAM_FAULTS_PROFILE", "faults")
 SOURCE = "replay/steel"
 READINGS = 35_040
 YEAR_S = 366 * 86_400
+SERVERS: dict[str, Literal["kafka", "postgres"]] = {"kafka": "kafka", "postgres": "postgres"}
+DRILLS = ("convert", "timescale", "relay", "warn", "kafka", "postgres", "convert")
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,18 @@ def send(run: Running, speed: float) -> None:
             start(PROFILE, only="kafka")
 
 
+def until_stored(run: Running, readings: int) -> None:
+    """Wait until so many readings are stored."""
+    eventually(lambda: run.stored(SOURCE) >= readings, f"{readings} readings are stored", 120)
+
+
 def settled(run: Running) -> Outcome:
     """The outcome once everything has passed and warn has nothing more to say."""
     eventually(lambda: run.stored(SOURCE) == READINGS, "every reading is stored", 120)
     account = ledger(run.settings, 60)
     assert account["balanced"], account["differences"]
     december = "select count(*) from warning_history where bucket >= '2024-12-27'"
-    last = [-1]
+    last: list[object] = [None]
 
     def quiet() -> bool:
         now = run.query("select count(*), max(changed_at) from warning_history")
@@ -86,7 +93,9 @@ def _warn_has_caught_up(run: Running) -> bool:
     consumer = kafka.reader(run.settings)
     try:
         topic = run.settings.topic(topics.TOTALS)
-        at = dict(run.query("select partition, next_offset from warn_position where topic = %s", topics.TOTALS))
+        at = dict(
+            run.query("select partition, next_offset from warn_position where topic = %s", topics.TOTALS)
+        )
         for n in range(run.settings.partitions):
             first, end = kafka.end_offsets_of(consumer, topic, n)
             if end > first and at.get(n, 0) < end - 1:  # the last offset may be a transaction's marker
@@ -108,14 +117,12 @@ def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path:
     with running(PROFILE, tmp_path) as run:
         sending = threading.Thread(target=send, args=(run, YEAR_S / 45))
         sending.start()
-        drills = ["convert", "timescale", "relay", "warn", "kafka", "postgres", "convert"]
-        for i, victim in enumerate(drills, start=1):
-            share = READINGS * i // (len(drills) + 1)
-            eventually(lambda share=share: run.stored(SOURCE) >= share, f"{share} readings are stored", 120)
+        for i, victim in enumerate(DRILLS, start=1):
+            until_stored(run, READINGS * i // (len(DRILLS) + 1))
             assert sending.is_alive(), "the replay must still be going on"
-            if victim in ("kafka", "postgres"):
-                kill(PROFILE, victim)
-                start(PROFILE, only=victim)
+            if victim in SERVERS:
+                kill(PROFILE, SERVERS[victim])
+                start(PROFILE, only=SERVERS[victim])
             else:
                 run.kill(victim)
         sending.join(180)
@@ -124,7 +131,9 @@ def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path:
     assert disturbed == undisturbed
 
 
-def test_conversion_goes_on_without_the_database_even_after_a_restart(undisturbed: Outcome, tmp_path: Path) -> None:
+def test_conversion_goes_on_without_the_database_even_after_a_restart(
+    undisturbed: Outcome, tmp_path: Path
+) -> None:
     with running(PROFILE, tmp_path) as run:
         kill(PROFILE, "postgres")
         run.kill("convert")

@@ -11,7 +11,8 @@ import pytest
 
 from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
-from tests.sources.topic import create_topics, delete_topics
+
+from .topic import create_topics, delete_topics
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,9 @@ from carbonstream.connectors.sources.http.delivery import DELIVERY_TIMEOUT_S
 from carbonstream.ops.local import addresses, kill, start, stop
 from carbonstream.ops.local.servers import existing
 from carbonstream.schemas.settings import Settings
-from tests.sources.pushing import PATH, pushing, served
-from tests.sources.topic import create_topics, frames, readings
+
+from .pushing import PATH, pushing, served
+from .topic import create_topics, frames, readings
 
 PROFILE = "outage"  # a broker of its own: killing the shared one would disturb other tests
 NOW = wall_ms()

@@ -18,7 +18,8 @@ from carbonstream.schemas.errors import LayoutChanged, LoadRefused, NotReady, So
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of
-from tests.sources.topic import create_topics, delete_topics, frames, held, readings
+
+from .topic import create_topics, delete_topics, frames, held, readings
 
 BEGIN_MS = 1_704_038_400_000  # 2024-01-01T00:00 local
 QUARTER_MS = 900_000

@@ -22,7 +22,7 @@ ends = st.sampled_from(["stop", "crash"])
 
 
 @given(st.lists(st.tuples(st.lists(takes, max_size=8), ends), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_no_number_comes_twice_and_a_clean_stop_skips_none(runs: list) -> None:
     last: dict[tuple[Mode, int], int] = {}
     exact = True

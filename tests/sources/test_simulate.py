@@ -21,7 +21,8 @@ from carbonstream.schemas.carriers import CARRIER_BY_ID, THOUSANDTHS
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
 from carbonstream.schemas.settings import Settings
-from tests.sources.topic import frames, readings
+
+from .topic import frames, readings
 
 MIDNIGHT = 1_717_171_200_000  # 2024-06-01T00:00 local
 PARK = build_park(8, 60, seed=1)

@@ -90,7 +90,10 @@ class Pipeline:
     def settle(self) -> None:
         """Return when warn has judged what meter.readings holds now: stored by the sink, told by the relay, read."""
         sent = self._ends(topics.READINGS)
-        self.until("the sink has stored everything", lambda: all(at >= end for at, end in zip(self._stored(), sent, strict=True)))
+        self.until(
+            "the sink has stored everything",
+            lambda: all(at >= end for at, end in zip(self._stored(), sent, strict=True)),
+        )
         marks = "select (select count(*) from change_mark) + (select count(*) from outbox)"
         self.until("the relay has told everything", lambda: self.query(marks) == [(0,)])
         told = self._ends(topics.TOTALS)
@@ -110,7 +113,9 @@ class Pipeline:
         return ends
 
     def _stored(self) -> list[int]:
-        return [offset + 1 for (offset,) in self.query("select source_offset from position order by partition")]
+        return [
+            offset + 1 for (offset,) in self.query("select source_offset from position order by partition")
+        ]
 
     def _read(self) -> list[int]:
         sql = "select next_offset from warn_position where topic = %s order by partition"
@@ -124,7 +129,9 @@ def servers() -> tuple[str, str]:
 
 
 @contextmanager
-def running(servers: tuple[str, str], folder: Path, targets: str, *, virtual_time: bool) -> Iterator[Pipeline]:
+def running(
+    servers: tuple[str, str], folder: Path, targets: str, *, virtual_time: bool
+) -> Iterator[Pipeline]:
     """The demo's plant with these targets, and every service it needs."""
     broker, server = servers
     name = f"warn_{uuid.uuid4().hex[:12]}"
@@ -158,7 +165,9 @@ def running(servers: tuple[str, str], folder: Path, targets: str, *, virtual_tim
     watching.start()
     try:
         pipeline = Pipeline(settings, supervisor)
-        pipeline.until("reference data are told", lambda: pipeline.query("select count(*) from outbox") == [(0,)])
+        pipeline.until(
+            "reference data are told", lambda: pipeline.query("select count(*) from outbox") == [(0,)]
+        )
         yield pipeline
     finally:
         supervisor.stop()

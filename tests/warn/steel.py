@@ -83,7 +83,9 @@ def plan(
         midnight = first + timedelta(days=day)
         if midnight.date() > until:
             break
-        share = sum(v for h, v in use.items() if h < midnight + timedelta(days=1)) / (target * (day + 1) / days)
+        share = sum(v for h, v in use.items() if h < midnight + timedelta(days=1)) / (
+            target * (day + 1) / days
+        )
         change = None
         if not active and share > 1:
             active, change = True, "active"

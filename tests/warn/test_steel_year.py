@@ -22,7 +22,8 @@ def test_a_backfilled_year_gives_each_warning_once_though_warn_is_killed(
         pipeline.replay(steel.FILE, options)
         for share in (0.1, 0.4, 0.7):
             pipeline.until(
-                f"{share:.0%} of the warnings", lambda share=share: len(pipeline.history()) >= share * len(wanted)
+                f"{share:.0%} of the warnings",
+                lambda share=share: len(pipeline.history()) >= share * len(wanted),
             )
             pipeline.kill("warn")
         pipeline.settle()

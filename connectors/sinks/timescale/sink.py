@@ -82,10 +82,8 @@ class Sink:
         """Topic id of meter.readings, after comparing the layout with the one the rows were stored under."""
         names = [self.config.topic(name) for name in (topics.READINGS, topics.EMISSIONS)]
         found = kafka.topic_ids(self.config, names)
-        stored = dict(
-            (row[0], (row[1], row[2]))
-            for row in connection.execute("select topic, topic_id, partitions from layout")
-        )
+        rows = connection.execute("select topic, topic_id, partitions from layout").fetchall()
+        stored = {topic: (topic_id, partitions) for topic, topic_id, partitions in rows}
         connection.commit()
         for name in names:
             if name not in found or name not in stored:
@@ -107,6 +105,7 @@ class Sink:
     ) -> tuple[Directory, set[int]]:
         """Read and write with a fixed set of partitions until the fair share changes; what is owned then."""
         positions = load_positions(connection, owned)
+        masters = max(_masters_end(position) for position in positions.values())
         reader = Reader(self.config, self.topic, positions, topic_id)
         reader.start()
         until = time.monotonic() + REBALANCE_S
@@ -114,8 +113,11 @@ class Sink:
             while not self.stopping.is_set():
                 batch = reader.next(0.2)
                 if batch is not None:
-                    if not directory.knows(batch.readings.number[batch.readings.number >= 0]):
-                        directory = load_directory(connection)
+                    ends = max(_masters_end(position) for position in batch.positions.values())
+                    if ends > masters or not directory.knows(
+                        batch.readings.number[batch.readings.number >= 0]
+                    ):
+                        directory, masters = load_directory(connection), ends
                     self._write(writer, batch, directory)
                 if time.monotonic() > until:
                     until = time.monotonic() + REBALANCE_S
@@ -134,6 +136,11 @@ class Sink:
         counts = np.bincount(batch.readings.code, minlength=1)
         for code in counts.nonzero()[0].tolist():
             telemetry.READINGS.labels("timescale", Outcome(code).name.lower()).inc(int(counts[code]))
+
+
+def _masters_end(position: Position) -> tuple[int, int]:
+    """How far meters and sites had come: when it moves, a meter's entry may have changed."""
+    return position.reference.get(topics.REF_METERS, 0), position.reference.get(topics.REF_SITES, 0)
 
 
 class Reader(threading.Thread):

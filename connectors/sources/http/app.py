@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.sources.clock import wall_ms
-from carbonstream.connectors.sources.http.body import MAX_BYTES, read_body
+from carbonstream.connectors.sources.http.body import read_body
 from carbonstream.connectors.sources.http.delivery import Broker, Delivery
 from carbonstream.connectors.sources.http.openapi import DESCRIPTION, HEALTH, PUSH
 from carbonstream.connectors.sources.http.parse import media_type, mode_of, parse
@@ -27,6 +27,8 @@ from carbonstream.schemas.settings import Settings
 
 # Each may hold a body of 4 MB and what is parsed from it, some 20 MB at the most.
 MAX_REQUESTS: Final = 64
+
+DROPPED_BYTES: Final = 64 << 20
 
 
 class Push:
@@ -95,7 +97,9 @@ class Push:
 def is_long(content_length: str | None) -> bool:
     """Whether a refused body is cut off. A shorter one is read to its end and dropped: a client that is still
     sending would otherwise meet a closed connection and never see the answer."""
-    return content_length is None or not content_length.isdecimal() or int(content_length) > MAX_BYTES
+    if content_length is None or not content_length.isdecimal():
+        return True
+    return int(content_length) > DROPPED_BYTES
 
 
 def create_app(push: Push, broker: Broker, log: Any) -> FastAPI:

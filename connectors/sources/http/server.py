@@ -49,6 +49,7 @@ async def serve(settings: Settings, stop: asyncio.Event | None = None) -> None:
         lifespan="off",
         access_log=False,
         log_config=None,
+        proxy_headers=False,  # nothing here asks who the client is
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
         http="httptools",

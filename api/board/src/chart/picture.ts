@@ -70,7 +70,8 @@ export function picture(
     yAxis: {
       type: 'value',
       splitNumber: 4,
-      axisLabel: text,
+      // Without a bar or a line the scale would be made up.
+      axisLabel: { ...text, show: rows.some((row) => height(row.bucket) !== null || height(row.before) !== null) },
       splitLine: { lineStyle: { color: palette.line } },
     },
     series: [

@@ -40,8 +40,16 @@ it.each([['80', '80'], ['90.00', '90'], ['95.5', '95.5'], ['100', '100']])('leve
   expect(levelText(level)).toBe(read)
 })
 
-it('what was measured is shown only where the snapshot holds both figures', () => {
-  expect(measured(warning('a', { snapshot: { value: '9', target: '10' } }))).toEqual({ value: '9', target: '10' })
-  expect(measured(warning('a', { snapshot: { value: 9, target: '10' } }))).toBeNull()
-  expect(measured(warning('a'))).toBeNull()
+describe('what was judged', () => {
+  const target = { value: '10' }
+
+  it('is the total against the target, or against the plan to date', () => {
+    expect(measured(warning('a', { snapshot: { total: '9', target } }))).toEqual({ value: '9', against: '10' })
+    expect(measured(warning('a', { snapshot: { total: '9', target, plan: '5' } }))).toEqual({ value: '9', against: '5' })
+  })
+
+  it('is shown only where the snapshot tells both', () => {
+    expect(measured(warning('a', { snapshot: { total: null, target } }))).toBeNull()
+    expect(measured(warning('a'))).toBeNull()
+  })
 })

@@ -33,8 +33,12 @@ export function levelText(level: DecimalText): string {
   return text(decimal(level)).replace(/\.0+$/, '')
 }
 
-/** The figure that crossed and its target as the snapshot keeps them, kg or kgce; null where it keeps none. */
-export function measured(warning: Warning): { value: DecimalText; target: DecimalText } | null {
-  const { value, target } = warning.snapshot
-  return typeof value === 'string' && typeof target === 'string' ? { value, target } : null
+/**
+ * The total that was judged and what it was judged by, kg or kgce: the target, or the plan up to that day. Null where
+ * the snapshot does not tell both.
+ */
+export function measured(warning: Warning): { value: DecimalText; against: DecimalText } | null {
+  const { total, target, plan } = warning.snapshot
+  const against = plan ?? target?.value
+  return total && against ? { value: total, against } : null
 }

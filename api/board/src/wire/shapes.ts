@@ -100,7 +100,13 @@ export interface Warning {
   state: 'active' | 'cleared'
   bucket: string
   backfill: boolean
-  snapshot: Record<string, unknown>
+  /** Of all that it keeps, what the page shows. */
+  snapshot: {
+    total?: DecimalText | null
+    target?: { value: DecimalText }
+    /** Of plan-to-date: the target's share up to the day judged. */
+    plan?: DecimalText | null
+  }
   changed_at: string
 }
 

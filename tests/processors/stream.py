@@ -1,0 +1,184 @@
+"""Records of one partition of meter.readings in order, ref.* beside them, and what reads both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+from carbonstream.processors.accepted import AcceptedCounter
+from carbonstream.processors.converter import Block, Converter, Layout
+from carbonstream.processors.frames import Tick, parse_record
+from carbonstream.processors.meters import Meter
+from carbonstream.processors.reference import Reference
+from carbonstream.schemas.codes import MeterKind
+from carbonstream.schemas.frames import TYPE_READINGS, TYPE_TICK
+from carbonstream.schemas.periods import month_text
+from carbonstream.schemas.topics import REF_COEFFICIENTS, REF_METERS, REF_SITES
+
+from .world import (
+    COEFFICIENTS,
+    ELSEWHERE,
+    LIMITS,
+    METERS,
+    PARTITION,
+    PARTITIONS,
+    QUARTER_MS,
+    T0,
+    Document,
+    broken,
+    frames,
+    rows,
+    sound_rows,
+)
+
+LAYOUT = Layout("readings-1", "emissions-1", PARTITION, PARTITIONS)
+RECEIVED = T0 + 1
+START = {"mode": "live", "sent": T0}
+
+
+def meter_record(meter: Meter) -> bytes:
+    return orjson.dumps({
+        "meter_id": meter.meter_id, "number": meter.number, "shard": meter.number % 64, "carrier": meter.carrier,
+        "kind": MeterKind.REGISTER if meter.register else MeterKind.INTERVAL, "unit": meter.unit,
+        "multiplier_milli": meter.multiplier_milli, "modulus": meter.modulus, "interval_ms": meter.interval_ms,
+        "boundary": True, "valid_from_ms": meter.valid_from, "valid_to_ms": meter.valid_to, "class": meter.class_,
+    })  # fmt: skip
+
+
+def coefficient_record(at: int) -> bytes:
+    c = COEFFICIENTS[at]
+    return orjson.dumps({
+        "id": c.id, "carrier": c.carrier, "kind": c.kind, "scope": c.scope, "month": month_text(c.month),
+        "value": str(c.value), "published_ms": T0 + at * QUARTER_MS, "document": c.document,
+    })  # fmt: skip
+
+
+# what ref.* holds: all meters one by one, then some again with other multipliers and validity
+LOGS: dict[str, list[bytes | None]] = {
+    REF_SITES: [
+        orjson.dumps({"record": "class", "class": 7, "scopes": ["330000", "CN"]}),
+        orjson.dumps({"record": "site"}),
+        orjson.dumps({"record": "class", "class": 8, "scopes": ["CN"]}),
+    ],
+    REF_COEFFICIENTS: [coefficient_record(at) for at in range(len(COEFFICIENTS))],
+    REF_METERS: [
+        *(meter_record(meter) for meter in METERS),
+        None,
+        *(meter_record(replace(m, multiplier_milli=m.multiplier_milli * 2)) for m in METERS),
+        *(meter_record(replace(m, valid_to=T0 + 5 * QUARTER_MS)) for m in METERS[:4]),
+    ],
+}
+
+
+def apply(reference: Reference, offsets: dict[str, int]) -> None:
+    """What streams.reference_log does, from memory."""
+    for topic, log in LOGS.items():
+        end, done = offsets.get(topic, 0), reference.offsets.get(topic, 0)
+        if end <= done:
+            continue
+        for offset in range(done, min(end, len(log))):
+            reference.apply(topic, offset, log[offset])
+        reference.offsets[topic] = end
+    for topic, end in offsets.items():
+        if topic not in LOGS:
+            reference.offsets[topic] = max(end, reference.offsets.get(topic, 0))
+
+
+@dataclass
+class Worker:
+    """A convert of one partition, and what it has written."""
+
+    converter: Converter
+    answers: dict[int, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, state: dict[bytes, bytes]) -> Worker:
+        """Take up what meter.state holds."""
+        converter = Converter(LAYOUT, LIMITS, Reference(PARTITION, PARTITIONS))
+        in_force: dict[str, int] = {}
+        for key, value in state.items():
+            in_force |= converter.restore(key, value)
+        apply(converter.reference, in_force)
+        if converter.tick is not None:
+            converter.reference.advance_clock(converter.tick)
+        return cls(converter)
+
+    def take(self, offset: int, record: Record, *, answer: bool = True) -> None:
+        if offset <= self.converter.at:
+            return
+        parsed = parse_record(record.value, record.type)
+        if isinstance(parsed, Tick):
+            apply(self.converter.reference, parsed.reference)
+            self.converter.reference.advance_clock(max(parsed.time, self.converter.tick or 0))
+        out = self.converter.handle(offset, parsed, record.value, RECEIVED, answer=answer)
+        assert (out is not None) is answer
+        if out is not None:
+            self.answers[offset] = out.value
+
+    def checkpoint(self) -> list[Block]:
+        return list(self.converter.blocks())
+
+
+def counted(records: list[Record], before: AcceptedCounter | None = None) -> AcceptedCounter:
+    """What the ledger's own reader makes of them; `before` counted the records before."""
+    counter = AcceptedCounter(PARTITION, PARTITIONS, LIMITS, Reference(PARTITION, PARTITIONS))
+    if before is not None:
+        counter.tick, counter.registers = before.tick, dict(before.registers)
+        counter.sequences = dict(before.sequences)
+        apply(counter.reference, before.reference.offsets)
+    for record in records:
+        parsed = parse_record(record.value, record.type)
+        if isinstance(parsed, Tick):
+            apply(counter.reference, parsed.reference)
+            counter.advance(parsed.time)
+        elif record.type != TYPE_TICK:
+            counter.count(record.value)
+    return counter
+
+
+@dataclass(frozen=True)
+class Record:
+    value: bytes
+    type: str = TYPE_READINGS
+
+
+@st.composite
+def ticks(draw: st.DrawFn) -> Document:
+    ends = {topic: draw(st.integers(0, len(log))) for topic, log in LOGS.items() if draw(st.booleans())}
+    if not draw(st.integers(0, 3)):
+        ends["ref.targets"] = draw(st.integers(0, 3))
+    return {"tick": PARTITION, "time": T0 + draw(st.integers(-2, 20)) * QUARTER_MS, "reference": ends}
+
+
+@st.composite
+def streams(draw: st.DrawFn, most: int = 14) -> list[Record]:
+    """Registered from the first tick on, mostly; sequence numbers mostly grow."""
+    records: list[Record] = []
+    if draw(st.integers(0, 4)):
+        ends = {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)}
+        records.append(Record(orjson.dumps({"tick": PARTITION, "time": T0, "reference": ends}), TYPE_TICK))
+    sequences: dict[Any, int] = {}
+    for _ in range(draw(st.integers(1, most))):
+        kind = draw(st.integers(0, 11))
+        if kind == 0:
+            records.append(draw(st.binary(max_size=20).map(Record)))
+        elif kind == 1:
+            records.append(Record(orjson.dumps(draw(broken()))))
+        elif kind == 2 and records:
+            records.append(draw(st.sampled_from(records)))
+        elif kind in (3, 4):
+            tick = orjson.dumps(draw(ticks()))
+            records.append(Record(tick, draw(st.sampled_from([TYPE_TICK, TYPE_READINGS]))))
+        else:
+            document = draw(frames(sound_rows() | sound_rows() | rows()))
+            document["source"] = draw(st.sampled_from(["http/gw-7", "replay/plant"]))
+            if not draw(st.integers(0, 19)):
+                document["shard"] = ELSEWHERE
+            key = document["source"], document["mode"], document["shard"]
+            sequences[key] = sequences.get(key, -1) + draw(st.sampled_from([1, 1, 1, 1, 0, -1, 5]))
+            document["seq"] = max(sequences[key], 0)
+            records.append(Record(orjson.dumps(document)))
+    return records

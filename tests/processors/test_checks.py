@@ -1,0 +1,170 @@
+"""judge against the same decisions taken one reading at a time."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from carbonstream.processors.checks import Judged, judge
+from carbonstream.processors.frames import Frame, parse_record
+from carbonstream.processors.meters import NEVER, ShardState
+from carbonstream.processors.reference import Reference
+from carbonstream.schemas.codes import Outcome
+
+from .plain import Newest, PlainConvert
+from .world import (
+    BY_ID,
+    FAR,
+    KNOWN_IDS,
+    LIMITS,
+    NEAR,
+    QUARTER_MS,
+    T0,
+    Document,
+    frame,
+    frames,
+    reference,
+    sound_rows,
+)
+
+COLUMNS = ("code", "start", "end", "quantity", "raw_index", "quality")
+REFERENCE = reference()
+R0, R2, I0, H0 = KNOWN_IDS[0], KNOWN_IDS[2], KNOWN_IDS[4], KNOWN_IDS[6]
+
+
+class Shard:
+    """One shard as convert keeps it."""
+
+    def __init__(self, number: int, known: Reference = REFERENCE) -> None:
+        self.meters = known.shard(number)
+        self.state = ShardState()
+
+    def judge(self, document: Document, now: int | None = None) -> Judged:
+        record = parse_record(orjson.dumps(document), "")
+        assert isinstance(record, Frame), record
+        judged = judge(record, self.meters.lookup(record.meters), self.state, now, LIMITS)
+        if len(judged.updates):
+            self.state.reserve(int(judged.updates.max()) + 1)
+        self.state.newest[judged.updates] = judged.newest
+        return judged
+
+    def newest(self) -> dict[str, Newest]:
+        found = {}
+        for id_, slot in self.meters.slots.items():
+            if slot < len(self.state.newest) and self.state.newest["end"][slot] != NEVER:
+                entry = self.state.newest[slot]
+                found[id_] = Newest(int(entry["end"]), int(entry["start"]), int(entry["raw"]))
+        return found
+
+
+def codes(judged: Judged) -> list[str]:
+    return [Outcome(code).name for code in judged.code.tolist()]
+
+
+CLOCKS = st.one_of(st.none(), st.integers(0, 8).map(lambda k: T0 + k * QUARTER_MS))
+
+
+@given(st.lists(st.tuples(frames() | frames(sound_rows()), CLOCKS), min_size=1, max_size=5))
+def test_judge_decides_as_if_it_took_one_reading_after_the_other(
+    stream: list[tuple[Document, int | None]],
+) -> None:
+    shards = {number: Shard(number) for number in (NEAR, FAR)}
+    plain = {
+        number: PlainConvert({i: m for i, m in BY_ID.items() if m.number % 64 == number}, LIMITS)
+        for number in (NEAR, FAR)
+    }
+    for document, now in stream:
+        number = document["shard"]
+        judged = shards[number].judge(document, now)
+        for row, verdict in enumerate(plain[number].judge(document, now)):
+            for column in COLUMNS:
+                assert getattr(judged, column)[row] == getattr(verdict, column), (row, column, verdict)
+        assert shards[number].newest() == plain[number].newest
+
+
+@given(st.lists(frames(sound_rows()), min_size=1, max_size=3), st.randoms(use_true_random=False))
+def test_the_order_within_a_frame_makes_no_difference_to_a_register(
+    stream: list[Document], random: object
+) -> None:
+    one, other = Shard(NEAR), Shard(NEAR)
+    for document in stream:
+        document["shard"] = NEAR
+        n = len(document["end"])
+        order = list(range(n))
+        random.shuffle(order)  # type: ignore[attr-defined]
+        shuffled = document | {c: [document[c][i] for i in order] for c in ("meter", "end", "value")}
+        assume(len({(m, e) for m, e in zip(document["meter"], document["end"], strict=True)}) == n)
+        judged, again = one.judge(document), other.judge(shuffled)
+        for column in COLUMNS:
+            assert [getattr(judged, column)[i] for i in order] == getattr(again, column).tolist()
+    assert one.newest() == other.newest()
+
+
+def test_a_unit_that_is_not_known_is_not_taken_for_another_beside_readings_without_a_unit() -> None:
+    rows = [
+        {"meter": H0, "end": T0 + i * QUARTER_MS, "value": 1, "unit": unit}
+        for i, unit in enumerate([None, "foo"])
+    ]
+    judged = Shard(NEAR).judge(frame(rows))
+    assert codes(judged) == ["STORED", "UNIT"]
+    assert judged.quantity.tolist() == [1_000, 0]
+
+
+@pytest.mark.parametrize("start", ["x", 1.5, 2**60, T0, T0 + 1])
+@pytest.mark.parametrize("meter", [R0, I0])
+def test_a_start_that_cannot_be_is_an_interval_that_cannot_be(meter: str, start: object) -> None:
+    assert codes(Shard(NEAR).judge(frame([{"meter": meter, "end": T0, "value": 1, "start": start}]))) == [
+        "INTERVAL"
+    ]
+
+
+def test_of_two_indexes_at_one_instant_the_first_counts() -> None:
+    shard = Shard(NEAR)
+    rows = [{"meter": R0, "end": T0, "value": value} for value in (5, 4, 5)]
+    assert codes(shard.judge(frame(rows))) == ["BASELINE", "LATE_INDEX", "DUPLICATE"]
+
+
+def test_a_register_rolls_over_at_its_modulus_within_one_frame() -> None:
+    rows = [
+        {"meter": R2, "end": T0 + i * QUARTER_MS, "value": value} for i, value in enumerate((990, 10, 40))
+    ]
+    judged = Shard(NEAR).judge(frame(rows))
+    assert codes(judged) == ["BASELINE", "STORED", "STORED"]
+    # floor(1010 x 1.333) - floor(990 x 1.333), then from 10 to 40
+    assert judged.quantity.tolist() == [0, 1346 - 1319, 53 - 13]
+
+
+def test_a_reading_that_is_not_taken_tells_what_it_claims() -> None:
+    rows = [
+        {"meter": I0, "end": T0, "value": 2},
+        {"meter": I0, "end": T0, "value": 2},
+        {"meter": I0, "end": 5, "value": 3},
+        {"meter": I0, "end": T0, "value": -3},
+        {"meter": I0, "end": T0, "value": 4, "unit": "MJ"},
+        {"meter": R0, "end": 5, "value": 6},
+    ]
+    judged = Shard(NEAR).judge(frame(rows))
+    assert codes(judged) == ["STORED", "DUPLICATE", "ANCIENT", "NEGATIVE", "UNIT", "ANCIENT"]
+    assert judged.quantity.tolist() == [2_000, 2_000, 3_000, 0, 0, 0]
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=12), st.data())
+def test_however_indexes_are_cut_into_frames_their_quantities_sum_up_to_last_less_first(
+    steps: list[int], data: st.DataObject
+) -> None:
+    meter = data.draw(st.sampled_from([m for m in BY_ID.values() if m.register and m.number % 64 == NEAR]))
+    indexes = [sum(steps[: i + 1]) for i in range(len(steps))]
+    unit = {"electricity": "Wh", "natural_gas": "L"}["electricity" if meter.carrier == 1 else "natural_gas"]
+    rows = [
+        {"meter": meter.meter_id, "end": T0 + i * QUARTER_MS, "value": index, "unit": unit}
+        for i, index in enumerate(indexes)
+    ]
+    shard, stored = Shard(NEAR), 0
+    while rows:
+        size = data.draw(st.integers(1, len(rows)))
+        part, rows = data.draw(st.permutations(rows[:size])), rows[size:]
+        stored += int(shard.judge(frame(list(part))).quantity.sum())
+    milli = meter.multiplier_milli
+    assert stored == indexes[-1] * milli // 1000 - indexes[0] * milli // 1000
