@@ -88,7 +88,7 @@ class RaisedWarning(BaseModel):
     entity: str
     indicator: str = Field(examples=["co2"])
     period: str = Field(description="first local day of the target's period", examples=["2024-01-01"])
-    level: str | None = Field(examples=["0.9"])
+    level: str | None = Field(examples=["90"])
     severity: str
     state: str
     bucket: str = Field(description="event time: the local hour or day in which it came true")

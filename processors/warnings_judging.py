@@ -132,7 +132,7 @@ def _stands(sight: Sight, crossing: Crossing, history: History) -> bool:
     """Whether it was told of that day already, and nothing up to that day has changed."""
     standing, start = in_force(history), _start(sight, crossing)
     told_of_day = bool(standing) and start <= standing[-1].bucket < start + DAY_MS
-    return told_of_day and state_after(standing) is State.ACTIVE and True
+    return told_of_day and state_after(standing) is State.ACTIVE and sight.changed_from >= start + DAY_MS
 
 
 def _judge_level(sight: Sight, level: Decimal, history: History, hours: Mapping[int, Day]) -> list[Entry]:

@@ -87,17 +87,22 @@ class Ticks:
     def __init__(self, settings: Settings, producer: Producer) -> None:
         self._settings, self._producer = settings, producer
         self._client = kafka.admin(settings)
-        self._reference: dict[str, int] = {}
+        self._reference: dict[str, int] | None = None
         self._asked = float("-inf")
 
     def send(self, time_ms: int) -> None:
-        """Queue one tick for every partition. Raises NotReady, and BufferError when the producer's queue is
-        full; sending the same tick again does no harm.
+        """Queue one tick for every partition. Through an outage the offsets known last go on.
+
+        Raises NotReady where none were ever known, and BufferError when the producer's queue is full; sending the
+        same tick again does no harm.
         """
-        now = time.monotonic()
-        if now - self._asked >= PERIOD_MS / 1_000:
-            self._reference = reference_ends(self._client, self._settings)
-            self._asked = now
+        if time.monotonic() - self._asked >= PERIOD_MS / 1_000:
+            try:
+                self._reference = reference_ends(self._client, self._settings)
+            except NotReady:
+                if self._reference is None:
+                    raise
+            self._asked = time.monotonic()
         send_ticks(self._producer, self._settings, time_ms, self._reference)
 
 

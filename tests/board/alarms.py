@@ -99,13 +99,13 @@ OVERVIEW: Final[dict[str, Any]] = {
         _share("industry:27", "医药制造业", "Pharmaceuticals", "3610"),
     ],
     "by_enterprise": [
-        _share("enterprise:ENT-1", "湖州金泰特钢有限公司", "Jintai Special Steel", "48112.0255"),
-        _share("enterprise:ENT-2", "南太湖水泥股份有限公司", "South Taihu Cement", "33561.2"),
+        _share("enterprise:ENT-1", "模拟钢铁厂 1", "Simulated steel works 1", "48112.0255"),
+        _share("enterprise:ENT-2", "模拟水泥厂 1", "Simulated cement works 1", "33561.2"),
         *[
             _share(f"enterprise:ENT-{n}", f"第{n}工厂", f"Works no. {n}", f"{9000 - n * 321}.5")
             for n in range(4, 13)
         ],
-        _share("enterprise:ENT-3", "长兴精细化工有限公司", "Changxing Fine Chemicals", None),
+        _share("enterprise:ENT-3", "模拟化工厂 1", "Simulated chemical works 1", None),
     ],
     "warnings": {"active": 5},
     "freshness": {},

@@ -26,14 +26,14 @@ READINGS_AN_HOUR: Final = 4
 ENTITIES: Final = [
     {"id": f"{kind}:{name}", "kind": kind, "name_zh": name_zh, "name_en": name_en}
     for kind, name, name_zh, name_en in (
-        ("park", "HZ-01", "湖州南太湖产业园", "Huzhou South Taihu Industrial Park"),
+        ("park", "HZ-01", "模拟产业园 1", "Simulated park 1"),
         ("region", "330500", "湖州市", "Huzhou"),
         ("region", "330000", "浙江省", "Zhejiang"),
         ("region", "CN", "全国", "China"),
-        ("enterprise", "ENT-1", "湖州金泰特钢有限公司", "Jintai Special Steel"),
-        ("enterprise", "ENT-2", "南太湖水泥股份有限公司", "South Taihu Cement"),
-        ("enterprise", "ENT-3", "长兴精细化工有限公司", "Changxing Fine Chemicals"),
-        ("site", "330502-0001", "吴兴钢厂（2024 年回放）", "Wuxing steel plant (2024 replay)"),
+        ("enterprise", "ENT-1", "模拟钢铁厂 1", "Simulated steel works 1"),
+        ("enterprise", "ENT-2", "模拟水泥厂 1", "Simulated cement works 1"),
+        ("enterprise", "ENT-3", "模拟化工厂 1", "Simulated chemical works 1"),
+        ("site", "330502-0001", "钢铁厂（2024 年回放）", "Steel plant (2024 replay)"),
     )
 ]
 # kW at full load.

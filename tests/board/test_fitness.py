@@ -153,7 +153,7 @@ def test_the_entity_is_chosen_by_keyboard(desk: Desk) -> None:
     page.keyboard.type("steel plant")
     expect(options).to_have_count(1)
     page.keyboard.press("Enter")
-    expect(page.locator("#entity")).to_have_value("吴兴钢厂（2024 年回放）")
+    expect(page.locator("#entity")).to_have_value("钢铁厂（2024 年回放）")
     expect(page.locator("#entity")).to_have_attribute("aria-expanded", "false")
 
 

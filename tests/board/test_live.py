@@ -46,7 +46,7 @@ def test_a_streamed_warning_comes_to_the_top_and_is_cleared_in_place(desk: Desk)
     assert desk.server.send("warning", raised) == 1
     first = page.locator(".warning").first
     expect(first).to_have_attribute("data-id", raised["id"])
-    expect(first).to_contain_text("南太湖水泥股份有限公司")
+    expect(first).to_contain_text("模拟水泥厂 1")
     expect(page.locator("[data-test=active]")).to_have_text("进行中 6")
     desk.server.send("warning", {**raised, "version": 2, "state": "cleared"})
     expect(page.locator(f"[data-id='{raised['id']}']")).to_have_attribute("data-state", "cleared")

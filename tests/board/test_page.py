@@ -126,18 +126,18 @@ def test_an_entity_is_found_by_its_name(desk: Desk) -> None:
     page = desk.open()
     page.locator("#entity").click()
     page.locator("#entity").fill("特钢")
-    page.get_by_role("option", name="湖州金泰特钢有限公司").click()
-    expect(page.locator("#entity")).to_have_value("湖州金泰特钢有限公司")
+    page.get_by_role("option", name="模拟钢铁厂 1").click()
+    expect(page.locator("#entity")).to_have_value("模拟钢铁厂 1")
     assert "enterprise%3AENT-1" in page.url
     page.reload()
-    expect(page.locator("#entity")).to_have_value("湖州金泰特钢有限公司")
+    expect(page.locator("#entity")).to_have_value("模拟钢铁厂 1")
 
 
 def test_warnings_stand_active_first_and_newest_first_with_names_and_marks(desk: Desk) -> None:
     page = desk.open()
     items = page.locator(".warning")
     expect(items).to_have_count(6)
-    expect(items.nth(0)).to_contain_text(re.compile("报警.*湖州金泰特钢有限公司.*100 %"))
+    expect(items.nth(0)).to_contain_text(re.compile("报警.*模拟钢铁厂 1.*100 %"))
     expect(items.nth(0)).to_contain_text("1,950.412 / 1,950.000 t")
     expect(items.nth(1)).to_contain_text(re.compile("超出计划进度.*148.000 / 141.000 tce"))
     expect(items.nth(4)).to_contain_text("回填")

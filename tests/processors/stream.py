@@ -36,7 +36,6 @@ from .world import (
 
 LAYOUT = Layout("readings-1", "emissions-1", PARTITION, PARTITIONS)
 RECEIVED = T0 + 1
-START = {"mode": "live", "sent": T0}
 
 
 def meter_record(meter: Meter) -> bytes:
@@ -159,7 +158,8 @@ def streams(draw: st.DrawFn, most: int = 14) -> list[Record]:
     records: list[Record] = []
     if draw(st.integers(0, 4)):
         ends = {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)}
-        records.append(Record(orjson.dumps({"tick": PARTITION, "time": T0, "reference": ends}), TYPE_TICK))
+        time = T0 + draw(st.sampled_from([0, 12, 12])) * QUARTER_MS
+        records.append(Record(orjson.dumps({"tick": PARTITION, "time": time, "reference": ends}), TYPE_TICK))
     sequences: dict[Any, int] = {}
     for _ in range(draw(st.integers(1, most))):
         kind = draw(st.integers(0, 11))

@@ -74,7 +74,7 @@ def test_an_answer_fits_into_its_topic_whatever_the_record_holds() -> None:
         for i in range(500)
     ]
     worker = Worker.start({})
-    for offset, document in enumerate([frame(rows), frame(rows) | {"mode": "\x80" * 1_500_000}]):
+    for offset, document in enumerate([frame(rows), frame(rows) | {"mode": "\x80" * 900_000}]):
         record = orjson.dumps(document)
         assert len(record) < 4 << 20
         worker.take(offset, Record(record))
