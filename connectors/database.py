@@ -48,6 +48,7 @@ async def reading_pool(
         max_size=size,
         open=False,
         timeout=3.0,
+        reconnect_timeout=1.0,  # the default backs off for minutes: an API must be back with its database
         kwargs={
             "application_name": f"carbonstream {application}",
             "autocommit": True,

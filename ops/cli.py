@@ -121,6 +121,21 @@ def bench(
 
 
 @app.command()
+def link() -> None:
+    """A link that signs a browser in to the board, once, within 10 minutes."""
+    import time
+
+    from carbonstream.api.auth import one_time_link
+    from carbonstream.ops.demo import PROFILE, prepare
+    from carbonstream.ops.local.runtime import runtime_folder
+
+    chosen = settings()
+    if not chosen.api_token and (runtime_folder() / PROFILE / "secrets.json").exists():
+        chosen, _ = prepare(runtime_folder())  # the demo's own token
+    print(one_time_link(chosen, time.time()))
+
+
+@app.command()
 def repair(
     new_epoch: Annotated[bool, typer.Option("--new-epoch", help="accept topics that were recreated")] = False,
     as_json: AsJson = False,

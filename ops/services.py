@@ -82,15 +82,19 @@ def _ticker(settings: Settings) -> None:
 
 
 def _http(settings: Settings) -> None:
+    import uvloop
+
     from carbonstream.connectors.sources.http import serve
 
-    asyncio.run(serve(settings))
+    uvloop.run(serve(settings))
 
 
 def _api(settings: Settings) -> None:
+    import uvloop
+
     from carbonstream.api import serve
 
-    asyncio.run(serve(settings))
+    uvloop.run(serve(settings))
 
 
 _RUN: Final[dict[str, Callable[[Settings], None]]] = {

@@ -55,7 +55,7 @@ def start(
         raise LocalError("\n".join(str(error) for error in errors))
     for error in errors:
         raise error
-    return addresses(profile)
+    return addresses(profile, only)
 
 
 def _start(profile: Profile, server: Server, report: Report) -> None:
@@ -89,15 +89,22 @@ def reset(profile: str) -> None:
         shutil.rmtree(named.folder, ignore_errors=True)
 
 
-def addresses(profile: str) -> Addresses:
-    """Where the servers are, running or not; LocalError when the profile was never started."""
+def addresses(profile: str, only: Server | None = None) -> Addresses:
+    """Where the servers are, running or not; LocalError when the profile was never started.
+
+    only: the other server need not have been started; its address is then empty.
+    """
     named = runtime.profile(profile)
+    found: dict[str, str] = {}
     for server in SERVERS:
-        if existing(server) is None and not MODULES[server].is_prepared(named):
+        prepared = MODULES[server].is_prepared(named)
+        if existing(server) is None and not prepared and only in (None, server):
             raise LocalError(
                 f"profile {profile} was never started: carbonstream local up --profile {profile}"
             )
-    return Addresses(existing("kafka") or kafka.bootstrap(named), existing("postgres") or postgres.url(named))
+        own = {"kafka": kafka.bootstrap, "postgres": postgres.url}[server]
+        found[server] = existing(server) or (own(named) if prepared else "")
+    return Addresses(found["kafka"], found["postgres"])
 
 
 class Status(NamedTuple):
