@@ -43,7 +43,7 @@ def producer(settings: Settings, *, transactional_id: str | None = None, **overr
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": 262_144,
         "message.max.bytes": 4 << 20,
-        "log_level": 3,
+        "log_level": 2,
     }
     if transactional_id is not None:
         config["transactional.id"] = settings.topic_prefix + transactional_id
@@ -62,7 +62,7 @@ def reader(settings: Settings, **overrides: Any) -> Consumer:
             "fetch.wait.max.ms": 50,
             "fetch.max.bytes": 16 << 20,
             "queued.max.messages.kbytes": 32_768,
-            "log_level": 3,
+            "log_level": 2,
         }
         | overrides
     )
@@ -70,7 +70,7 @@ def reader(settings: Settings, **overrides: Any) -> Consumer:
 
 def admin(settings: Settings) -> AdminClient:
     """An administration client."""
-    return AdminClient({"bootstrap.servers": settings.kafka, "log_level": 3})
+    return AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
 
 
 def topic_ids(settings: Settings, names: list[str], timeout_s: float = 15.0) -> dict[str, tuple[str, int]]:

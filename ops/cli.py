@@ -20,6 +20,7 @@ app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, 
 app.command()(reference_commands.migrate)
 app.command()(reference_commands.load)
 app.command()(source_commands.replay)
+app.command()(source_commands.simulate)
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import signal
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import psycopg
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -25,9 +28,11 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from carbonstream.api.auth import one_time_link
 from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.replay import Format, Options, replay
+from carbonstream.connectors.sources.simulate import DEMO_PARK, live_park, meters_csv, sites_csv
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
@@ -37,7 +42,8 @@ from carbonstream.ops.services import NAMES
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.processors.total_records import EXACT, exact
-from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.codes import Grain, Mode
+from carbonstream.schemas.periods import bucket_start, to_ms
 from carbonstream.schemas.settings import Settings
 
 PROFILE: Final = "demo"
@@ -135,7 +141,19 @@ def load_reference(settings: Settings) -> None:
     tables = {name: folder / f"{name}.csv" for name in ("sites", "meters", "targets")}
     with connect(settings, application="demo") as connection, connection.transaction():
         load_packaged(connection, now)
-        load_files(connection, {name: path for name, path in tables.items() if path.exists()}, now)
+        load_files(connection, tables, now)
+        load_park(connection, now)
+
+
+def load_park(connection: psycopg.Connection, now: datetime) -> None:
+    """The simulated park; its meters have been there since local midnight of the first demo."""
+    known = connection.execute("select min(valid_from) from meter where meter_id like 'sim-%'").fetchone()
+    since = to_ms(known[0]) if known and known[0] else int(bucket_start(Grain.DAY, np.array([to_ms(now)]))[0])
+    with tempfile.TemporaryDirectory() as folder:
+        sites, meters = Path(folder) / "sites.csv", Path(folder) / "meters.csv"
+        sites.write_text(sites_csv(DEMO_PARK), encoding="utf-8")
+        meters.write_text(meters_csv(DEMO_PARK, since), encoding="utf-8")
+        load_files(connection, {"sites": sites, "meters": meters}, now)
 
 
 def replay_steel(settings: Settings, console: Console) -> None:
@@ -215,9 +233,6 @@ def say_steel(steel: Steel, console: Console) -> None:
 
 def carry_on(settings: Settings, console: Console) -> None:
     """The live simulated park, until Ctrl-C."""
-    from carbonstream.api.auth import one_time_link
-    from carbonstream.connectors.sources.simulate import live_park
-
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())

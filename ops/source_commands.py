@@ -1,8 +1,10 @@
-"""`carbonstream replay`: a file of readings into Kafka, once."""
+"""`carbonstream replay` and `carbonstream simulate`: sources of readings without a meter."""
 
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -54,3 +56,39 @@ def replay(
         print(f"{file} was sent before by source {report.source}; to send it again name another --source")
     else:
         print(f"{report.readings:,} readings in {report.frames_sent:,} frames, {report.seconds:.1f} s")
+
+
+def simulate(
+    sites: Annotated[int, typer.Option(help="sites, spread over the eight industries")] = 16,
+    interval_s: Annotated[int, typer.Option("--interval", help="seconds between a meter's readings")] = 60,
+    seed: Annotated[int, typer.Option(help="same seed, same park")] = 1,
+    fault: Annotated[list[str] | None, typer.Option(help="NAME=SHARE, e.g. missing=0.01; may be repeated")] = None,
+    source: Annotated[str, typer.Option(help="name of the source")] = "simulate/park",
+    write: Annotated[Path | None, typer.Option(help="only write sites.csv and meters.csv for `load` here")] = None,
+) -> None:
+    """Send the readings of a simulated park as time passes, until Ctrl-C. Register its meters first (--write)."""
+    from carbonstream.connectors.sources.clock import wall_ms
+    from carbonstream.connectors.sources.simulate import build_park, live_park, meters_csv, sites_csv
+    from carbonstream.processors.load_faults import Fault
+    from carbonstream.schemas.periods import DAY_MS, OFFSET_MS
+
+    park = build_park(sites, interval_s, seed)
+    if write is not None:
+        write.mkdir(parents=True, exist_ok=True)
+        today = (wall_ms() + OFFSET_MS) // DAY_MS * DAY_MS - OFFSET_MS
+        (write / "sites.csv").write_text(sites_csv(park), encoding="utf-8")
+        (write / "meters.csv").write_text(meters_csv(park, today), encoding="utf-8")
+        print(f"wrote {write / 'sites.csv'} and {write / 'meters.csv'}; load them, then simulate")
+        return
+    faults: dict[Fault, float] = {}
+    for entry in fault or []:
+        name, _, share = entry.partition("=")
+        try:
+            faults[Fault(name)] = float(share)
+        except ValueError:
+            known = ", ".join(f.value for f in Fault)
+            raise typer.BadParameter(f"--fault {entry!r}: NAME=SHARE with NAME one of {known}") from None
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    live_park(settings(), stopping, park, source=source, faults=faults, seed=seed)

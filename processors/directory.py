@@ -1,4 +1,8 @@
-"""Where a meter's rows count: arrays by dense meter number, and names of entities."""
+"""Where a meter's rows count: arrays by dense meter number, and names of entities.
+
+It holds only what never changes once a meter is registered, so that a sink may keep what it has read. (A class may
+change once; the load that does it ends the sinks' sessions.)
+"""
 
 from __future__ import annotations
 
@@ -17,12 +21,9 @@ ENTRY: Final = np.dtype(
         ("park", "<i4"),
         ("class", "<i4"),
         ("carrier", "<i2"),
-        ("unit", "<i2"),  # index into UNITS
         ("shard", "<i2"),
         ("boundary", "?"),
         ("register", "?"),
-        ("interval_ms", "<i8"),
-        ("multiplier_milli", "<i8"),
     ]
 )
 

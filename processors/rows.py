@@ -185,13 +185,14 @@ def fold(rows: Rows, stored: Rows | None = None) -> Folded:
     first = np.flatnonzero(np.append(True, (meter[1:] != meter[:-1]) | (time[1:] != time[:-1])))[: len(order)]
     size = np.diff(np.append(first, len(order)))
     standing = order[first]  # of each key
+    estimate = every.is_estimate
     equal, weaker, replaced, by = [NONE], [NONE], [NONE], [NONE]
     keys = np.flatnonzero(size > 1)
     for k in range(1, int(size.max(initial=1))):
         keys = keys[size[keys] > k]
         before, later = standing[keys], order[first[keys] + k]
         same = _is_equal(every, before, later)
-        less = ~same & every.is_estimate[later] & ~every.is_estimate[before]
+        less = ~same & estimate[later] & ~estimate[before]
         wins = ~(same | less)
         equal.append(later[same])
         weaker.append(later[less])

@@ -91,7 +91,7 @@ def alive_since(now_ms: int) -> int:
 
 def closed_days(covered: Coverage, by_clock: int, *, live: bool, quiet: bool) -> int:
     """How many days, from the first, are closed."""
-    reached = np.ones(by_clock, np.bool_)
+    reached = covered.reached[:by_clock]
     if live or quiet:
         reached = reached | (np.arange(by_clock) <= covered.last)
     open_days = np.flatnonzero(~reached)

@@ -38,6 +38,7 @@ FRAME: Final = 200
 # all but the HTTP source and the ticker: the bench has a source of its own and sends its own ticks
 SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api")
 SINKS: Final = 1
+WARM_ROUNDS: Final = 4
 DECIDED: Final = "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s"
 Say = Callable[[str], None]
 
@@ -68,18 +69,18 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
         supervisor.start()
         _in_force(settings)
         say("warming up")
-        warm = _source(environment, plan, (0, 2), 0, 30)
-        _drained(settings, warm["sent"])
-        say(f"throughput: frames of {FRAME}, as fast as it goes for {plan.throughput_s} s")
-        full = _source(environment, plan, (2, 10_000), 0, plan.throughput_s)
-        ended = _drained(settings, warm["sent"] + full["sent"])
+        warm = _source(environment, plan, (0, WARM_ROUNDS), 0, 60)
+        warm_rate = warm["sent"] / (_drained(settings, warm["sent"]) - warm["began"])
+        rounds = max(round(warm_rate * plan.throughput_s / plan.meters), 1)
+        say(f"throughput: {rounds * plan.meters:,} readings in frames of {FRAME}, as fast as it goes")
+        full = _source(environment, plan, (WARM_ROUNDS, WARM_ROUNDS + rounds), 0, 120)
+        ended = _drained(settings, warm["sent"] + full["sent"], 4.0 * plan.throughput_s)
         rate = full["sent"] / (ended - full["began"])
         batch = _batch_rows(settings)
         say(f"{rate:,.0f} readings/s; latency at {plan.latency_rate:,}/s for {plan.latency_s} s")
         clock = VisibleClock(settings)
         clock.start()
-        rounds = (full["next_round"], 10_000)
-        steady = _source(environment, plan, rounds, plan.latency_rate, plan.latency_s)
+        steady = _source(environment, plan, (full["next_round"], 10_000), plan.latency_rate, plan.latency_s)
         sent = warm["sent"] + full["sent"] + steady["sent"]
         _drained(settings, sent)
         clock.stop()

@@ -27,7 +27,8 @@ def identify(pid: int) -> Process | None:
     # proc(5): the name in brackets may hold anything, so count from the last ")": field 3 is the state, field
     # 22 the start time in clock ticks since boot.
     fields = stat.rpartition(")")[2].split()
-    if fields[0] in "ZX":
+    # a killed JVM's main thread is a zombie while other threads still hold the port: gone only when it is alone
+    if fields[0] == "X" or (fields[0] == "Z" and fields[17] == "1"):
         return None
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return Process(pid, f"{boot}/{fields[19]}")

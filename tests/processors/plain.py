@@ -107,9 +107,8 @@ class PlainConvert:
 
     def _interval(self, id_: str, mine: list[tuple[int, int, int, int]], verdicts: list[Verdict]) -> None:
         known, before = self.newest.get(id_), self.newest.get(id_)
-        for end, i, start, raw in mine:
-            if start == end:  # none was given
-                start -= self.meters[id_].interval_ms
+        for end, i, given, raw in mine:
+            start = end - self.meters[id_].interval_ms if given == end else given  # none was given
             this = Newest(end, start, raw)
             if this in (known, before):
                 verdicts[i].code = Outcome.DUPLICATE

@@ -17,8 +17,7 @@ from carbonstream.schemas.codes import MeterKind
 from carbonstream.schemas.frames import TYPE_READINGS, TYPE_TICK
 from carbonstream.schemas.periods import month_text
 from carbonstream.schemas.topics import REF_COEFFICIENTS, REF_METERS, REF_SITES
-
-from .world import (
+from tests.processors.world import (
     COEFFICIENTS,
     ELSEWHERE,
     LIMITS,

@@ -39,7 +39,7 @@ class Table:
         changes = changes_of(folded.rows, old)
         moved = total_changes(changes, self.directory)
         for *key, n, q, e in zip(*(getattr(moved, name).tolist() for name in moved.__slots__), strict=True):
-            total = self.totals[tuple(key)]  # type: ignore[index]
+            total = self.totals[tuple(key)]
             total[:] = total[0] + n, total[1] + q, total[2] + e
         return folded
 
@@ -97,7 +97,7 @@ def totals_of_rows(rows: Rows, directory: Directory) -> dict[TotalKey, tuple[int
                 )
                 total = found[key]  # type: ignore[index]
                 total[:] = total[0] + counts[i], total[1] + int(rows.quantity[i]), total[2] + estimated
-    return {key: tuple(total) for key, total in found.items() if any(total)}  # type: ignore[misc]
+    return {key: tuple(total) for key, total in found.items() if any(total)}
 
 
 def keys_of(rows: Rows) -> list[tuple[int, int]]:

@@ -12,9 +12,8 @@ from carbonstream.processors.frames import Frame, parse_record
 from carbonstream.processors.meters import NEVER, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas.codes import Outcome
-
-from .plain import Newest, PlainConvert
-from .world import (
+from tests.processors.plain import Newest, PlainConvert
+from tests.processors.world import (
     BY_ID,
     FAR,
     KNOWN_IDS,

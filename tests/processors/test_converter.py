@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from carbonstream.processors.converter import Converter
 from carbonstream.processors.meters import BLOCK
 from carbonstream.schemas.emissions import EmissionsFrame
-
-from .stream import Record, Worker, streams
-from .world import KNOWN_IDS, QUARTER_MS, T0, frame
+from tests.processors.stream import Record, Worker, streams
+from tests.processors.world import KNOWN_IDS, QUARTER_MS, T0, frame
 
 
 def blocks(converter: Converter) -> dict[tuple[int, int], bytes]:

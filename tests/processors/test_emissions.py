@@ -18,8 +18,7 @@ from carbonstream.processors.meters import ShardState
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.emissions import EmissionsFrame
 from carbonstream.schemas.periods import month_of
-
-from .world import KNOWN_IDS, LIMITS, NEAR, T0, Document, frame, frames, reference, sound_rows
+from tests.processors.world import KNOWN_IDS, LIMITS, NEAR, T0, Document, frame, frames, reference, sound_rows
 
 EXACT = Context(prec=200)
 AT = Standing("readings-1", 1, 5, 4, T0, T0)

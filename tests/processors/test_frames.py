@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from carbonstream.processors.frames import FAULTY, MISSING, Frame, Refusal, Tick, parse_record
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.frames import TYPE_READINGS, TYPE_TICK
-
-from .world import JSON, KNOWN_IDS, T0, Document, broken, frame, frames
+from tests.processors.world import JSON, KNOWN_IDS, T0, Document, broken, frame, frames
 
 TYPES = st.sampled_from(["", TYPE_READINGS, TYPE_TICK, "another"])
 
@@ -104,7 +103,7 @@ def test_a_start_that_is_no_time_differs_from_one_that_is_absent() -> None:
 
 
 def test_a_value_that_is_no_finite_number_is_nan() -> None:
-    values = [1, 2.5, None, True, "3", [], {}, 2**64 - 1]
+    values: list[object] = [1, 2.5, None, True, "3", [], {}, 2**64 - 1]
     record = parsed(frame([{"meter": KNOWN_IDS[0], "end": T0, "value": value} for value in values]))
     assert isinstance(record, Frame)
     np.testing.assert_array_equal(record.value, [1, 2.5, *[np.nan] * 5, 2.0**64])

@@ -14,10 +14,20 @@ from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import STORED_OUTCOMES
 from carbonstream.schemas.frames import TYPE_TICK
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, OFFSET_MS
-
-from .stream import LOGS, Record, Worker, counted, streams
-from .table import Table, by_day, totals_of_rows
-from .world import KNOWN_IDS, METERS, NEAR, PARTITION, QUARTER_MS, SITES, T0, Document, directory, frame
+from tests.processors.stream import LOGS, Record, Worker, counted, streams
+from tests.processors.table import Table, by_day, totals_of_rows
+from tests.processors.world import (
+    KNOWN_IDS,
+    METERS,
+    NEAR,
+    PARTITION,
+    QUARTER_MS,
+    SITES,
+    T0,
+    Document,
+    directory,
+    frame,
+)
 
 DIRECTORY = directory()
 ELECTRICITY = CARRIER_BY_ID["electricity"].number

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carbonstream.processors.meters import Meter
 from carbonstream.processors.rows import STORED_BEFORE, Position, Rows, fold, follow
 from carbonstream.schemas.codes import Quality
 from carbonstream.schemas.errors import BrokenChain
-
-from .table import Table, keys_of, totals_of_rows
-from .world import METERS, T0, directory
+from tests.processors.table import Table, keys_of, totals_of_rows
+from tests.processors.world import METERS, T0, directory
 
 Row = tuple[int, int, int, Quality]  # meter, time, quantity, quality
 ROWS = st.lists(
@@ -83,12 +83,14 @@ def test_an_estimate_does_not_beat_a_measurement_of_the_same_batch() -> None:
     assert folded.weaker.quantity.tolist() == [7]
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(METERS), st.integers(0, 60), st.integers(0, 9), st.sampled_from([0, 9])), max_size=20),
-    st.data(),
-)  # fmt: skip
+HALF_HOURS = st.tuples(
+    st.sampled_from(METERS), st.integers(0, 60), st.integers(0, 9), st.sampled_from([0, 9])
+)
+
+
+@given(st.lists(HALF_HOURS, max_size=20), st.data())
 def test_totals_are_the_sums_of_the_rows_after_every_batch(
-    rows: list[tuple[object, int, int, int]], data: st.DataObject
+    rows: list[tuple[Meter, int, int, int]], data: st.DataObject
 ) -> None:
     table = Table(directory())
     while rows:
@@ -98,12 +100,12 @@ def test_totals_are_the_sums_of_the_rows_after_every_batch(
         assert table.sums() == totals_of_rows(table.rows, table.directory)
 
 
-def _frame(rows: list[tuple[object, int, int, int]]) -> dict[str, object]:
+def _frame(rows: list[tuple[Meter, int, int, int]]) -> dict[str, object]:
     """An emissions frame as the sink reads it, of half-hours on a grid of ten minutes over the end of a day."""
     end = [T0 + 14 * 3_600_000 + k * 600_000 for _, k, _, _ in rows]
     return {
         "source": "http/gw-7", "mode": "live", "refused": 0, "held": [], "rejects": [],
-        "meters": [m.meter_id for m, *_ in rows], "numbers": [m.number for m, *_ in rows],  # type: ignore[attr-defined]
+        "meters": [m.meter_id for m, *_ in rows], "numbers": [m.number for m, *_ in rows],
         "meter": list(range(len(rows))), "start": [at - 1_800_000 for at in end], "end": end,
         "quantity": [q for *_, q, _ in rows], "raw_index": -1, "quality": [q for *_, q in rows], "code": 0,
     }  # fmt: skip

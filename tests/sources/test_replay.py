@@ -19,31 +19,8 @@ from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of
 
+from .files import BEGIN_MS, QUARTER_MS, write_csv
 from .topic import create_topics, delete_topics, frames, held, readings
-
-BEGIN_MS = 1_704_038_400_000  # 2024-01-01T00:00 local
-QUARTER_MS = 900_000
-SITES = ("330502-0001", "330502-0002", "330503-0007")  # of three shards
-
-
-def write_csv(path: Path, quarters: int) -> list[tuple[str, int, float]]:
-    rows = [
-        (f"{site}/E01", BEGIN_MS + (q + 1) * QUARTER_MS, round(q * 0.25 + i, 2))
-        for q in range(quarters)
-        for i, site in enumerate(SITES)
-    ]
-    lines = [
-        f"{meter},{(end - BEGIN_MS) // DAY_MS + 1:02d}|{(end - BEGIN_MS) % DAY_MS // 1_000},{value}"
-        for meter, end, value in rows
-    ]
-    path.write_text("meter,time,value\n" + "\n".join(map(_dated, lines)) + "\n")
-    return rows
-
-
-def _dated(line: str) -> str:
-    meter, at, value = line.split(",")
-    day, second = map(int, at.split("|"))
-    return f"{meter},2024-01-{day:02d}T{second // 3600:02d}:{second // 60 % 60:02d}:00+08:00,{value}"
 
 
 def test_every_reading_arrives_once_in_order_on_its_partition(

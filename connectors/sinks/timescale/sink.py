@@ -24,7 +24,6 @@ from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
 from carbonstream.processors.directory import ENTRY, Directory
 from carbonstream.processors.rows import Position, concatenate, follow
 from carbonstream.schemas import topics
-from carbonstream.schemas.carriers import UNITS
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
@@ -32,9 +31,8 @@ from carbonstream.schemas.settings import Settings
 REBALANCE_S: Final = 2.0
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 DIRECTORY: Final = """
-select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier,
-       array_position(%s::text[], m.unit) - 1, s.shard, m.boundary, m.kind = 'register', m.interval_s * 1000::bigint,
-       (m.multiplier * 1000)::bigint, s.site_id
+select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
+  m.kind = 'register', s.site_id
 from meter m join site s using (site_id)
 """
 
@@ -240,12 +238,12 @@ def load_positions(connection: psycopg.Connection, owned: set[int]) -> dict[int,
 
 def load_directory(connection: psycopg.Connection) -> Directory:
     """All registered meters."""
-    rows = connection.execute(DIRECTORY, (list(UNITS),)).fetchall()
+    rows = connection.execute(DIRECTORY).fetchall()
     connection.commit()
     directory = Directory()
     if rows:
         numbers = np.array([row[0] for row in rows], np.int64)
         directory.entries = np.zeros(int(numbers.max()) + 1, ENTRY)
-        directory.entries[numbers] = np.array([row[1:12] for row in rows], ENTRY)
-        directory.site_ids = {row[1]: row[12] for row in rows}
+        directory.entries[numbers] = np.array([row[1:9] for row in rows], ENTRY)
+        directory.site_ids = {row[1]: row[9] for row in rows}
     return directory

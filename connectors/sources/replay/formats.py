@@ -89,7 +89,7 @@ class _Table:
         texts = self.columns[name]
         known: dict[str, Any] = {}
         wrong: dict[str, InvalidReading] = {}
-        for text in set(texts):
+        for text in dict.fromkeys(texts):  # in order: a replay makes the same frames every time
             try:
                 known[text] = parse_one(name, text)
             except InvalidReading as error:

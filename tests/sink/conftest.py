@@ -1,0 +1,51 @@
+"""A database of its own for each module, with the meters of tests/processors registered, on the local server."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from carbonstream.connectors.migrations import migrate
+from carbonstream.ops.local import addresses, start
+from carbonstream.schemas.settings import Settings
+from tests.sink import plant
+
+PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """URL of a superuser's database on a running server."""
+    start(PROFILE, only="postgres")
+    return addresses(PROFILE).database
+
+
+@pytest.fixture(scope="module")
+def database(server: str) -> Iterator[Settings]:
+    """Settings of a migrated database with registered meters."""
+    name = f"sink_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    settings = Settings(database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")))
+    try:
+        migrate(settings)
+        with psycopg.connect(settings.database) as connection:
+            plant.register(connection)
+        yield settings
+    finally:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def sink(database: Settings) -> Iterator[plant.Sink]:
+    """A sink over empty tables."""
+    with psycopg.connect(database.database) as connection:
+        opened = plant.Sink(connection)
+        opened.empty()
+        yield opened
