@@ -85,5 +85,5 @@ class Targets:
             target
             for found in self._of.values()
             for start, end, target in found
-            if start < end_ms and end > start_ms
+            if start_ms < end_ms and start < end_ms and end > start_ms
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any, Final, NoReturn
 
@@ -15,6 +16,8 @@ SESSION_S: Final = 10  # with the default of 60 s, 44-58 s of the recovery after
 
 def faust_app(config: Settings, name: str) -> Any:
     """A Faust app of one service."""
+    # aiokafka makes a debug record of every request, which costs as much as judging a frame
+    logging.disable(logging.INFO)
     datadir = config.state_dir / "faust" / name
     datadir.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"kafka://{server}" for server in config.kafka.split(","))
@@ -26,7 +29,9 @@ def faust_app(config: Settings, name: str) -> Any:
         topic_disable_leader=True,
         topic_allow_declare=False,
         producer_linger=0.005,  # seconds
-        producer_compression_type="lz4",
+        # aiokafka compresses lz4 at level 9, 43 MB/s here; zstd at its default does 264 MB/s and packs twice as tight
+        producer_compression_type="zstd",
+        producer_max_batch_size=1 << 20,  # at the default of 16 kB every frame of 200 was a request of its own
         producer_acks=-1,
         producer_max_request_size=4 << 20,
         consumer_max_fetch_size=8 << 20,

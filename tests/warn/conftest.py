@@ -130,9 +130,14 @@ def servers() -> tuple[str, str]:
 
 @contextmanager
 def running(
-    servers: tuple[str, str], folder: Path, targets: str, *, virtual_time: bool
+    servers: tuple[str, str],
+    folder: Path,
+    targets: str,
+    *,
+    virtual_time: bool,
+    services: tuple[str, ...] = SERVICES,
 ) -> Iterator[Pipeline]:
-    """The demo's plant with these targets, and every service it needs."""
+    """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks."""
     broker, server = servers
     name = f"warn_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -158,8 +163,8 @@ def running(
         load_files(connection, paths, datetime.now(UTC))
     given = ("kafka", "database", "topic_prefix", "partitions", "state_dir", "virtual_time", "metrics_port")
     environment = dict(os.environ) | {f"CARBONSTREAM_{n.upper()}": str(getattr(settings, n)) for n in given}
-    services = SERVICES if virtual_time else (*SERVICES, "ticker")
-    supervisor = Supervisor(services, environment, logs=folder / "logs")
+    names = services if virtual_time else (*services, "ticker")
+    supervisor = Supervisor(names, environment, logs=folder / "logs")
     supervisor.start()
     watching = threading.Thread(target=supervisor.run, daemon=True)
     watching.start()

@@ -22,7 +22,7 @@ series = st.lists(amounts, max_size=31)
 def test_plan_to_date_is_active_above_the_plan_and_clears_below_98_per_cent(
     daily: list[Decimal], target: Decimal
 ) -> None:
-    found = dict((t.bucket // DAY_MS, t.state) for t in plan_transitions(daily, target, 31, 0))
+    found = {t.bucket // DAY_MS: t.state for t in plan_transitions(daily, target, 31, 0)}
     state, total = State.CLEARED, Fraction(0)
     for day, amount in enumerate(daily):
         total += Fraction(amount)
