@@ -137,7 +137,6 @@ lint: tools ## format and lint rules
 .PHONY: types
 types: tools | $(TYPED)/carbonstream ## mypy --strict
 	@$(VENV)/bin/mypy $(foreach folder,$(FOLDERS),-p carbonstream.$(folder))
-	@$(VENV)/bin/mypy tests
 
 .PHONY: board-checks
 board-checks: tools # eslint, vue-tsc and vitest of the board, where there is one

@@ -145,7 +145,7 @@ def _book(settings: Settings, connection: psycopg.Connection, partition: int, fi
             write_ledger(connection.cursor(), "outcome", counts)
             connection.execute(
                 "insert into reject (partition, source_offset, row, code, source, detail, payload) "
-                "values (%s, %s, -1, %s, %s, %s, %s) on conflict do nothing",
+                "values (%s, %s, -1, %s, %s, %s, %s)",
                 (partition, message.offset(), int(Outcome.MISSING_ANSWER), record.source,
                  "its answer was gone from carbon.emissions", (message.value() or b"")[:KEPT_BYTES]),
             )  # fmt: skip

@@ -62,9 +62,13 @@ def simulate(
     sites: Annotated[int, typer.Option(help="sites, spread over the eight industries")] = 16,
     interval_s: Annotated[int, typer.Option("--interval", help="seconds between a meter's readings")] = 60,
     seed: Annotated[int, typer.Option(help="same seed, same park")] = 1,
-    fault: Annotated[list[str] | None, typer.Option(help="NAME=SHARE, e.g. missing=0.01; may be repeated")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="NAME=SHARE, e.g. missing=0.01; may be repeated")
+    ] = None,
     source: Annotated[str, typer.Option(help="name of the source")] = "simulate/park",
-    write: Annotated[Path | None, typer.Option(help="only write sites.csv and meters.csv for `load` here")] = None,
+    write: Annotated[
+        Path | None, typer.Option(help="only write sites.csv and meters.csv for `load` here")
+    ] = None,
 ) -> None:
     """Send the readings of a simulated park as time passes, until Ctrl-C. Register its meters first (--write)."""
     from carbonstream.connectors.sources.clock import wall_ms

@@ -77,7 +77,10 @@ class EmissionsFrame(Shape):
     meter: Annotated[list[int], Field(description="index into meters, one entry a reading")]
     start: Column
     end: Column
-    quantity: Annotated[list[int], Field(description="thousandths of the carrier's base unit")]
+    quantity: Annotated[
+        list[int],
+        Field(description="thousandths of the carrier's base unit; of a reading not taken what it claims"),
+    ]
     raw_index: Annotated[
         Column, Field(description="a register's index in thousandths; -1 for interval meters")
     ]

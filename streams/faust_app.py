@@ -31,7 +31,8 @@ def faust_app(config: Settings, name: str) -> Any:
         producer_linger=0.005,  # seconds
         # aiokafka compresses lz4 at level 9, 43 MB/s here; zstd at its default does 264 MB/s and packs twice as tight
         producer_compression_type="zstd",
-        producer_max_batch_size=1 << 20,  # at the default of 16 kB every frame of 200 was a request of its own
+        producer_max_batch_size=1
+        << 20,  # at the default of 16 kB every frame of 200 was a request of its own
         producer_acks=-1,
         producer_max_request_size=4 << 20,
         consumer_max_fetch_size=8 << 20,

@@ -1,12 +1,11 @@
 """ledger: counts meter.readings by a reader of its own into the ledger's hop `accepted`.
 
 Counts, register states and positions commit together, so every record is counted once. It runs behind the others
-on purpose (lowest priority): nothing waits for it.
+on purpose: nothing waits for it.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -32,7 +31,6 @@ from carbonstream.streams.reference_log import ReferenceLog
 
 LOCK: Final = (0x4353, 1_001)
 COMMIT_S: Final = 1.0
-NICENESS: Final = 10
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 REGISTERS: Final = """
 insert into ledger_register as r (meter, partition, end_ms, raw_index)
@@ -40,10 +38,10 @@ select * from unnest(%s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
 on conflict (meter) do update set end_ms = excluded.end_ms, raw_index = excluded.raw_index
 """
 POSITIONS: Final = """
-insert into ledger_position as p (partition, source_topic, source_offset, tick_ms, reference)
-values (%s, %s, %s, %s, %s)
+insert into ledger_position as p (partition, source_topic, source_offset, tick_ms, reference, sequences)
+values (%s, %s, %s, %s, %s, %s)
 on conflict (partition) do update set source_topic = excluded.source_topic, source_offset = excluded.source_offset,
-  tick_ms = excluded.tick_ms, reference = excluded.reference
+  tick_ms = excluded.tick_ms, reference = excluded.reference, sequences = excluded.sequences
 """
 
 
@@ -67,7 +65,6 @@ class LedgerReader:
 
     def run(self) -> None:
         """Count for ever; outages are waited out."""
-        os.nice(NICENESS)
         self.log = telemetry.configure(self.config, "ledger")
         failures = 0
         while not self.stopping.is_set():
@@ -135,14 +132,14 @@ class LedgerReader:
             self._commit(connection, {n: counters[n] for n in touched}, at)
 
     def _count(self, counter: AcceptedCounter, message: Message) -> None:
-        value = message.value()
-        if kafka.type_of(message.headers()) == TYPE_TICK or (value or b"").startswith(b'{"tick"'):  # type: ignore[arg-type]
-            tick = parse_record(value, TYPE_TICK)
+        value, type_ = message.value(), kafka.type_of(message.headers())  # type: ignore[arg-type]
+        if type_ == TYPE_TICK or b'"tick"' in (value or b""):
+            tick = parse_record(value, type_)
             if isinstance(tick, Tick):
                 self.log_of_reference.catch_up(tick.reference)
                 self.log_of_reference.apply(counter.reference, tick.reference)
                 counter.advance(tick.time)
-            return
+                return
         counter.count(value)
 
     def _load(self, connection: psycopg.Connection) -> tuple[dict[int, AcceptedCounter], dict[int, int]]:
@@ -156,13 +153,14 @@ class LedgerReader:
         for n in range(partitions):
             counters[n] = AcceptedCounter(n, partitions, self.limits, Reference(n, partitions))
             at[n] = -1
-        for n, topic_id, offset, tick, reference in connection.execute(
-            "select partition, source_topic, source_offset, tick_ms, reference from ledger_position"
+        for n, topic_id, offset, tick, reference, sequences in connection.execute(
+            "select partition, source_topic, source_offset, tick_ms, reference, sequences from ledger_position"
         ).fetchall():
             if topic_id != self.topic_id:
                 raise LayoutChanged(f"the ledger counted topic {topic_id}, now it is {self.topic_id}")
             counter, at[n] = counters[n], offset
             counter.tick = tick or None
+            counter.sequences = {_sequence_key(text): seq for text, seq in sequences.items()}
             self.log_of_reference.catch_up(reference)
             self.log_of_reference.apply(counter.reference, reference)
         for number, n, end, index in connection.execute(
@@ -182,8 +180,19 @@ class LedgerReader:
                 if moved:
                     cursor.execute(REGISTERS, _columns((m, n, *state) for m, state in moved.items()))
                 offsets = orjson.dumps(counter.reference.offsets).decode()
-                cursor.execute(POSITIONS, (n, self.topic_id, at[n], counter.tick or 0, offsets))
+                sequences = {
+                    f"{source}|{mode}|{shard}": q for (source, mode, shard), q in counter.sequences.items()
+                }
+                cursor.execute(
+                    POSITIONS,
+                    (n, self.topic_id, at[n], counter.tick or 0, offsets, orjson.dumps(sequences).decode()),
+                )
 
 
 def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _sequence_key(text: str) -> tuple[str, str, int]:
+    source, mode, shard = text.rsplit("|", 2)  # a source's name may hold a bar
+    return source, mode, int(shard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -87,7 +88,10 @@ def running(
         **overrides,
     }
     settings = Settings(**given)
-    environment = os.environ | {f"CARBONSTREAM_{k.upper()}": str(v) for k, v in given.items()}
+    environment = os.environ | {
+        f"CARBONSTREAM_{k.upper()}": json.dumps(v) if isinstance(v, dict) else str(v)
+        for k, v in given.items()
+    }
     migrate(settings)
     create_topics(settings)
     record_layout(settings)

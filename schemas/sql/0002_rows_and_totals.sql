@@ -89,9 +89,9 @@ create table held (
   value double precision,
   unit text,
   held_at timestamptz not null default now(),
-  released_at timestamptz,
-  primary key (partition, source_offset, row)
+  released_at timestamptz
 );
+create index held_origin on held (partition, source_offset);  -- not unique: a new epoch begins at offset 0 again
 
 create table reject (
   partition smallint not null,
@@ -106,9 +106,9 @@ create table reject (
   unit text,
   detail text,
   payload bytea,                   -- a record that could not be read, its first 64 kB
-  rejected_at timestamptz not null default now(),
-  primary key (partition, source_offset, row)
+  rejected_at timestamptz not null default now()
 );
+create index reject_origin on reject (partition, source_offset);
 create index reject_code on reject (code, rejected_at);
 
 -- Counts by source, site, day of the reading's start, hop. Hop `accepted` is written by a reader of meter.readings
@@ -128,7 +128,8 @@ create table ledger_position (
   source_topic text not null,
   source_offset bigint not null,   -- the last one counted
   tick_ms bigint not null,
-  reference jsonb not null         -- ref.* offsets in force
+  reference jsonb not null,        -- ref.* offsets in force
+  sequences jsonb not null         -- newest frame number by source|mode|shard
 );
 create table ledger_register (
   meter int primary key,           -- dense number

@@ -1,0 +1,106 @@
+"""A reading posted by HTTP appears on the open board without a reload, through every real part."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from carbonstream.api.auth import one_time_link
+from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
+from tests.running import SERVICES, Running, eventually, running
+
+TOKEN = "a token for pushing"
+SITES = """site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,park_zh,park_en,county,industry
+330502-a,测试站点,Test site,test-a,测试企业,Test enterprise,test-p,测试园区,Test park,330502,C31
+"""
+METERS = """meter_id,carrier,kind,unit,multiplier,modulus,interval_s,boundary,valid_from,valid_to
+330502-a/E1,electricity,interval,kWh,1,,900,true,2026-01-01T00:00:00+08:00,
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("plant")
+    (folder / "sites.csv").write_text(SITES, encoding="utf-8")
+    (folder / "meters.csv").write_text(METERS, encoding="utf-8")
+    tables = {name: folder / f"{name}.csv" for name in ("sites", "meters")}
+    ports = {"http_port": free_port(), "api_port": free_port()}
+    push = {TOKEN: "http/test"}
+    with running(
+        "test", folder, services=(*SERVICES, "api", "http"), tables=tables, push_tokens=push, **ports
+    ) as run:
+        eventually(lambda: answers(run.settings.api_port, "/health/ready"), "the API is ready")
+        eventually(lambda: answers(run.settings.http_port, "/health/ready"), "the HTTP source is ready")
+        yield run
+
+
+def answers(port: int, path: str) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium")
+    assert chromium, "chromium is missing: apt install chromium fonts-noto-cjk"
+    flags = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync"]  # fmt: skip
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=flags, chromium_sandbox=False)
+        yield browser.new_page(viewport={"width": 1920, "height": 1080})
+        browser.close()
+
+
+def post(run: Running, body: object, token: str = TOKEN) -> httpx.Response:
+    return httpx.post(
+        f"http://127.0.0.1:{run.settings.http_port}/v1/readings",
+        json=body,
+        headers={"Authorization": f"Bearer {token}"},
+        trust_env=False,
+        timeout=30,
+    )
+
+
+def test_a_posted_reading_appears_without_a_reload(plant: Running, page: Page) -> None:
+    page.goto(one_time_link(plant.settings, time.time()))
+    expect(page.locator(".connection")).to_have_attribute("data-status", "live", timeout=30_000)
+    page.evaluate("window.still_the_same = true")
+    now = int(time.time() * 1_000)
+    midnight = (now + OFFSET_MS) // DAY_MS * DAY_MS - OFFSET_MS
+    start = max(now - 900_000, midnight)
+    reading = {"meter": "330502-a/E1", "start": start, "end": local_iso(now), "value": 100_000, "unit": "kWh"}
+    answer = post(plant, reading)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["durable"] == "kafka"
+    # 100,000 kWh x 0.4974 kg/kWh, Zhejiang's newest official factor
+    expect(page.locator("[data-test=today-co2]")).to_contain_text("49.740", timeout=30_000)
+    assert page.evaluate("window.still_the_same") is True
+
+
+def test_an_unknown_meter_is_held_and_holds_nothing_up(plant: Running) -> None:
+    end = local_iso(int(time.time() * 1_000))
+    readings = [
+        {"meter": "330502-a/NEW", "end": end, "value": 1},
+        {"meter": "330502-a/E1", "end": "2026-02-03T10:15:00+08:00", "value": 1},  # too old for mode live
+    ]
+    assert post(plant, readings).status_code == 202
+    eventually(
+        lambda: plant.query("select 1 from held where meter_id = '330502-a/NEW'"), "the reading is held"
+    )
+    rejected = eventually(lambda: plant.query("select code, detail from reject"), "the other one is rejected")
+    assert rejected[0][0] == 25
+    assert "backfill" in rejected[0][1]
