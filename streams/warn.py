@@ -1,10 +1,13 @@
 """warn: judges targets whenever totals change or a day is closed, and writes down what became of their
 warnings.
 
-Inputs say what to look at (carbon.totals: whose total of which hour; carbon.signals: the clock; ref.*:
+Inputs say what to look at (carbon.totals: whose total of which hour; carbon.signals: the clock moved; ref.*:
 everything); judged is what the database holds. One transaction holds a judgement's states, history, outbox
-rows and positions. The clock is the lowest tick of all source partitions, but never later than what the
-sink has stored: a day is not closed before its rows can be seen.
+rows and positions.
+
+The clock is the lowest tick of all source partitions up to which the sink has stored, read in the snapshot
+that is judged. A forwarded tick may be ahead of the rows (a day would be closed before its rows can be seen)
+or behind them (a warning would be raised before its own hour); so it only wakes us.
 
 Why the history cannot depend on speed, batches or a kill: what is written is the difference between the
 history and what the rules say of the totals now, so judging twice writes nothing, and judging less often
@@ -38,7 +41,7 @@ from carbonstream.streams.warn_totals import load_expected, load_targets, stored
 Connection = psycopg.Connection[Any]
 LOCK: Final = (0x4353, 1_002)  # beside the relay's and the ledger's
 TARGETS_A_PASS: Final = 500
-IDLE_PASS_S: Final = 1.0  # positions and a clock that only ticks are looked at this often
+IDLE_PASS_S: Final = 1.0  # while nothing is due, positions and clock are seen to this often
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -113,20 +116,26 @@ class Judgement:
 
     def run(self, stopping: threading.Event) -> None:
         """Read and judge until stopping."""
-        looked = float("-inf")
+        looked, moved = float("-inf"), False
         while not stopping.is_set():
             records = self.inbox.poll(self.agenda.targets)
             telemetry.RECORDS.labels("warn", topics.TOTALS).inc(records)
-            if not (self.inbox.changed or len(self.agenda)) and time.monotonic() - looked < IDLE_PASS_S:
+            moved = moved or records > 0
+            due = self.inbox.changed or self.inbox.reference_changed or len(self.agenda)
+            idle = moved or self.inbox.now > self.agenda.now
+            if not due and not (idle and time.monotonic() - looked >= IDLE_PASS_S):
                 continue
             looked = time.monotonic()
             if self._pass():
+                moved = False
                 telemetry.SECONDS.labels("warn", "pass").observe(time.monotonic() - looked)
+            else:
+                stopping.wait(IDLE_PASS_S)
 
     def _pass(self) -> bool:
-        """One transaction; False while there is no clock yet."""
+        """One transaction; False while nothing says what time it is."""
         with self.connection.transaction():
-            now = min(self.inbox.now, stored_clock(self.connection, self.config.partitions))
+            now = stored_clock(self.connection, self.config.partitions)
             if now <= 0:
                 return False
             self._note(now)

@@ -45,7 +45,6 @@ class Inbox:
         self.changed: dict[
             str, set[int]
         ] = {}  # entity -> hours (start, UTC ms); of entities with targets only
-        self.records = 0
         for (topic, partition), (offset, tick) in positions.items():
             self.positions[topic, partition] = offset
             if topic == topics.SIGNALS:
@@ -64,7 +63,7 @@ class Inbox:
 
     @property
     def now(self) -> int:
-        """The lowest tick of all source partitions, UTC ms; 0 before each has come."""
+        """The lowest forwarded tick of all source partitions, UTC ms; 0 before each has come."""
         return min(self.ticks.values())
 
     def poll(self, targets: Targets) -> int:

@@ -46,7 +46,7 @@ class Pipeline:
 
     def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.settings.database, autocommit=True) as connection:
-            return connection.execute(sql, parameters).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql, parameters).fetchall()
 
     def until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the database."""
@@ -55,6 +55,10 @@ class Pipeline:
             if time.monotonic() > give_up:
                 raise TimeoutError(f"not within {WAIT_S} s: {what}")
             threading.Event().wait(0.02)
+
+    def until_told(self, changes: int) -> None:
+        """Wait until the history has this many entries."""
+        self.until(f"{changes} changes of warnings", lambda: len(self.history()) >= changes)
 
     def load(self, **paths: Path) -> None:
         with psycopg.connect(self.settings.database) as connection:
@@ -71,7 +75,7 @@ class Pipeline:
         self.until(f"{name} is restarted", lambda: self.supervisor.pid(name) not in (None, pid))
 
     def history(self) -> list[Told]:
-        return self.query("select id, version, state, bucket from warning_history order by id, version")  # type: ignore[return-value]
+        return self.query("select id, version, state, bucket from warning_history order by id, version")
 
     def relayed(self) -> list[tuple[str, int, str, datetime]]:
         """What subscribers of carbon.warnings read, sorted; every copy of it."""
@@ -124,8 +128,10 @@ class Pipeline:
 
 @pytest.fixture(scope="session")
 def servers() -> tuple[str, str]:
+    """Kafka's and the database's address."""
     start(PROFILE)
-    return tuple(addresses(PROFILE))
+    kafka_address, database = addresses(PROFILE)
+    return kafka_address, database
 
 
 @contextmanager
@@ -141,7 +147,7 @@ def running(
     broker, server = servers
     name = f"warn_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")  # type: ignore[arg-type]
+        connection.execute(f"create database {name}")
     settings = Settings(
         kafka=broker,
         database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")),
@@ -182,4 +188,4 @@ def running(
         for future in client.delete_topics(kafka_topics).values():
             future.result(30)
         with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")  # type: ignore[arg-type]
+            connection.execute(f"drop database {name} with (force)")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from carbonstream.connectors.sources.replay import Format, Options
+from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.schemas.codes import Mode
 from tests.warn import steel
 from tests.warn.conftest import running
@@ -18,16 +19,14 @@ def test_a_backfilled_year_gives_each_warning_once_though_warn_is_killed(
 ) -> None:
     wanted = steel.expected()
     with running(servers, tmp_path, steel.targets_csv(), virtual_time=False) as pipeline:
+        wait_until_in_force(pipeline.settings)
         options = Options("replay/steel", Format.UCI_STEEL, steel.METER, 2_191, Mode.BACKFILL)
         pipeline.replay(steel.FILE, options)
-        for share in (0.1, 0.4, 0.7):
-            pipeline.until(
-                f"{share:.0%} of the warnings",
-                lambda share=share: len(pipeline.history()) >= share * len(wanted),
-            )
+        for changes in (10, len(wanted) // 3, 2 * len(wanted) // 3):
+            pipeline.until_told(changes)
             pipeline.kill("warn")
         pipeline.settle()
-        pipeline.until("all warnings", lambda: len(pipeline.history()) >= len(wanted))
+        pipeline.until_told(len(wanted))
         assert pipeline.history() == wanted
         assert pipeline.relayed() == wanted
         assert pipeline.query("select distinct backfill from warning_history") == [(True,)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
+from confluent_kafka import Message
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
@@ -25,13 +26,20 @@ QUARTER = timedelta(minutes=15)
 READINGS = 2_000
 
 
+def id_of(message: Message) -> str:
+    """The record's CloudEvents id."""
+    value = dict(message.headers() or [])["ce_id"]
+    assert isinstance(value, bytes)
+    return value.decode()
+
+
 def records(pipeline: Pipeline, name: str, partition: int) -> list[tuple[str, Any]]:
     """(ce_id, document) of all that a partition holds."""
     consumer = kafka.reader(pipeline.settings)
     topic = pipeline.settings.topic(name)
     first, end = kafka.end_offsets_of(consumer, topic, partition)
     found = [
-        (dict(m.headers() or [])["ce_id"].decode(), orjson.loads(m.value() or b""))
+        (id_of(m), orjson.loads(m.value() or b""))
         for m in kafka.read_range(consumer, topic, partition, first, end)
     ]
     consumer.close()
