@@ -26,7 +26,9 @@ router = APIRouter(tags=["overview"], responses=RESPONSES)
 ELECTRICITY: Final = CARRIER_BY_ID["electricity"].number
 SHOWN: Final = 10
 ENTITIES: Final = """
-select number, id, kind, name_zh, name_en from entity where kind in ('industry', 'enterprise') or id = %(all)s
+select number, id, kind, name_zh, name_en from entity where kind = 'enterprise'
+  or (kind = 'industry' and id not like '%%@%%')  -- an industry of a region is part of its industry
+  or id = %(all)s
 """
 ACTIVE: Final = "select count(*)::int as active from warning where state = 'active'"
 

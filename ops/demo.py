@@ -236,7 +236,8 @@ def carry_on(settings: Settings, console: Console) -> None:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    console.print(f"board: [link]{one_time_link(settings, time.time())}[/link]  (valid once, 10 minutes)")
+    console.print("the board, by a link that is valid once, for 10 minutes:")
+    console.print(one_time_link(settings, time.time()), soft_wrap=True, highlight=False)
     live_park(settings, stopping)
 
 
