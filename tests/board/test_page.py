@@ -125,7 +125,7 @@ def test_a_past_year_can_be_browsed_by_months_days_and_hours(desk: Desk) -> None
 def test_an_entity_is_found_by_its_name(desk: Desk) -> None:
     page = desk.open()
     page.locator("#entity").click()
-    page.locator("#entity").fill("特钢")
+    page.locator("#entity").fill("模拟钢铁")
     page.get_by_role("option", name="模拟钢铁厂 1").click()
     expect(page.locator("#entity")).to_have_value("模拟钢铁厂 1")
     assert "enterprise%3AENT-1" in page.url
