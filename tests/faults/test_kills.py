@@ -20,7 +20,9 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.errors import NotReady
 from tests.running import STEEL, Running, eventually, running
 
-pytestmark = pytest.mark.timeout(900)  # two years replayed, each with recoveries that wait for a session time-out
+pytestmark = pytest.mark.timeout(
+    900
+)  # two years replayed, each with recoveries that wait for a session time-out
 PROFILE = os.environ.get("CARBONSTREAM_FAULTS_PROFILE", "faults")
 SOURCE = "replay/steel"
 READINGS = 35_040

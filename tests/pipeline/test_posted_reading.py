@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from carbonstream.api.auth import one_time_link
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
@@ -54,15 +53,10 @@ def answers(port: int, path: str) -> bool:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    assert chromium, "chromium is missing: apt install chromium fonts-noto-cjk"
-    flags = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync"]  # fmt: skip
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags, chromium_sandbox=False)
-        yield browser.new_page(viewport={"width": 1920, "height": 1080})
-        browser.close()
+def page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1920, "height": 1080})
+    yield page
+    page.close()
 
 
 def post(run: Running, body: object, token: str = TOKEN) -> httpx.Response:
