@@ -18,9 +18,9 @@ FLAGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of the machine; each session of it has a profile of its own."""
+    """Chromium of the machine. It ends with its module: while it lives, no other test can run an event loop."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.fail("chromium is missing: apt install chromium fonts-noto-cjk")
