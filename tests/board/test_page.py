@@ -58,6 +58,9 @@ def test_a_missing_coefficient_gives_no_figure_and_names_the_carrier(desk: Desk)
 
 def test_a_figure_explains_itself(desk: Desk) -> None:
     page = desk.open()
+    # a click before the streams are heard would meet a figure that is read once more
+    expect(page.locator(".connection")).to_have_attribute("data-status", "live")
+    expect(page.locator(TODAY_CO2)).to_contain_text("110.244")
     page.locator(TODAY_CO2).click()
     dialog = page.get_by_role("dialog")
     for said in (

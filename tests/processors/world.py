@@ -191,7 +191,9 @@ def broken(draw: st.DrawFn) -> Document:
     document = draw(frames())
     for _ in range(draw(st.integers(1, 2))):
         member = draw(st.sampled_from([*sorted(document), "unit", "start", "tick", "time", "reference"]))
-        value = draw(JSON | st.lists(SCALARS, min_size=len(document.get("end") or ()), max_size=8))
+        end = document.get("end")
+        least = len(end) if isinstance(end, list) else 0
+        value = draw(JSON | st.lists(SCALARS, min_size=least, max_size=max(least, 8)))
         if draw(st.integers(0, 4)):
             document[member] = value
         else:
