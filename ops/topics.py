@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -38,11 +39,25 @@ def create_topics(settings: Settings, replication: int = 1) -> list[str]:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise NotReady(f"cannot create topic {name}: {error}") from error
+    _wait_until_known(settings)
     return [t.name for t in missing]
+
+
+def _wait_until_known(settings: Settings, timeout_s: float = 30.0) -> None:
+    """A topic just created is not yet in every answer of the broker. Raises NotReady."""
+    names = {settings.topic(t.name) for t in topics.CATALOGUE}
+    until = time.monotonic() + timeout_s
+    while unknown := names - kafka.topic_ids(settings, sorted(names)).keys():
+        if time.monotonic() > until:
+            raise NotReady(
+                f"Kafka at {settings.kafka} does not show the topics {sorted(unknown)} it has created"
+            )
+        time.sleep(0.05)
 
 
 def record_layout(settings: Settings) -> dict[str, Any]:
     """Write topic ids and partition counts into the database where none are yet; raises LayoutChanged if others are."""
+    _wait_until_known(settings)
     found = kafka.topic_ids(settings, [settings.topic(t.name) for t in topics.CATALOGUE])
     with connect(settings, application="topics") as connection:
         for name, (topic_id, partitions) in found.items():
