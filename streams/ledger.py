@@ -14,10 +14,11 @@ from typing import Any, Final
 import orjson
 import psycopg
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
 from carbonstream.processors.accepted import AcceptedCounter
 from carbonstream.processors.checks import Limits
@@ -31,7 +32,6 @@ from carbonstream.streams.reference_log import ReferenceLog
 
 LOCK: Final = (0x4353, 1_001)
 COMMIT_S: Final = 1.0
-BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 REGISTERS: Final = """
 insert into ledger_register as r (meter, partition, end_ms, raw_index)
 select * from unnest(%s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
@@ -66,16 +66,7 @@ class LedgerReader:
     def run(self) -> None:
         """Count for ever; outages are waited out."""
         self.log = telemetry.configure(self.config, "ledger")
-        failures = 0
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            try:
-                self._round(None)
-            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
-                failures = 0 if time.monotonic() - began > 30 else failures + 1
-                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
-                self.log.warning("round ended", error=str(error), again_in_s=wait)
-                self.stopping.wait(wait)
+        run_rounds(lambda: self._round(None), self.stopping, self.log)
 
     def catch_up(self) -> bool:
         """Count up to the present end of meter.readings; False where another ledger reader is at work."""

@@ -16,16 +16,16 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import psycopg
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Producer
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.expectation import Span as Validity
 from carbonstream.processors.expectation import readings_due
 from carbonstream.processors.total_records import Key, Part, Span, spans, total_record
 from carbonstream.schemas import frames, topics
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of
@@ -37,7 +37,6 @@ MARKS_PASS: Final = 200
 POLL_S: Final = 0.02
 # A pass may take at most a third of the time: under load totals come less often, not at the readings' cost.
 REST: Final = 2.0
-BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 TAKE_OUTBOX: Final = """
 delete from outbox where id in (select id from outbox order by id limit %s) returning id, topic, shard_key, key, value
@@ -83,16 +82,7 @@ class Relay:
 
     def run(self) -> None:
         """Passes for ever; outages of either side are waited out."""
-        failures = 0
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            try:
-                self._round()
-            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
-                failures = 0 if time.monotonic() - began > 30 else failures + 1
-                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
-                self.log.warning("round ended", error=str(error), again_in_s=wait)
-                self.stopping.wait(wait)
+        run_rounds(self._round, self.stopping, self.log)
 
     def _round(self) -> None:
         with connect(self.config, application="relay", autocommit=True) as connection:

@@ -24,10 +24,10 @@ import time
 from typing import Any, Final
 
 import psycopg
-from confluent_kafka import KafkaException
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.warnings_agenda import Agenda
 from carbonstream.schemas import topics
@@ -42,7 +42,6 @@ Connection = psycopg.Connection[Any]
 LOCK: Final = (0x4353, 1_002)  # beside the relay's and the ledger's
 TARGETS_A_PASS: Final = 500
 IDLE_PASS_S: Final = 1.0  # while nothing is due, positions and clock are seen to this often
-BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
 class Warn:
@@ -59,16 +58,7 @@ class Warn:
 
     def run(self) -> None:
         """Rounds for ever; a changed layout ends the process, an outage is waited out."""
-        failures = 0
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            try:
-                self._round()
-            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
-                failures = 0 if time.monotonic() - began > 30 else failures + 1
-                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
-                self.log.warning("round ended", error=str(error), again_in_s=wait)
-                self.stopping.wait(wait)
+        run_rounds(self._round, self.stopping, self.log)
 
     def _round(self) -> None:
         with connect(self.config, application="warn", autocommit=True) as connection:

@@ -15,10 +15,11 @@ from typing import Any, Final
 import numpy as np
 import orjson
 import psycopg
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.ownership import APPLICATION, rebalance
 from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
 from carbonstream.processors.directory import ENTRY, Directory
@@ -29,7 +30,6 @@ from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
 REBALANCE_S: Final = 2.0
-BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
   m.kind = 'register', s.site_id
@@ -52,16 +52,7 @@ class Sink:
 
     def run(self) -> None:
         """Rounds for ever; a broken chain or layout ends the process, an outage is waited out."""
-        failures = 0
-        while not self.stopping.is_set():
-            began = time.monotonic()
-            try:
-                self._round()
-            except (psycopg.OperationalError, psycopg.InterfaceError, NotReady, KafkaException) as error:
-                failures = 0 if time.monotonic() - began > 30 else failures + 1
-                wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
-                self.log.warning("round ended", error=str(error), again_in_s=wait)
-                self.stopping.wait(wait)
+        run_rounds(self._round, self.stopping, self.log)
 
     def _round(self) -> None:
         with connect(self.config, application=APPLICATION.removeprefix("carbonstream ")) as connection:
