@@ -72,6 +72,11 @@ def one_row(
     return row
 
 
+def integers(values: NDArray[np.int64]) -> str:
+    """An array parameter as PostgreSQL's text; psycopg's own way looks at every element in Python."""
+    return "{" + ",".join(map(str, values.tolist())) + "}"
+
+
 def binary_rows(columns: list[tuple[NDArray[np.int64], int]], nullable: int | None = None) -> bytes:
     """Rows in the binary COPY format, without header and trailer; in no particular order.
 

@@ -50,6 +50,11 @@ def producer(settings: Settings, *, transactional_id: str | None = None, **overr
     return Producer(config | overrides)
 
 
+# For a reader that keeps what it is assigned: an empty fetch may wait long, records still come at once. (One that goes
+# from partition to partition would wait for the fetch of the one before.)
+STAYING: Final = {"fetch.wait.max.ms": 500}
+
+
 def reader(settings: Settings, **overrides: Any) -> Consumer:
     """A consumer for assign() only: no group, no commits; a lost offset is an error, never a silent skip."""
     return Consumer(

@@ -8,13 +8,14 @@ since the newest one before it.
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from carbonstream.processors.checks import Limits
 from carbonstream.processors.ledger import ELECTRICITY, NO_DAY, Count, site_text
-from carbonstream.processors.meters import NO_END, NO_MODULUS, ShardMeters
+from carbonstream.processors.meters import NO_MODULUS, ShardMeters
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit
 from carbonstream.schemas.frames import MAX_READINGS
@@ -27,7 +28,26 @@ LONGEST_MS: Final = 32 * DAY_MS
 MOST_WH: Final = 10**15
 LONGEST_NAME: Final = 200
 
+NUMBERS: Final = (int, float)
+METERS_REMEMBERED: Final = 1_000_000
+
 Line = tuple[str, str, int]  # source, site, day
+
+
+@dataclass(frozen=True, slots=True)
+class _Meter:
+    """One meter; only its site where the shard has no such meter."""
+
+    site: str
+    number: int = -1
+    electric: bool = False
+    register: bool = False
+    scale: float | None = None  # Wh in its unit
+    multiplier_milli: int = 0
+    least_milli: int = 0  # the multiplier, or 1
+    modulus: int = 0  # Wh before the multiplier, NO_MODULUS
+    valid_from: int = 0  # UTC ms
+    valid_to: int = 0
 
 
 class AcceptedCounter:
@@ -44,7 +64,8 @@ class AcceptedCounter:
         self.moved: set[int] = set()
         self.sequences: dict[tuple[str, str, int], int] = {}
         self._lines: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
-        self._sites: dict[str, str] = {}
+        self._meters: dict[tuple[str, int, bool], _Meter] = {}
+        self._read: dict[str, int] = {}  # reference offsets that _meters were read at
 
     def take(self) -> tuple[list[Count], dict[int, tuple[int, int]]]:
         """What was counted since the last call: ledger lines, and registers that moved."""
@@ -74,30 +95,76 @@ class AcceptedCounter:
             return
         shard = frame["shard"]
         here = partition_of(shard, self.partitions) == self.partition
-        meters = self.reference.shard(shard) if here else ShardMeters(shard)
         again = here and self._is_known(frame)
         units: Any = frame.get("unit")
         starts: Any = frame.get("start")
-        for i in sorted(range(n), key=lambda j: ends[j] if type(ends[j]) is int else 0):
-            meter_id = frame["meters"][frame["meter"][i]]
-            end = ends[i] if type(ends[i]) is int and abs(ends[i]) <= LAST_END_MS else 0
-            site = self._sites.get(meter_id)
-            if site is None:
-                site = self._sites[meter_id] = site_text(meter_id)
-            line = self._lines[source, site, (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY]
+        oldest, newest = self._window(frame.get("mode", "live"))
+        values, at = frame["value"], frame["meter"]
+        meters = [self._meter(shard, name, here) for name in frame["meters"]]
+        lines: dict[tuple[str, int], list[int]] = {}
+        times = _times(ends)
+        for i in sorted(range(n), key=times.__getitem__):
+            meter, end, value = meters[at[i]], times[i], values[i]
+            day = (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY
+            line = lines.get((meter.site, day))
+            if line is None:
+                line = lines[meter.site, day] = self._lines[source, meter.site, day]
             line[0] += 1
+            unit = units[i] if type(units) is list else units
+            scale = meter.scale if unit is None else _scale(unit)
+            if not meter.electric or scale is None or type(value) not in NUMBERS:
+                continue
+            amount = value * scale
+            if not 0 <= amount * meter.least_milli <= MOST_WH * 1_000:
+                continue
+            if not meter.register:
+                line[1] += round(amount) * meter.multiplier_milli // 1_000
+                continue
+            first = end
+            if starts and (first := starts[i]) is None:
+                first = end
+            elif starts and not (type(first) is int and first < end and end - first <= LONGEST_MS):
+                continue
+            if oldest <= first and end <= newest and meter.valid_from <= end <= meter.valid_to and not again:
+                line[1] += self._move(meter, end, round(amount))
+
+    def _window(self, mode: str) -> tuple[int, int]:
+        """(oldest, newest) UTC ms that a register's index may reach to be taken."""
+        if self.tick is None:
+            return YEAR_2000_MS, LAST_END_MS
+        if mode == "live":
+            oldest = max(YEAR_2000_MS, self.tick - self.limits.live_max_age_ms)
+            return oldest, self.tick + self.limits.live_max_ahead_ms
+        return YEAR_2000_MS, self.tick + self.limits.backfill_max_ahead_ms
+
+    def _meter(self, shard: int, meter_id: str, here: bool) -> _Meter:
+        """What is known of a meter, as plain values: an array's entry costs ten times as much to look at."""
+        if self._read != self.reference.offsets or len(self._meters) >= METERS_REMEMBERED:
+            self._read = dict(self.reference.offsets)
+            self._meters.clear()
+        meter = self._meters.get((meter_id, shard, here))
+        if meter is None:
+            site = site_text(meter_id)
+            meters = self.reference.shard(shard) if here else ShardMeters(shard)
             slot = meters.slots.get(meter_id)
-            if slot is None or meters.master[slot]["carrier"] != ELECTRICITY:
-                continue
-            master = meters.master[slot]
-            unit = units[i] if isinstance(units, list) else units
-            index = _index_wh(frame["value"][i], UNITS[master["unit"]] if unit is None else unit, master)
-            if index is None:
-                continue
-            if not master["register"]:
-                line[1] += index * int(master["multiplier_milli"]) // 1_000
-            elif not again and self._is_timely(frame.get("mode", "live"), starts and starts[i], end, master):
-                line[1] += self._move(meter_number(shard, slot), end, index, master)
+            if slot is None:
+                meter = _Meter(site)
+            else:
+                master = meters.master[slot]
+                meter = _Meter(
+                    site,
+                    meter_number(shard, slot),
+                    bool(master["carrier"] == ELECTRICITY),
+                    bool(master["register"]),
+                    _scale(UNITS[master["unit"]]),
+                    int(master["multiplier_milli"]),
+                    max(int(master["multiplier_milli"]), 1_000),
+                    int(master["modulus"]),
+                    int(master["valid_from"]),
+                    int(master["valid_to"]),
+                )
+            self._meters[meter_id, shard, here] = meter
+        return meter
 
     def _is_known(self, frame: Any) -> bool:
         """Whether a frame of this or a higher number was counted before: then it is not taken again."""
@@ -107,10 +174,10 @@ class AcceptedCounter:
         self.sequences[key] = frame["seq"]
         return False
 
-    def _move(self, number: int, end: int, index: int, master: Any) -> int:
+    def _move(self, meter: _Meter, end: int, index: int) -> int:
         """Wh a register's index (Wh before the multiplier) moved since the newest before it."""
-        milli, modulus = int(master["multiplier_milli"]), int(master["modulus"])
-        before = self.registers.get(number)
+        milli, modulus = meter.multiplier_milli, meter.modulus
+        before = self.registers.get(meter.number)
         moved = 0
         if before is not None:
             if end <= before[0]:
@@ -123,24 +190,9 @@ class AcceptedCounter:
                 if (index + modulus - before[1]) * 2 >= modulus:
                     return 0
             moved = (turned + index) * milli // 1_000 - before[1] * milli // 1_000
-        self.registers[number] = end, index
-        self.moved.add(number)
+        self.registers[meter.number] = end, index
+        self.moved.add(meter.number)
         return moved
-
-    def _is_timely(self, mode: str, start: Any, end: int, master: Any) -> bool:
-        if start is not None and not (type(start) is int and start < end and end - start <= LONGEST_MS):
-            return False
-        first = end if start is None else start
-        if first < YEAR_2000_MS or end <= 0:
-            return False
-        if end < master["valid_from"] or (master["valid_to"] != NO_END and end > master["valid_to"]):
-            return False
-        if self.tick is None:
-            return True
-        if mode == "live":
-            ahead = self.limits.live_max_ahead_ms
-            return end <= self.tick + ahead and first >= self.tick - self.limits.live_max_age_ms
-        return end <= self.tick + self.limits.backfill_max_ahead_ms
 
     def _is_name(self, text: Any) -> bool:
         return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and "\0" not in text
@@ -165,16 +217,25 @@ class AcceptedCounter:
             and (not isinstance(unit, list) or len(unit) == n)
             and (start is None or (isinstance(start, list) and len(start) == n))
             and len(meters) <= MAX_READINGS
-            and all(isinstance(m, str) and len(m) <= LONGEST_NAME and "\0" not in m for m in meters)
-            and all(type(i) is int and 0 <= i < len(meters) for i in meter)
+            and set(map(type, meters)) <= {str}
+            and max(map(len, meters), default=0) <= LONGEST_NAME
+            and "\0" not in "".join(meters)
+            and set(map(type, meter)) <= {int}
+            and min(meter, default=0) >= 0
+            and max(meter, default=-1) < len(meters)
         )
 
 
-def _index_wh(value: Any, unit: Any, master: Any) -> int | None:
-    """A value in Wh before the multiplier; None where it is no sound amount of electricity."""
-    if type(value) not in (int, float) or not isinstance(unit, str) or unit not in THOUSANDTHS:
+def _times(ends: list[Any]) -> list[int]:
+    """Ends as UTC ms, 0 for what is no time."""
+    if set(map(type, ends)) <= {int} and -LAST_END_MS <= min(ends, default=0) <= max(ends, default=0) <= LAST_END_MS:
+        return ends
+    return [end if type(end) is int and abs(end) <= LAST_END_MS else 0 for end in ends]
+
+
+def _scale(unit: Any) -> float | None:
+    """Wh in a unit of electricity; None where it is none."""
+    if not isinstance(unit, str) or unit not in THOUSANDTHS:
         return None
     base, scale = THOUSANDTHS[unit]
-    least_milli = max(int(master["multiplier_milli"]), 1_000)
-    sound = base is BaseUnit.KWH and 0 <= value * scale * least_milli <= MOST_WH * 1_000
-    return round(value * scale) if sound else None
+    return scale if base is BaseUnit.KWH else None

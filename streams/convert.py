@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from dataclasses import dataclass, field
 from typing import Any
 
 import faust
@@ -33,6 +34,7 @@ from carbonstream.streams.watchdog import Watchdog
 
 STOP_POLL_S = 0.05
 IN_FLIGHT = 256  # frames answered but not yet acknowledged by the broker
+GATHER_S = 0.01  # answers of so long leave in one request: a request a frame cost a quarter of convert's time
 
 
 class Partition:
@@ -45,6 +47,16 @@ class Partition:
         self.confirmed = converter.at  # source offset up to which answers are acknowledged
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An event that was handled, and what is to be sent for it (None where it was answered before)."""
+
+    partition: Partition
+    event: Any
+    value: bytes | None = None
+    headers: kafka.Headers = field(default_factory=list)
+
+
 class Convert:
     """The agent's shell: loads partitions, feeds converters, writes checkpoints."""
 
@@ -54,7 +66,7 @@ class Convert:
         self.partitions: dict[int, Partition] = {}
         self.reference = ReferenceLog(config)
         self.layout = topic_layout(config)
-        self.pending: asyncio.Queue[tuple[Partition, Any, Any]] = asyncio.Queue(IN_FLIGHT)
+        self.pending: asyncio.Queue[Answered] = asyncio.Queue(IN_FLIGHT)
         self.limits = Limits(
             config.live_max_age_s * 1_000,
             config.live_max_ahead_s * 1_000,
@@ -98,7 +110,7 @@ class Convert:
         consumer.close()
         return first
 
-    async def run(self, stream: Any, output: Any) -> None:
+    async def run(self, stream: Any) -> None:
         """Answer events for ever. Any error ends the process: Faust would lose the event otherwise."""
         async for event in stream.noack().events():
             message = event.message
@@ -107,13 +119,13 @@ class Convert:
                 partition = await asyncio.to_thread(self.load, message.partition)
                 self.partitions[message.partition] = partition
                 self.watchdog.progress()
-            future = None
             if message.offset > partition.converter.at:
-                future = await self._answer(partition, message, event.value, output)
-            await self.pending.put((partition, future, event))
+                await self.pending.put(await self._answer(partition, event))
+            else:
+                await self.pending.put(Answered(partition, event))
 
-    async def _answer(self, partition: Partition, message: Any, payload: bytes | None, output: Any) -> Any:
-        converter = partition.converter
+    async def _answer(self, partition: Partition, event: Any) -> Answered:
+        converter, message, payload = partition.converter, event.message, event.value
         record = parse_record(payload, kafka.type_of(header_list(message.headers)))
         if isinstance(record, Tick):
             if not self.reference.has(record.reference):
@@ -133,23 +145,35 @@ class Convert:
                 offset=message.offset,
             )
         if out is None:
-            return None
+            return Answered(partition, event)
         id_ = f"{converter.layout.readings_topic}/{message.partition}/{message.offset}"
         headers = cloud_event_headers(TYPE_EMISSIONS, "convert", id_)
         if out.tick is not None:
             headers.append((HEADER_TICK, b"%d" % out.tick))
         if out.rejects:
             headers.append((HEADER_REJECTS, b"%d" % out.rejects))
-        return await output.send(key=None, value=out.value, partition=message.partition, headers=headers)
+        return Answered(partition, event, out.value, headers)
 
-    async def confirm(self) -> None:
-        """The one task that awaits answers in order."""
+    async def confirm(self, output: Any) -> None:
+        """The one task that sends answers and awaits their acknowledgement, in order."""
         while True:
-            partition, future, event = await self.pending.get()
-            if future is not None:
+            gathered = [await self.pending.get()]
+            await asyncio.sleep(GATHER_S)
+            while not self.pending.empty():
+                gathered.append(self.pending.get_nowait())
+            futures = [
+                await output.send(
+                    key=None, value=a.value, partition=a.event.message.partition, headers=a.headers
+                )
+                for a in gathered
+                if a.value is not None
+            ]
+            for future in futures:
                 await future
-            partition.confirmed = max(partition.confirmed, event.message.offset)
-            partition.unacked.append(event)
+            for answered in gathered:
+                partition, event = answered.partition, answered.event
+                partition.confirmed = max(partition.confirmed, event.message.offset)
+                partition.unacked.append(event)
             self.watchdog.progress()
 
     async def checkpoints(self, app: Any, state: Any) -> None:
@@ -224,7 +248,7 @@ def create() -> Any:
     """The Faust app; importing this module has no effect until this is called."""
     config = settings()
     convert = Convert(config)
-    app = faust_app(config, "convert")
+    app = faust_app(config, "convert", fetch_wait_ms=25)
     readings = raw_topic(app, config, topics.READINGS)
     emissions = raw_topic(app, config, topics.EMISSIONS)
     state = raw_topic(app, config, topics.STATE)
@@ -241,8 +265,8 @@ def create() -> Any:
     async def agent(stream: Any) -> None:
         try:
             await asyncio.gather(
-                convert.run(stream, emissions),
-                convert.confirm(),
+                convert.run(stream),
+                convert.confirm(emissions),
                 convert.checkpoints(app, state),
                 convert.watchdog.run(),
             )

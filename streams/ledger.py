@@ -85,7 +85,10 @@ class LedgerReader:
                     return False
             connection.autocommit = False
             counters, at = self._load(connection)
-            consumer = kafka.reader(self.config, **{"auto.offset.reset": "earliest"})
+            consumer = kafka.reader(
+                self.config,
+                **{"auto.offset.reset": "earliest", "fetch.min.bytes": 1 << 20} | kafka.STAYING,
+            )
             try:
                 consumer.assign([TopicPartition(self.topic, n, at[n] + 1) for n in counters])
                 self._read(connection, consumer, counters, at, ends)

@@ -42,7 +42,7 @@ class ReferenceLog:
 
     def _read(self) -> None:
         names = {self._settings.topic(name): name for name in READ}
-        consumer = kafka.reader(self._settings, **{"auto.offset.reset": "earliest"})
+        consumer = kafka.reader(self._settings, **{"auto.offset.reset": "earliest"} | kafka.STAYING)
         try:
             consumer.assign([TopicPartition(full, 0, 0) for full in names])
             while True:

@@ -38,7 +38,7 @@ class Inbox:
     def __init__(self, config: Settings, positions: dict[tuple[str, int], Position]) -> None:
         self._config = config
         self._names = {config.topic(name): name for name in READ}
-        self._consumer = kafka.reader(config)
+        self._consumer = kafka.reader(config, **kafka.STAYING)
         self.ticks = dict.fromkeys(range(config.partitions), 0)
         self.positions: dict[tuple[str, int], int] = {}
         self.reference_changed = True  # what is known of it must be read once

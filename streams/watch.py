@@ -23,10 +23,6 @@ from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
 from carbonstream.streams.watchdog import Watchdog
 
 IN_FLIGHT = 256  # records passed on but not yet acknowledged by the broker
-# Every fetch costs about a millisecond of Python: at 600 records/s watch took 32 % of a core with a fetch for
-# each few records and takes 12 % with these, most of it Faust's own handling of an event.
-FETCH_MIN_BYTES = 1 << 20
-FETCH_MAX_WAIT_MS = 50
 
 
 class Watch:
@@ -107,17 +103,11 @@ def create() -> Any:
     """The Faust app; importing this module has no effect until this is called."""
     config = settings()
     watch = Watch(config)
-    app = faust_app(config, "watch")
+    app = faust_app(config, "watch", fetch_wait_ms=100)
     emissions = raw_topic(app, config, topics.EMISSIONS)
     signals = raw_topic(app, config, topics.SIGNALS)
     rejects = raw_topic(app, config, topics.REJECTS)
     watch.watchdog = Watchdog(config, "watch", app, config.topic(topics.EMISSIONS), lambda: watch.at)
-
-    @app.on_partitions_assigned.connect(weak=False)
-    async def assigned(_: faust.App, __: Any, **___: Any) -> None:
-        # Faust has no setting for it; its version and aiokafka's are pinned
-        fetcher = app.consumer._thread._consumer._fetcher
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = FETCH_MIN_BYTES, FETCH_MAX_WAIT_MS
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: faust.App, revoked: Any, **__: Any) -> None:

@@ -27,7 +27,9 @@ class VisibleClock(threading.Thread):
         """Poll until stop()."""
         with connect(self._settings, application="bench visible", autocommit=True) as connection:
             last: dict[int, int] = {}
-            while not self._ending.wait(POLL_S):
+            ended = False
+            while not ended:
+                ended = self._ending.wait(POLL_S)  # and once more after the last commit
                 rows = connection.execute("select partition, source_offset from position").fetchall()
                 now = time.time() * 1_000
                 for partition, offset in rows:

@@ -22,7 +22,7 @@ create table total_hour (
   readings int not null,
   quantity bigint not null,
   estimated bigint not null
-);
+) with (fillfactor = 70);          -- an hour is updated in place many times: leave room for HOT updates
 select create_hypertable('total_hour', by_range('bucket', interval '30 days'), create_default_indexes => false);
 create unique index total_hour_key on total_hour (entity, bucket, class, carrier, shard);
 

@@ -30,6 +30,9 @@ from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
 REBALANCE_S: Final = 2.0
+# A transaction costs much the same for few rows as for many (each total it meets is one upsert), so after a long one
+# the next gathers for as long, at most this: the larger batches halve the database's work at full load.
+LONGEST_REST_S: Final = 0.25
 DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
   m.kind = 'register', s.site_id
@@ -144,9 +147,11 @@ class Reader(threading.Thread):
         self._positions = positions
         self._out: queue.Queue[Batch | Exception] = queue.Queue(1)
         self._ending = threading.Event()
+        self._handed_at = self._wanted_at = 0.0  # monotonic; wanted: 0 while the writer is busy
 
     def run(self) -> None:
-        consumer = kafka.reader(self._config)
+        # every fetch costs the broker as much as storing 200 readings
+        consumer = kafka.reader(self._config, **{"fetch.min.bytes": 1 << 17, "fetch.wait.max.ms": 25})
         try:
             consumer.assign(
                 [TopicPartition(self._topic, n, p.emissions_offset + 1) for n, p in self._positions.items()]
@@ -169,7 +174,7 @@ class Reader(threading.Thread):
                 continue
 
     def _gather(self, consumer: Consumer) -> Batch | None:
-        """Frames of at most sink_linger_ms (longer while the writer is busy) or sink_batch_rows readings."""
+        """Frames until the writer has rested and sink_linger_ms have passed, or of sink_batch_rows readings."""
         frames: list[dict[str, Any]] = []
         touched: set[int] = set()
         rows, until = 0, 0.0
@@ -190,18 +195,26 @@ class Reader(threading.Thread):
                 until = time.monotonic() + self._config.sink_linger_ms / 1_000
             if not touched and not self._ending.is_set():
                 continue
-            if until and time.monotonic() >= until and self._out.empty():
+            if until and time.monotonic() >= until and self._is_due():
                 break
         if not touched:
             return None
         return Batch(frames, concatenate(frames), {n: replace(self._positions[n]) for n in touched})
 
+    def _is_due(self) -> bool:
+        """Whether the writer waits for a batch, and has waited as long as its last one took."""
+        wanted = self._wanted_at
+        rest = min(wanted - self._handed_at, LONGEST_REST_S)
+        return wanted > 0 and time.monotonic() >= wanted + rest
+
     def next(self, timeout_s: float) -> Batch | None:
         """The next batch, or None after the time-out. Raises what ended the thread."""
+        self._wanted_at = self._wanted_at or time.monotonic()
         try:
             item = self._out.get(timeout=timeout_s)
         except queue.Empty:
             return None
+        self._handed_at, self._wanted_at = time.monotonic(), 0.0
         if isinstance(item, Exception):
             raise item
         return item

@@ -11,7 +11,8 @@ import orjson
 import psycopg
 from numpy.typing import NDArray
 
-from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, pg_time
+from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, integers, pg_time
+from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import Count
 from carbonstream.processors.rows import STORED_BEFORE, Folded, Position, Readings
 from carbonstream.processors.totals import TotalChanges
@@ -100,8 +101,8 @@ def write_totals(cursor: Cursor, totals: TotalChanges) -> None:
 def write_mark(cursor: Cursor, totals: TotalChanges) -> None:
     """Which (entity, grain, bucket) changed: one row of arrays, appended, for the relay."""
     if len(totals.entity):
-        keys = np.unique(np.stack([totals.entity, totals.grain, totals.bucket]), axis=1)
-        cursor.execute(MARK, [key.tolist() for key in keys])
+        keys, _ = grouped([totals.entity, totals.grain, totals.bucket], [])
+        cursor.execute(MARK, [integers(key) for key in keys])
 
 
 def write_ledger(cursor: Cursor, hop: str, counts: Sequence[Count]) -> None:
