@@ -72,7 +72,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     """
     if not len(frame):
         return Judged(NONE, NONE, NONE, NONE, NONE, NONE, NONE, state.newest[:0])
-    slot, master = known.slot[frame.meter], known.master[frame.meter]
+    slot, master = _masters(frame, known)
     code = _sound(frame, *limits.window(frame.mode, now))
     if (slot < 0).any():
         code[(code == 0) & (slot < 0)] = Outcome.UNKNOWN_METER
@@ -80,9 +80,11 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     raw = _amounts(frame, master, code)
     start = _starts(frame, master, code)
     rows = np.flatnonzero(code == 0)
-    if len(rows) and (np.diff(slot[rows]) <= 0).any():
+    if len(rows) == len(frame) and (slot[1:] > slot[:-1]).all():
+        step = _sequence(slot, frame.end, start, raw, master, state)
+    else:
         rows = rows[np.lexsort((frame.end[rows], slot[rows]))]  # stable: arrival order breaks ties
-    step = _sequence(slot[rows], frame.end[rows], start[rows], raw[rows], master[rows], state)
+        step = _sequence(slot[rows], frame.end[rows], start[rows], raw[rows], master[rows], state)
     code[rows] = step.verdict
     took = step.verdict <= Outcome.BASELINE
     taken = rows[took]
@@ -100,7 +102,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
 
 def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
     """The judgement of a frame refused whole."""
-    slot, master = known.slot[frame.meter], known.master[frame.meter]
+    slot, master = _masters(frame, known)
     every = np.full(len(frame), int(code))
     start, end = told_times(frame.start, frame.end)
     return Judged(
@@ -113,6 +115,13 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
         updates=NONE,
         newest=np.empty(0, STATE),
     )
+
+
+def _masters(frame: Frame, known: Lookup) -> tuple[Ints, Array]:
+    """Slot and MASTER entry of each reading's meter."""
+    if len(frame) == len(known.slot) and (frame.meter[1:] > frame.meter[:-1]).all():
+        return known.slot, known.master  # each meter once, in the list's order
+    return known.slot[frame.meter], known.master[frame.meter]
 
 
 def told_times(start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -134,15 +143,15 @@ def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
             given & ((start >= end) | (end - np.where(given, start, end) > MAX_INTERVAL_MS))
         )
         start = np.where(given, start, end)
-    finite = np.isfinite(frame.value)
+    infinite, late, early = ~np.isfinite(frame.value), end > newest, start < oldest
     strange = frame.unit == UNIT_UNKNOWN
-    if finite.all() and not bad.any() and end.max() <= newest and start.min() >= oldest and not strange.any():
+    if not (infinite | bad | late | early | strange).any():
         return code
     for failed, outcome in (
-        (~finite, Outcome.NOT_A_NUMBER),
+        (infinite, Outcome.NOT_A_NUMBER),
         (bad, Outcome.INTERVAL),
-        (end > newest, Outcome.FUTURE),
-        (start < oldest, Outcome.ANCIENT),
+        (late, Outcome.FUTURE),
+        (early, Outcome.ANCIENT),
         (strange, Outcome.UNIT),
     ):
         code[(code == 0) & failed] = outcome
@@ -221,8 +230,9 @@ def _sequence(slot: Ints, end: Ints, start: Ints, raw: Ints, master: Array, stat
         newest = state.newest
     known = newest[slot]
     before = known
-    tail = np.flatnonzero(slot[1:] == slot[:-1]) + 1
-    if len(tail):
+    tail = NONE
+    if not (slot[1:] > slot[:-1]).all():
+        tail = np.flatnonzero(slot[1:] == slot[:-1]) + 1
         before = known.copy()
         before["end"][tail], before["start"][tail], before["raw"][tail] = (
             end[tail - 1],
@@ -238,7 +248,7 @@ def _sequence(slot: Ints, end: Ints, start: Ints, raw: Ints, master: Array, stat
         same |= (end == known["end"]) & (start == known["start"]) & (raw == known["raw"])
     verdict[same & ~register] = Outcome.DUPLICATE
     if register.any():
-        moved = advance(end, raw, milli, before, register)
+        moved = advance(end, raw, quantity, milli, before, register)
         if moved is None:
             moved = advance_one_by_one(slot, end, raw, master, known)
         verdict = np.where(register, moved.verdict, verdict)

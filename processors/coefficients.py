@@ -7,7 +7,7 @@ that the newest revision.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -87,6 +87,7 @@ class Coefficients:
     def __init__(self) -> None:
         self._by_id: dict[int, Coefficient] = {}
         self._series: dict[tuple[int, str, str], _Series] = {}
+        self._published: list[int] = []  # ascending; those of dropped coefficients stay
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -97,6 +98,11 @@ class Coefficients:
         self._by_id[coefficient.id] = coefficient
         key = coefficient.carrier, coefficient.kind, coefficient.scope
         self._series.setdefault(key, _Series()).put(coefficient)
+        insort(self._published, coefficient.published_ms)
+
+    def is_published_between(self, a_ms: int, b_ms: int) -> bool:
+        """Whether any coefficient is known as of one of the two instants (UTC ms) and not as of the other."""
+        return bisect_right(self._published, a_ms) != bisect_right(self._published, b_ms)
 
     def drop(self, id_: int) -> None:
         """Remove the coefficient of this id, if there is one."""

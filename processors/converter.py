@@ -74,7 +74,6 @@ class Converter:
         self.tick: int | None = None
         self.at = -1  # source offset of the last handled record
         self.outcomes: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(64, np.int64)  # readings by Outcome
-        self._dirty: set[tuple[int, int]] = set()
         self._block_at: dict[tuple[int, int], int] = {}  # only while recovering
         self._recovered_to = -1
 
@@ -131,7 +130,16 @@ class Converter:
         self.outcomes += counts
         rejects = int(counts[Outcome.DUPLICATE :].sum())
         return Answer(
-            answer_frame(frame, judged, known, self.reference.resolve, CARRIER_IDS, at), rejects=rejects
+            answer_frame(
+                frame,
+                judged,
+                known,
+                self.reference.resolve,
+                CARRIER_IDS,
+                at,
+                generation=self.reference.generation,
+            ),
+            rejects=rejects,
         )
 
     def _refused(self, frame: Frame) -> Outcome | None:
@@ -150,15 +158,13 @@ class Converter:
             slots, newest = slots[late], newest[late]
             if not len(slots):
                 return
-        state.reserve(int(slots.max()) + 1)
-        state.newest[slots] = newest
-        self._dirty.update((shard, b) for b in set((slots // BLOCK).tolist()))
+        state.put(slots, newest)
 
     def blocks(self) -> Iterator[Block]:
         """The changed blocks as they stand, then the partition's own record. Marks all as written."""
-        dirty, self._dirty = self._dirty, set()
+        dirty = [(shard, n) for shard in sorted(self.shards) for n in self.shards[shard].take_dirty()]
         prefix = b"convert/%d" % self.layout.partition
-        for shard, number in sorted(dirty):
+        for shard, number in dirty:
             head = orjson.dumps({"version": STATE_VERSION, "shard": shard, "block": number, "at": self.at})
             yield Block(
                 b"%b/%d/%d" % (prefix, shard, number), head + b"\n" + self.shards[shard].block(number), False

@@ -25,6 +25,7 @@ PAYLOAD_KEPT_BYTES: Final = 65_536
 # 500 rejects of three such texts and a 200-character id, each character 6 bytes of JSON at most, are 2.4 MB of 4
 TEXT_KEPT: Final = 200
 SAFE: Final = 2**62
+PLANS_REMEMBERED: Final = 32  # months of one list of meters
 MONTHS: Final = 4_096  # more than the months from 1970 to 2100, so that (group, month) is one number
 
 
@@ -59,10 +60,20 @@ class Standing:
 
 
 def answer_frame(
-    frame: Frame, judged: Judged, known: Lookup, resolve: Resolve, carrier_ids: dict[int, str], at: Standing
+    frame: Frame,
+    judged: Judged,
+    known: Lookup,
+    resolve: Resolve,
+    carrier_ids: dict[int, str],
+    at: Standing,
+    *,
+    generation: int | None = None,
 ) -> bytes:
-    """The emissions frame of a readings frame."""
-    co2, exponent, coefficient, applied = _first_co2(frame, judged, known, resolve, carrier_ids)
+    """The emissions frame of a readings frame.
+
+    generation: as long as it is the same, `resolve` gives the same; None: it may change at any time.
+    """
+    co2, exponent, coefficient, applied = _first_co2(frame, judged, known, resolve, carrier_ids, generation)
     document = _head(frame.source, frame.shard, frame.seq, frame.mode.value, frame.sent, at) | {
         "meter": frame.meter,
         "start": _column(judged.start),
@@ -152,45 +163,91 @@ def _head(source: str, shard: int, seq: int, mode: str, sent: int, at: Standing)
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The coefficients of a list of meters in one month, worked out once for all its frames."""
+
+    index: Ints  # by id of the list: index into applied, -1 none
+    mantissa: Ints  # by id: coefficient x 10^-exponent x 1000; 0 where there is none
+    largest: int
+    exponent: int
+    applied: orjson.Fragment
+    is_complete: bool  # every id has a coefficient
+
+
 def _first_co2(
-    frame: Frame, judged: Judged, known: Lookup, resolve: Resolve, carrier_ids: dict[int, str]
-) -> tuple[Any, int, Ints, list[dict[str, Any]]]:
+    frame: Frame,
+    judged: Judged,
+    known: Lookup,
+    resolve: Resolve,
+    carrier_ids: dict[int, str],
+    generation: int | None,
+) -> tuple[Any, int, Ints, Any]:
     """CO2 of each taken reading as integers of 10^exponent kg: quantity / 1000 x coefficient, exact.
 
     Returns (co2, exponent, coefficient index by reading, coefficients). Not taken or no coefficient: null, -1.
     """
     n = len(frame)
     index = np.full(n, -1, np.int64)
-    taken = judged.code <= Outcome.BASELINE
-    rows = np.flatnonzero(taken)
+    rows = np.flatnonzero(judged.code <= Outcome.BASELINE)
     if not len(rows):
         return [None] * n, 0, index, []
-    group, months = known.group[frame.meter[rows]], _months(judged.start[rows])
-    if len(known.groups) == 1 and isinstance(months, int):
-        keys, where = [(*known.groups[0], months)], np.zeros(len(rows), np.int64)
-    else:
-        combined, where = np.unique(group * MONTHS + months, return_inverse=True)
-        keys = [(*known.groups[c // MONTHS], c % MONTHS) for c in combined.tolist()]
+    months = _months(judged.start if len(rows) == n else judged.start[rows])
+    if len(rows) == n and isinstance(months, int):
+        plan = _plan(known, months, resolve, carrier_ids, generation)
+        if plan.is_complete and max(int(judged.quantity.max()), 1) * plan.largest < SAFE:
+            co2 = judged.quantity * plan.mantissa[frame.meter]
+            return co2, plan.exponent, plan.index[frame.meter], plan.applied
+    group = known.group[frame.meter[rows]]
+    combined, where = np.unique(group * MONTHS + months, return_inverse=True)
+    keys = [(*known.groups[c // MONTHS], c % MONTHS) for c in combined.tolist()]
+    position, mantissa, exponent, applied = _coefficients(keys, resolve, carrier_ids)
+    index[rows] = np.array(position)[where]
+    values: list[int | None] = [None] * n
+    largest = 0
+    for row, q, w in zip(rows.tolist(), judged.quantity[rows].tolist(), where.tolist(), strict=True):
+        if position[w] >= 0:
+            values[row] = q * mantissa[w]
+            largest = max(largest, q * mantissa[w])
+    return values if largest < SAFE else _integers(values), exponent, index, applied
+
+
+def _plan(
+    known: Lookup, month: int, resolve: Resolve, carrier_ids: dict[int, str], generation: int | None
+) -> _Plan:
+    seen, plan = known.plans.get(month, (None, None))
+    if plan is None or generation is None or seen != generation:
+        keys = [(*group, month) for group in known.groups]
+        position, mantissa, exponent, applied = _coefficients(keys, resolve, carrier_ids)
+        plan = _Plan(
+            index=np.array(position)[known.group],
+            mantissa=np.array([m if m < SAFE else 0 for m in mantissa])[known.group],
+            largest=max(mantissa),
+            exponent=exponent,
+            applied=orjson.Fragment(orjson.dumps(applied)),
+            is_complete=min(position) >= 0,
+        )
+        if generation is not None:
+            if len(known.plans) >= PLANS_REMEMBERED:
+                known.plans.clear()
+            known.plans[month] = generation, plan
+    return plan
+
+
+def _coefficients(
+    keys: list[tuple[int, int, int]], resolve: Resolve, carrier_ids: dict[int, str]
+) -> tuple[list[int], list[int], int, list[dict[str, Any]]]:
+    """(index into applied or -1, mantissa) of each (class, carrier, month), their common exponent, and applied."""
     found = [resolve(*key) for key in keys]
     scale = max((_decimals(f.value) for f in found if f is not None), default=0)
-    position = np.full(len(keys), -1, np.int64)
-    mantissa = [0] * len(keys)
+    position, mantissa = [-1] * len(keys), [0] * len(keys)
     applied: list[dict[str, Any]] = []
     for i, ((_, carrier, _), f) in enumerate(zip(keys, found, strict=True)):
         if f is not None:
             position[i] = len(applied)
             mantissa[i] = _whole(f.value, scale)
             applied.append(_applied(f, carrier_ids.get(carrier, "")))
-    index[rows] = position[where]
-    quantity = judged.quantity[rows]
-    exponent = -(scale + 3)
-    fits = max(int(quantity.max()), 1) * max(mantissa) < SAFE
-    if fits and len(rows) == n and (position >= 0).all():
-        return quantity * np.array(mantissa, np.int64)[where], exponent, index, applied
-    co2: list[int | None] = [None] * n
-    for row, q, w in zip(rows.tolist(), quantity.tolist(), where.tolist(), strict=True):
-        co2[row] = q * mantissa[w] if found[w] is not None else None
-    return co2 if fits else _integers(co2), exponent, index, applied
+    return position, mantissa, -(scale + 3), applied
 
 
 def _integers(values: list[int | None]) -> orjson.Fragment:

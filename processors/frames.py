@@ -181,7 +181,9 @@ def _times(column: list[Any], faulty: int) -> Ints:
         except OverflowError:
             pass
         else:
-            times[(times < -MAX_TIME_MS) | (times > MAX_TIME_MS)] = faulty
+            strange = (times < -MAX_TIME_MS) | (times > MAX_TIME_MS)
+            if strange.any():
+                times[strange] = faulty
             return times
     return np.array([MISSING if t is None else _time(t, faulty) for t in column], np.int64)
 

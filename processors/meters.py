@@ -6,7 +6,7 @@ block of 512 slots is what one meter.state record holds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -77,6 +77,8 @@ class Lookup:
     groups: list[tuple[int, int]]  # distinct (class, carrier)
     group: Ints  # index into groups
     encoded: bytes  # the columns meters, numbers and carriers of an emissions frame, as JSON members
+    # what processors.emissions worked out for this list: local month -> (generation of the reference, plan)
+    plans: dict[int, tuple[int, Any]] = field(default_factory=dict)
 
 
 class ShardMeters:
@@ -140,14 +142,29 @@ class ShardMeters:
 class ShardState:
     """What convert remembers of a shard's meters: `newest`, a STATE array by slot."""
 
-    __slots__ = ("newest",)
+    __slots__ = ("dirty", "newest")
 
     def __init__(self) -> None:
         self.newest: Array = np.full(BLOCK, NEVER, STATE)
+        self.dirty: NDArray[np.bool_] = np.zeros(1, np.bool_)  # blocks changed since they were last written down
+
+    def put(self, slots: Ints, newest: Array) -> None:
+        """Replace the newest readings of these slots."""
+        self.reserve(int(slots.max()) + 1)
+        self.newest[slots] = newest
+        self.dirty[slots // BLOCK] = True
 
     def reserve(self, slots: int) -> None:
         """Make room for at least this many slots."""
-        self.newest = grown(self.newest, slots, np.full(1, NEVER, STATE))
+        if slots > len(self.newest):
+            self.newest = grown(self.newest, slots, np.full(1, NEVER, STATE))
+            self.dirty = grown(self.dirty, len(self.newest) // BLOCK, np.zeros(1, np.bool_))
+
+    def take_dirty(self) -> list[int]:
+        """Numbers of the changed blocks; they count as written from now on."""
+        numbers: list[int] = np.flatnonzero(self.dirty).tolist()
+        self.dirty[:] = False
+        return numbers
 
     def block(self, number: int) -> bytes:
         """One block of 512 slots, packed."""

@@ -31,6 +31,7 @@ class Reference:
         self.scopes: dict[int, tuple[str, ...]] = {}
         self.as_of = FAR_FUTURE_MS  # UTC ms: coefficients published later are not yet known
         self._meters: dict[int, ShardMeters] = {}
+        self.generation = 0  # grows whenever resolve() may give something else than before
         self._resolved: dict[tuple[int, int, int], Resolved | None] = {}
 
     def shard(self, shard: int) -> ShardMeters:
@@ -42,7 +43,7 @@ class Reference:
 
     def resolve(self, class_: int, carrier: int, month: int) -> Resolved | None:
         """The CO2 coefficient of the operational basis for (class, carrier, month index), remembered until
-        reference data or the day change."""
+        it may be another one."""
         key = (class_, carrier, month)
         try:
             return self._resolved[key]
@@ -54,11 +55,10 @@ class Reference:
             return found
 
     def advance_clock(self, tick_ms: int) -> None:
-        """Coefficients published up to this tick's minute count; whole minutes keep what was resolved useful."""
-        as_of = tick_ms - tick_ms % MINUTE_MS
-        if as_of != self.as_of:
-            self.as_of = as_of
-            self._resolved.clear()
+        """Coefficients published up to this tick's minute count."""
+        before, self.as_of = self.as_of, tick_ms - tick_ms % MINUTE_MS
+        if self.coefficients.is_published_between(before, self.as_of):
+            self._forget()
 
     def apply(self, topic: str, offset: int, value: bytes | None) -> None:
         """Take one record of a ref.* topic in (topic without prefix)."""
@@ -72,10 +72,14 @@ class Reference:
         elif topic == topics.REF_SITES:
             if document["record"] == "class":
                 self.scopes[document["class"]] = tuple(document["scopes"])
-                self._resolved.clear()
+                self._forget()
         elif topic == topics.REF_COEFFICIENTS:
             self.coefficients.put(coefficient_of(document))
-            self._resolved.clear()
+            self._forget()
+
+    def _forget(self) -> None:
+        self._resolved.clear()
+        self.generation += 1
 
 
 def coefficient_of(document: dict[str, Any]) -> Coefficient:

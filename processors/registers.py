@@ -36,8 +36,12 @@ def multiplied(raw: Ints, milli: Ints) -> Ints:
     return whole * milli + part * milli // 1_000
 
 
-def advance(end: Ints, raw: Ints, milli: Ints, before: Array, register: NDArray[np.bool_]) -> Moved | None:
+def advance(
+    end: Ints, raw: Ints, amount: Ints, milli: Ints, before: Array, register: NDArray[np.bool_]
+) -> Moved | None:
     """The usual case: every index is later and not lower than the one before it (`before`: STATE entries).
+
+    amount: multiplied(raw, milli).
 
     None where some register row is not: then rows decide what follows them, see advance_one_by_one.
     """
@@ -46,14 +50,10 @@ def advance(end: Ints, raw: Ints, milli: Ints, before: Array, register: NDArray[
     if not sound.all():
         return None
     if first.any():
-        quantity = np.where(
-            first, 0, multiplied(raw, milli) - multiplied(np.where(first, 0, before["raw"]), milli)
-        )
+        quantity = np.where(first, 0, amount - multiplied(np.where(first, 0, before["raw"]), milli))
         verdict = np.where(first, int(Outcome.BASELINE), int(Outcome.STORED))
         return Moved(verdict, np.where(first, end, before["end"]), quantity)
-    return Moved(
-        np.zeros(len(end), np.int64), before["end"], multiplied(raw, milli) - multiplied(before["raw"], milli)
-    )
+    return Moved(np.zeros(len(end), np.int64), before["end"], amount - multiplied(before["raw"], milli))
 
 
 def advance_one_by_one(slot: Ints, end: Ints, raw: Ints, master: Array, known: Array) -> Moved:

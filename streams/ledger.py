@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
 from typing import Any, Final
 
+import numpy as np
 import orjson
 import psycopg
 import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.connectors.database import connect
+from carbonstream.connectors.database import connect, integers
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
 from carbonstream.processors.accepted import AcceptedCounter
@@ -32,6 +32,8 @@ from carbonstream.streams.reference_log import ReferenceLog
 
 LOCK: Final = (0x4353, 1_001)
 COMMIT_S: Final = 1.0
+COMMIT_BEHIND_S: Final = 5.0  # while there is more to read
+FETCHED: Final = 500
 REGISTERS: Final = """
 insert into ledger_register as r (meter, partition, end_ms, raw_index)
 select * from unnest(%s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
@@ -104,22 +106,26 @@ class LedgerReader:
         at: dict[int, int],
         ends: dict[int, int] | None,
     ) -> None:
-        until = time.monotonic() + COMMIT_S
+        since = time.monotonic()
+        behind = False
         touched: set[int] = set()
         while not self.stopping.is_set():
             done = ends is not None and all(at[n] >= ends[n] - 1 for n in ends)
             if not done:
-                for message in consumer.consume(500, 0.2):
+                messages = consumer.consume(FETCHED, 0.2)
+                behind = len(messages) == FETCHED
+                for message in messages:
                     kafka.check(message)
                     if message.error() is None:
                         n = message.partition() or 0
                         self._count(counters[n], message)
                         at[n] = message.offset() or 0
                         touched.add(n)
-            if touched and (done or time.monotonic() > until):
+            wait = COMMIT_BEHIND_S if behind else COMMIT_S
+            if touched and (done or time.monotonic() > since + wait):
                 self._commit(connection, {n: counters[n] for n in touched}, at)
                 touched.clear()
-                until = time.monotonic() + COMMIT_S
+                since = time.monotonic()
             if done:
                 return
         if touched:
@@ -172,7 +178,8 @@ class LedgerReader:
                 counts, moved = counter.take()
                 write_ledger(cursor, "accepted", counts)
                 if moved:
-                    cursor.execute(REGISTERS, _columns((m, n, *state) for m, state in moved.items()))
+                    states = np.array([(m, n, *state) for m, state in moved.items()], np.int64)
+                    cursor.execute(REGISTERS, [integers(column) for column in states.T])
                 offsets = orjson.dumps(counter.reference.offsets).decode()
                 sequences = {
                     f"{source}|{mode}|{shard}": q for (source, mode, shard), q in counter.sequences.items()
@@ -181,10 +188,6 @@ class LedgerReader:
                     POSITIONS,
                     (n, self.topic_id, at[n], counter.tick or 0, offsets, orjson.dumps(sequences).decode()),
                 )
-
-
-def _columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _sequence_key(text: str) -> tuple[str, str, int]:
