@@ -29,7 +29,7 @@ MOST_WH: Final = 10**15
 LONGEST_NAME: Final = 200
 
 NUMBERS: Final = (int, float)
-METERS_REMEMBERED: Final = 1_000_000
+LISTS_REMEMBERED: Final = 5_000  # of up to 500 meters
 
 Line = tuple[str, str, int]  # source, site, day
 
@@ -64,8 +64,8 @@ class AcceptedCounter:
         self.moved: set[int] = set()
         self.sequences: dict[tuple[str, str, int], int] = {}
         self._lines: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
-        self._meters: dict[tuple[str, int, bool], _Meter] = {}
-        self._read: dict[str, int] = {}  # reference offsets that _meters were read at
+        self._seen: dict[tuple[Any, ...], tuple[list[str], list[_Meter]]] = {}
+        self._read: dict[str, int] = {}  # reference offsets that _seen was read at
 
     def take(self) -> tuple[list[Count], dict[int, tuple[int, int]]]:
         """What was counted since the last call: ledger lines, and registers that moved."""
@@ -100,15 +100,14 @@ class AcceptedCounter:
         starts: Any = frame.get("start")
         oldest, newest = self._window(frame.get("mode", "live"))
         values, at = frame["value"], frame["meter"]
-        meters = [self._meter(shard, name, here) for name in frame["meters"]]
-        lines: dict[tuple[str, int], list[int]] = {}
+        meters = self._meters(shard, frame["meters"], here)
         times = _times(ends)
+        site, then, line = "", -1, [0, 0]
         for i in sorted(range(n), key=times.__getitem__):
             meter, end, value = meters[at[i]], times[i], values[i]
-            day = (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY
-            line = lines.get((meter.site, day))
-            if line is None:
-                line = lines[meter.site, day] = self._lines[source, meter.site, day]
+            if end != then or meter.site != site:
+                site, then = meter.site, end
+                line = self._lines[source, site, (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY]
             line[0] += 1
             unit = units[i] if type(units) is list else units
             scale = meter.scale if unit is None else _scale(unit)
@@ -137,34 +136,17 @@ class AcceptedCounter:
             return oldest, self.tick + self.limits.live_max_ahead_ms
         return YEAR_2000_MS, self.tick + self.limits.backfill_max_ahead_ms
 
-    def _meter(self, shard: int, meter_id: str, here: bool) -> _Meter:
-        """What is known of a meter, as plain values: an array's entry costs ten times as much to look at."""
-        if self._read != self.reference.offsets or len(self._meters) >= METERS_REMEMBERED:
+    def _meters(self, shard: int, ids: list[str], here: bool) -> list[_Meter]:
+        """What is known of a list of meters, remembered as long as the reference data are the same."""
+        if self._read != self.reference.offsets or len(self._seen) >= LISTS_REMEMBERED:
             self._read = dict(self.reference.offsets)
-            self._meters.clear()
-        meter = self._meters.get((meter_id, shard, here))
-        if meter is None:
-            site = site_text(meter_id)
+            self._seen.clear()
+        key = (shard, here, len(ids), ids[0] if ids else "", ids[-1] if ids else "")
+        seen = self._seen.get(key)
+        if seen is None or seen[0] != ids:
             meters = self.reference.shard(shard) if here else ShardMeters(shard)
-            slot = meters.slots.get(meter_id)
-            if slot is None:
-                meter = _Meter(site)
-            else:
-                master = meters.master[slot]
-                meter = _Meter(
-                    site,
-                    meter_number(shard, slot),
-                    bool(master["carrier"] == ELECTRICITY),
-                    bool(master["register"]),
-                    _scale(UNITS[master["unit"]]),
-                    int(master["multiplier_milli"]),
-                    max(int(master["multiplier_milli"]), 1_000),
-                    int(master["modulus"]),
-                    int(master["valid_from"]),
-                    int(master["valid_to"]),
-                )
-            self._meters[meter_id, shard, here] = meter
-        return meter
+            seen = self._seen[key] = ids, [_known(meters, shard, meter_id) for meter_id in ids]
+        return seen[1]
 
     def _is_known(self, frame: Any) -> bool:
         """Whether a frame of this or a higher number was counted before: then it is not taken again."""
@@ -224,6 +206,26 @@ class AcceptedCounter:
             and min(meter, default=0) >= 0
             and max(meter, default=-1) < len(meters)
         )
+
+
+def _known(meters: ShardMeters, shard: int, meter_id: str) -> _Meter:
+    """One meter as plain values: an array's entry costs ten times as much to look at."""
+    site, slot = site_text(meter_id), meters.slots.get(meter_id)
+    if slot is None:
+        return _Meter(site)
+    master = meters.master[slot]
+    return _Meter(
+        site,
+        meter_number(shard, slot),
+        bool(master["carrier"] == ELECTRICITY),
+        bool(master["register"]),
+        _scale(UNITS[master["unit"]]),
+        int(master["multiplier_milli"]),
+        max(int(master["multiplier_milli"]), 1_000),
+        int(master["modulus"]),
+        int(master["valid_from"]),
+        int(master["valid_to"]),
+    )
 
 
 def _times(ends: list[Any]) -> list[int]:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
@@ -18,8 +18,7 @@ EXACT: Final = Context(prec=100)  # 19 digits of quantity, 12 and more of a coef
 GAP_MS: Final = {Grain.HOUR: 2 * DAY_MS, Grain.DAY: 40 * DAY_MS, Grain.MONTH: 400 * DAY_MS}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Key:
+class Key(NamedTuple):
     """One total: entity number, grain, start of the bucket in UTC ms."""
 
     entity: int
@@ -58,8 +57,7 @@ def spans(keys: Iterable[Key]) -> list[Span]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One row of totals_of: a carrier of a class within a total. Quantities in thousandths of the base unit."""
 
     class_: int

@@ -7,6 +7,7 @@ fixed offset. An interval belongs to the period it starts in; 24:00 counts to th
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -50,11 +51,13 @@ def month_of(text: str) -> int:
     return int(np.datetime64(text, "M").astype(np.int64))
 
 
+@lru_cache(4_096)
 def month_text(index: int) -> str:
     """Inverse of month_of."""
     return str(np.datetime64(index, "M"))
 
 
+@lru_cache(4_096)
 def next_bucket(grain: Grain, start_ms: int) -> int:
     """Start of the period after the one that starts at `start_ms`."""
     step = {Grain.HOUR: HOUR_MS, Grain.DAY: DAY_MS}.get(grain)
@@ -76,6 +79,7 @@ def to_ms(at: datetime) -> int:
     return (delta.days * DAY_MS) + delta.seconds * SECOND_MS + delta.microseconds // 1_000
 
 
+@lru_cache(4_096)
 def local_iso(at_ms: int) -> str:
     """ISO 8601 with the +08:00 offset."""
     return to_datetime(at_ms).astimezone(SHANGHAI).isoformat(timespec="seconds")

@@ -34,7 +34,7 @@ from carbonstream.streams.watchdog import Watchdog
 
 STOP_POLL_S = 0.05
 IN_FLIGHT = 256  # frames answered but not yet acknowledged by the broker
-GATHER_S = 0.01  # answers of so long leave in one request: a request a frame cost a quarter of convert's time
+GATHER_S = 0.025  # answers of so long leave in one request: a request a frame cost a quarter of convert's time
 
 
 class Partition:
@@ -248,7 +248,7 @@ def create() -> Any:
     """The Faust app; importing this module has no effect until this is called."""
     config = settings()
     convert = Convert(config)
-    app = faust_app(config, "convert", fetch_wait_ms=25)
+    app = faust_app(config, "convert", fetch_wait_ms=50)
     readings = raw_topic(app, config, topics.READINGS)
     emissions = raw_topic(app, config, topics.EMISSIONS)
     state = raw_topic(app, config, topics.STATE)

@@ -37,6 +37,7 @@ MARKS_PASS: Final = 200
 POLL_S: Final = 0.02
 # A pass may take at most a third of the time: under load totals come less often, not at the readings' cost.
 REST: Final = 2.0
+KEYS_REMEMBERED: Final = 200_000
 
 TAKE_OUTBOX: Final = """
 delete from outbox where id in (select id from outbox order by id limit %s) returning id, topic, shard_key, key, value
@@ -60,9 +61,18 @@ class Masters:
     wholes: dict[int, list[int]] = field(default_factory=dict)  # part -> entities it counts to
     validity: dict[int, list[Validity]] = field(default_factory=dict)  # part -> what it expects
     parts: dict[int, list[int]] = field(default_factory=dict)
+    known: dict[Key, int] = field(default_factory=dict)
 
     def expected(self, key: Key) -> int:
-        """Readings due in the whole bucket."""
+        """Readings due in the whole bucket; remembered, as a busy bucket is told again and again."""
+        expected = self.known.get(key)
+        if expected is None:
+            if len(self.known) >= KEYS_REMEMBERED:
+                self.known.clear()
+            expected = self.known[key] = self._expected(key)
+        return expected
+
+    def _expected(self, key: Key) -> int:
         due = [v for part in self.parts.get(key.entity, ()) for v in self.validity.get(part, ())]
         end = next_bucket(key.grain, key.bucket)
         return int(readings_due(np.array([key.bucket]), np.array([end]), due)[0])
@@ -154,10 +164,10 @@ class Relay:
     def _totals(
         self, connection: psycopg.Connection, marks: Iterable[tuple[Any, ...]], masters: Masters
     ) -> Iterable[dict[str, Any]]:
+        changed = {key for mark in marks for key in zip(*mark, strict=True)}
         keys = {
             Key(whole, Grain(grain), to_ms(bucket))
-            for mark in marks
-            for entity, grain, bucket in set(zip(*mark, strict=True))
+            for entity, grain, bucket in changed
             for whole in masters.wholes.get(entity, ())
         }
         computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only

@@ -151,7 +151,7 @@ class Reader(threading.Thread):
 
     def run(self) -> None:
         # every fetch costs the broker as much as storing 200 readings
-        consumer = kafka.reader(self._config, **{"fetch.min.bytes": 1 << 17, "fetch.wait.max.ms": 25})
+        consumer = kafka.reader(self._config, **{"fetch.min.bytes": 1 << 17, "fetch.wait.max.ms": 50})
         try:
             consumer.assign(
                 [TopicPartition(self._topic, n, p.emissions_offset + 1) for n, p in self._positions.items()]
