@@ -30,7 +30,11 @@ RETRIED: Final = (
     KafkaError._RESOLVE,
 )
 REPORT_S: Final = 0.001  # how often delivery reports are looked for while something is under way
-LEADERLESS: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+LEADERLESS: Final = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+)
 
 
 def producer(settings: Settings, *, transactional_id: str | None = None, **overrides: Any) -> Producer:

@@ -10,7 +10,6 @@ import threading
 import time
 from typing import Any, Final
 
-import numpy as np
 import orjson
 import psycopg
 import structlog
@@ -36,7 +35,8 @@ COMMIT_BEHIND_S: Final = 5.0  # while there is more to read
 FETCHED: Final = 500
 REGISTERS: Final = """
 insert into ledger_register as r (meter, partition, end_ms, raw_index)
-select * from unnest(%s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
+select meter, %s, end_ms, raw_index
+from unnest(%s::int[], %s::bigint[], %s::bigint[]) as t (meter, end_ms, raw_index)
 on conflict (meter) do update set end_ms = excluded.end_ms, raw_index = excluded.raw_index
 """
 POSITIONS: Final = """
@@ -166,7 +166,7 @@ class LedgerReader:
         for number, n, end, index in connection.execute(
             "select meter, partition, end_ms, raw_index from ledger_register"
         ).fetchall():
-            counters[n].registers[number] = end, index
+            counters[n].registers.put(number, end, index, moved=False)
         connection.commit()
         return counters, at
 
@@ -177,9 +177,9 @@ class LedgerReader:
             for n, counter in counters.items():
                 counts, moved = counter.take()
                 write_ledger(cursor, "accepted", counts)
-                if moved:
-                    states = np.array([(m, n, *state) for m, state in moved.items()], np.int64)
-                    cursor.execute(REGISTERS, [integers(column) for column in states.T])
+                if moved.size:
+                    meters, ends, indexes = moved
+                    cursor.execute(REGISTERS, [n, integers(meters), integers(ends), integers(indexes)])
                 offsets = orjson.dumps(counter.reference.offsets).decode()
                 sequences = {
                     f"{source}|{mode}|{shard}": q for (source, mode, shard), q in counter.sequences.items()

@@ -22,7 +22,7 @@ OLDEST_JAVA = 17  # Kafka 4 brokers are compiled for it
 READY_TIMEOUT_S = 60
 STOP_GRACE_S = 30
 
-JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-XX:+ExitOnOutOfMemoryError")
+JVM = ("-Xms256m", "-Xmx1g", "-XX:+UseParallelGC", "-XX:+ExitOnOutOfMemoryError")
 LOGGING = ("showDateTime=true", "dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX", "defaultLogLevel=info")
 
 PROPERTIES = """\

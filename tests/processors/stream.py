@@ -120,11 +120,13 @@ class Worker:
         return list(self.converter.blocks())
 
 
-def counted(records: list[Record], before: AcceptedCounter | None = None) -> AcceptedCounter:
+def counted(
+    records: list[Record], before: AcceptedCounter | None = None, *, one_by_one: bool = False
+) -> AcceptedCounter:
     """What the ledger's own reader makes of them; `before` counted the records before."""
     counter = AcceptedCounter(PARTITION, PARTITIONS, LIMITS, Reference(PARTITION, PARTITIONS))
     if before is not None:
-        counter.tick, counter.registers = before.tick, dict(before.registers)
+        counter.tick, counter.registers = before.tick, before.registers.copy()
         counter.sequences = dict(before.sequences)
         apply(counter.reference, before.reference.offsets)
     for record in records:
@@ -133,7 +135,7 @@ def counted(records: list[Record], before: AcceptedCounter | None = None) -> Acc
             apply(counter.reference, parsed.reference)
             counter.advance(parsed.time)
         elif record.type != TYPE_TICK:
-            counter.count(record.value)
+            counter.count(record.value, one_by_one=one_by_one)
     return counter
 
 

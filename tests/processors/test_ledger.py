@@ -17,12 +17,14 @@ from carbonstream.schemas.periods import DAY_MS, HOUR_MS, OFFSET_MS
 from tests.processors.stream import LOGS, Record, Worker, counted, streams
 from tests.processors.table import Table, by_day, totals_of_rows
 from tests.processors.world import (
+    ENDS,
     KNOWN_IDS,
     METERS,
     NEAR,
     PARTITION,
     QUARTER_MS,
     SITES,
+    STRANGE_IDS,
     T0,
     Document,
     directory,
@@ -104,6 +106,36 @@ def test_a_counter_that_takes_over_counts_on(stream: list[Record], data: st.Data
     first = counted(stream[:at])
     second = counted(stream[at:], first)
     assert by_day(first.take()[0] + second.take()[0]) == by_day(counted(stream).take()[0])
+
+
+VALUES = st.one_of(
+    st.integers(0, 400), st.integers(0, 400), st.floats(0, 300),
+    st.sampled_from([-1, -0.5, 2**64 - 1, 1e15, 1e300, 0.0005, 0.0015, 999_990, 5]),
+)  # fmt: skip
+
+
+@st.composite
+def rounds(draw: st.DrawFn) -> list[Record]:
+    """What gateways mostly send: each meter of a list once, one unit for all, no starts."""
+    records = [REGISTERED] if draw(st.integers(0, 4)) else []
+    for seq in range(draw(st.integers(1, 8))):
+        meters = draw(st.lists(st.sampled_from(KNOWN_IDS + STRANGE_IDS), min_size=1, unique=True))
+        rows = [{"meter": m, "end": draw(ENDS), "value": draw(VALUES)} for m in meters]
+        if draw(st.booleans()):
+            for row in rows:
+                row["end"] = rows[0]["end"]
+        head: Document = {"mode": draw(st.sampled_from(["live", "backfill"]))}
+        if draw(st.booleans()):
+            head["unit"] = draw(st.sampled_from(["kWh", "MWh", "t", "", 5]))
+        records.append(sent(draw(st.sampled_from([seq, seq, seq, 0])), *rows, **head))
+    return records
+
+
+@given(streams() | rounds())
+def test_counting_by_columns_is_counting_one_by_one(stream: list[Record]) -> None:
+    (lines, moved), (each, moved_each) = counted(stream).take(), counted(stream, one_by_one=True).take()
+    assert by_day(lines) == by_day(each)
+    assert sorted(moved.T.tolist()) == sorted(moved_each.T.tolist())
 
 
 def sent(seq: int, *rows: Document, **head: Any) -> Record:
