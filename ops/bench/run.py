@@ -38,7 +38,7 @@ FRAME: Final = 200
 # all but the HTTP source and the ticker: the bench has a source of its own and sends its own ticks
 SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api")
 SINKS: Final = 1
-WARM_ROUNDS: Final = 10  # a million readings: until the broker's JIT has settled
+WARM_ROUNDS: Final = 20  # two million readings: until the broker's JIT has settled
 DECIDED: Final = "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s"
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ class Plan:
 
     sites: int = 1_000
     meters: int = 100_000
-    throughput_s: int = 40
+    throughput_s: int = 45
     latency_rate: int = 33_000
     latency_s: int = 25
 

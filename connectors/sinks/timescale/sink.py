@@ -31,8 +31,9 @@ from carbonstream.schemas.settings import Settings
 
 REBALANCE_S: Final = 2.0
 # A transaction costs much the same for few rows as for many (each total it meets is one upsert), so after a long one
-# the next gathers for as long, at most this: the larger batches halve the database's work at full load.
-LONGEST_REST_S: Final = 0.25
+# the next gathers for half as long, at most this: the larger batches halve the database's work at full load.
+REST: Final = 0.5
+LONGEST_REST_S: Final = 0.2
 DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
   m.kind = 'register', s.site_id
@@ -202,9 +203,9 @@ class Reader(threading.Thread):
         return Batch(frames, concatenate(frames), {n: replace(self._positions[n]) for n in touched})
 
     def _is_due(self) -> bool:
-        """Whether the writer waits for a batch, and has waited as long as its last one took."""
+        """Whether the writer waits for a batch, and has rested after its last one."""
         wanted = self._wanted_at
-        rest = min(wanted - self._handed_at, LONGEST_REST_S)
+        rest = min(REST * (wanted - self._handed_at), LONGEST_REST_S)
         return wanted > 0 and time.monotonic() >= wanted + rest
 
     def next(self, timeout_s: float) -> Batch | None:
