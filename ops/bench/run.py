@@ -39,7 +39,7 @@ FRAME: Final = 200
 SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api")
 SINKS: Final = 1
 WARM_ROUNDS: Final = 20  # two million readings: until the broker's JIT has settled
-DECIDED: Final = "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s"
+COUNTED: Final = "select coalesce(sum(readings), 0) from ledger where hop = %s and source = %s"
 Say = Callable[[str], None]
 
 
@@ -77,6 +77,7 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
         ended = _drained(settings, warm["sent"] + full["sent"], 4.0 * plan.throughput_s)
         rate = full["sent"] / (ended - full["began"])
         batch = _batch_rows(settings)
+        _drained(settings, warm["sent"] + full["sent"], hop="accepted")  # a steady load has no backlog of a full one
         say(f"{rate:,.0f} readings/s; latency at {plan.latency_rate:,}/s for {plan.latency_s} s")
         clock = VisibleClock(settings)
         clock.start()
@@ -183,16 +184,12 @@ def _source(
         return {**json.loads(done.stdout), "acks": np.load(acks)}
 
 
-def _drained(settings: Settings, readings: int, timeout_s: float = 120.0) -> float:
-    """Wall time (s) at which so many readings of ours were committed."""
+def _drained(settings: Settings, readings: int, timeout_s: float = 120.0, *, hop: str = "outcome") -> float:
+    """Wall time (s) at which so many readings of ours were committed (hop accepted: counted by the ledger's reader)."""
     until = time.monotonic() + timeout_s
     with connect(settings, application="bench", autocommit=True) as connection:
         while time.monotonic() < until:
-            row = connection.execute(
-                "select coalesce(sum(readings), 0) from ledger where hop = 'outcome' and source = %s",
-                (SOURCE,),
-            ).fetchone()
-            if row and row[0] >= readings:
+            if one_row(connection, COUNTED, (hop, SOURCE))[0] >= readings:
                 return time.time()
             time.sleep(0.02)
     raise NotReady(f"not all of {readings:,} readings were stored within {timeout_s} s")
