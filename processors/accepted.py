@@ -33,6 +33,7 @@ MOST_WH: Final = 10**15
 LONGEST_NAME: Final = 200
 
 NUMBERS: Final = (int, float)
+NEVER_TIMELY: Final = (LAST_END_MS + 1, LAST_END_MS + 1)
 LISTS_REMEMBERED: Final = 5_000  # of up to 500 meters
 
 Line = tuple[str, str, int]  # source, site, day
@@ -148,44 +149,49 @@ class AcceptedCounter:
         if not isinstance(frame, dict) or "tick" in frame:
             return
         ends: Any = frame.get("end")
-        source: Any = frame.get("source")
         n = len(ends) if isinstance(ends, list) else 0
         if not self._is_sound(frame, n):
+            source: Any = frame.get("source")
             self._lines[source if self._is_name(source) else "", "", NO_DAY][0] += n
             return
-        shard = frame["shard"]
+        shard, at = frame["shard"], frame["meter"]
         here = partition_of(shard, self.partitions) == self.partition
         again = here and self._is_known(frame)
-        units: Any = frame.get("unit")
-        starts: Any = frame.get("start")
-        oldest, newest = self._window(frame.get("mode", "live"))
-        values, at = frame["value"], frame["meter"]
         meters = self._meters(shard, frame["meters"], here)
         times = _times(ends)
+        window = NEVER_TIMELY if again else self._window(frame.get("mode", "live"))
         if (
             times is ends
-            and starts is None
-            and not isinstance(units, list)
+            and frame.get("start") is None
+            and not isinstance(frame.get("unit"), list)
             and meters.are_distinct
             and len(set(at)) == n > 0
-            and set(map(type, values)) <= set(NUMBERS)
+            and set(map(type, frame["value"])) <= set(NUMBERS)
             and not one_by_one
         ):
-            end, which = np.array(times, np.int64), np.array(at, np.int64)
-            scale = meters.scale[which] if units is None else np.array(_scale(units), np.float64)
-            timely = (end >= oldest) & (end <= newest) & (not again)
-            with np.errstate(invalid="ignore", over="ignore"):
-                amount = np.array(values, np.float64) * scale
-            self._count_columns(source, shard, meters, which, end, amount, timely)
-            return
+            self._count_columns(frame, meters, window)
+        else:
+            self._count_each(frame, meters, times, window)
+
+    def _count_each(
+        self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]
+    ) -> None:
+        """Count a sound frame one reading at a time, in time order. times: ends as UTC ms, 0 where none.
+
+        window: (oldest, newest) UTC ms an index may reach to be taken.
+        """
+        source, values, at = frame["source"], frame["value"], frame["meter"]
+        units: Any = frame.get("unit")
+        starts: Any = frame.get("start")
+        oldest, newest = window
         site, then, line = "", -1, [0, 0]
-        for i in sorted(range(n), key=times.__getitem__):
+        for i in sorted(range(len(times)), key=times.__getitem__):
             meter, end, value = meters.each[at[i]], times[i], values[i]
             if end != then or meter.site != site:
                 site, then = meter.site, end
                 line = self._lines[source, site, (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY]
             line[0] += 1
-            unit = units[i] if type(units) is list else units
+            unit = units[i] if isinstance(units, list) else units
             scale = meter.scale if unit is None else _scale(unit)
             if not meter.electric or scale is None or type(value) not in NUMBERS:
                 continue
@@ -200,24 +206,19 @@ class AcceptedCounter:
                 first = end
             elif starts and not (type(first) is int and first < end and end - first <= LONGEST_MS):
                 continue
-            if oldest <= first and end <= newest and meter.valid_from <= end <= meter.valid_to and not again:
+            if oldest <= first and end <= newest and meter.valid_from <= end <= meter.valid_to:
                 line[1] += self._move(meter, end, round(amount))
 
-    def _count_columns(
-        self,
-        source: str,
-        shard: int,
-        meters: _Meters,
-        which: Ints,
-        end: Ints,
-        amount: NDArray[np.float64],
-        timely: Mask,
-    ) -> None:
-        """Count readings of distinct meters; one entry a reading.
-
-        which: index into the list; amount: Wh before the multiplier, NaN where it is none; timely: whether an index
-        that ends then may be taken.
-        """
+    def _count_columns(self, frame: dict[str, Any], meters: _Meters, window: tuple[int, int]) -> None:
+        """Count a sound frame of distinct meters, one unit and no starts, all at once."""
+        which, end = np.array(frame["meter"], np.int64), np.array(frame["end"], np.int64)
+        unit = frame.get("unit")
+        scale = (
+            meters.scale[which] if unit is None else np.array(_scale(unit), np.float64)
+        )  # None becomes NaN
+        with np.errstate(invalid="ignore", over="ignore"):
+            amount = np.array(frame["value"], np.float64) * scale
+        timely = (end >= window[0]) & (end <= window[1])
         milli = meters.multiplier_milli[which]
         with np.errstate(invalid="ignore", over="ignore"):
             claimed = amount * meters.least_milli[which]
@@ -225,15 +226,19 @@ class AcceptedCounter:
         index = np.rint(np.where(sound, amount, 0)).astype(np.int64)
         register = meters.register[which]
         wh = np.where(sound & ~register, index * milli // 1_000, 0)
-        moving = sound & register & timely & (meters.valid_from[which] <= end) & (end <= meters.valid_to[which])
+        moving = (
+            sound & register & timely & (meters.valid_from[which] <= end) & (end <= meters.valid_to[which])
+        )
         rows = np.flatnonzero(moving)
         if len(rows):
             slot, at, now, factor = meters.slot[which[rows]], end[rows], index[rows], milli[rows]
-            known = self.registers.shard(shard, int(slot.max()) + 1)
+            known = self.registers.shard(frame["shard"], int(slot.max()) + 1)
             before_end, before = known["end"][slot], known["index"][slot]
             first, later = before_end == NEVER, at > before_end
             onward = ~first & later & (now >= before)
-            wh[rows[onward]] = now[onward] * factor[onward] // 1_000 - before[onward] * factor[onward] // 1_000
+            wh[rows[onward]] = (
+                now[onward] * factor[onward] // 1_000 - before[onward] * factor[onward] // 1_000
+            )
             taken = first | onward
             known["end"][slot[taken]], known["index"][slot[taken]] = at[taken], now[taken]
             known["moved"][slot[taken]] = True
@@ -243,7 +248,7 @@ class AcceptedCounter:
         (sites, days), (counts, sums) = grouped([meters.site[which], day], [np.ones(len(day), np.int64), wh])
         columns = (column.tolist() for column in (sites, days, counts, sums))
         for site, on, readings, energy in zip(*columns, strict=True):
-            line = self._lines[source, meters.sites[site], on]
+            line = self._lines[frame["source"], meters.sites[site], on]
             line[0] += readings
             line[1] += energy
 
@@ -371,7 +376,10 @@ def _columns(ids: list[str], each: list[_Meter]) -> _Meters:
 
 def _times(ends: list[Any]) -> list[int]:
     """Ends as UTC ms, 0 for what is no time."""
-    if set(map(type, ends)) <= {int} and -LAST_END_MS <= min(ends, default=0) <= max(ends, default=0) <= LAST_END_MS:
+    if (
+        set(map(type, ends)) <= {int}
+        and -LAST_END_MS <= min(ends, default=0) <= max(ends, default=0) <= LAST_END_MS
+    ):
         return ends
     return [end if type(end) is int and abs(end) <= LAST_END_MS else 0 for end in ends]
 

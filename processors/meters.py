@@ -146,7 +146,9 @@ class ShardState:
 
     def __init__(self) -> None:
         self.newest: Array = np.full(BLOCK, NEVER, STATE)
-        self.dirty: NDArray[np.bool_] = np.zeros(1, np.bool_)  # blocks changed since they were last written down
+        self.dirty: NDArray[np.bool_] = np.zeros(
+            1, np.bool_
+        )  # blocks changed since they were last written down
 
     def put(self, slots: Ints, newest: Array) -> None:
         """Replace the newest readings of these slots."""

@@ -34,7 +34,8 @@ from carbonstream.streams.watchdog import Watchdog
 
 STOP_POLL_S = 0.05
 IN_FLIGHT = 256  # frames answered but not yet acknowledged by the broker
-GATHER_S = 0.025  # answers of so long leave in one request: a request a frame cost a quarter of convert's time
+# Answers of so long leave in one request: a request a frame cost a quarter of convert's time.
+GATHER_S = 0.025
 
 
 class Partition:

@@ -23,7 +23,7 @@ def faust_app(config: Settings, name: str, *, fetch_wait_ms: int) -> Any:
     datadir = config.state_dir / "faust" / name
     datadir.mkdir(parents=True, exist_ok=True)
     brokers = ";".join(f"kafka://{server}" for server in config.kafka.split(","))
-    app = faust.App(
+    app: Any = faust.App(
         config.topic_prefix + name,
         broker=brokers,
         datadir=str(datadir),

@@ -35,8 +35,8 @@ TRANSACTIONAL_ID: Final = "carbonstream-relay"
 OUTBOX_PASS: Final = 10_000
 MARKS_PASS: Final = 200
 POLL_S: Final = 0.02
-# A pass may take at most a third of the time: under load totals come less often, not at the readings' cost.
-REST: Final = 2.0
+# A pass may take at most a quarter of the time: under load totals come less often, not at the readings' cost.
+REST: Final = 3.0
 KEYS_REMEMBERED: Final = 200_000
 
 TAKE_OUTBOX: Final = """

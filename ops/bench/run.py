@@ -77,7 +77,9 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
         ended = _drained(settings, warm["sent"] + full["sent"], 4.0 * plan.throughput_s)
         rate = full["sent"] / (ended - full["began"])
         batch = _batch_rows(settings)
-        _drained(settings, warm["sent"] + full["sent"], hop="accepted")  # a steady load has no backlog of a full one
+        _drained(
+            settings, warm["sent"] + full["sent"], hop="accepted"
+        )  # a steady load has no backlog of a full one
         say(f"{rate:,.0f} readings/s; latency at {plan.latency_rate:,}/s for {plan.latency_s} s")
         clock = VisibleClock(settings)
         clock.start()
