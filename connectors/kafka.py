@@ -19,7 +19,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient
 
-from carbonstream.schemas.errors import NotReady
+from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
 Headers = list[tuple[str, bytes]]
@@ -99,6 +99,22 @@ def topic_ids(settings: Settings, names: list[str], timeout_s: float = 15.0) -> 
             raise NotReady(f"Kafka at {settings.kafka}: cannot describe {name}: {error}") from error
         found[name] = (str(topic.topic_id), len(topic.partitions))
     return found
+
+
+def partitioned_topic_ids(settings: Settings, names: list[str]) -> dict[str, str]:
+    """Topic id of each partitioned topic (catalogue names), after checking that all have the layout's partitions.
+
+    Raises NotReady where one does not exist, LayoutChanged where one has other partitions.
+    """
+    found = topic_ids(settings, [settings.topic(name) for name in names])
+    ids: dict[str, str] = {}
+    for name in names:
+        if settings.topic(name) not in found:
+            raise NotReady(f"topic {name} does not exist; create the topics with `carbonstream topics`")
+        ids[name], partitions = found[settings.topic(name)]
+        if partitions != settings.partitions:
+            raise LayoutChanged(f"{name} has {partitions} partitions, the layout {settings.partitions}")
+    return ids
 
 
 def end_offsets_of(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -41,6 +42,7 @@ class Supervisor:
     ):
         self.children = [Child(name) for name in names]
         self.environment = dict(os.environ if environment is None else environment)
+        self.environment.setdefault("CARBONSTREAM_INSTANCE", socket.gethostname())
         self.logs = logs
         self.log = structlog.get_logger(service="supervisor")
         self._stopping = threading.Event()

@@ -25,7 +25,6 @@ from carbonstream.processors.frames import Refusal, Tick, parse_record
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome
-from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSIONS, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
 from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
@@ -66,7 +65,9 @@ class Convert:
         self.log = telemetry.configure(config, "convert")
         self.partitions: dict[int, Partition] = {}
         self.reference = ReferenceLog(config)
-        self.layout = topic_layout(config)
+        self.topic_ids = kafka.partitioned_topic_ids(
+            config, [topics.READINGS, topics.EMISSIONS, topics.STATE]
+        )
         self.pending: asyncio.Queue[Answered] = asyncio.Queue(IN_FLIGHT)
         self.limits = Limits(
             config.live_max_age_s * 1_000,
@@ -76,8 +77,8 @@ class Convert:
 
     def load(self, number: int) -> Partition:
         """Take a partition's state up from meter.state and carbon.emissions. Blocks."""
-        (readings_id, count), (emissions_id, _) = self.layout
-        layout = Layout(readings_id, emissions_id, number, count)
+        count = self.config.partitions
+        layout = Layout(self.topic_ids[topics.READINGS], self.topic_ids[topics.EMISSIONS], number, count)
         reference = Reference(number, count)
         converter = Converter(layout, self.limits, reference)
         in_force: dict[str, int] = {}
@@ -222,18 +223,6 @@ def header_list(headers: Any) -> kafka.Headers:
     if not headers:
         return []
     return list(headers.items()) if isinstance(headers, dict) else list(headers)
-
-
-def topic_layout(config: Settings) -> tuple[tuple[str, int], tuple[str, int]]:
-    """(topic id, partitions) of meter.readings and carbon.emissions. Raises NotReady, LayoutChanged."""
-    names = [config.topic(topics.READINGS), config.topic(topics.EMISSIONS), config.topic(topics.STATE)]
-    found = kafka.topic_ids(config, names)
-    for name in names:
-        if name not in found:
-            raise NotReady(f"topic {name} does not exist; create the topics with `carbonstream topics`")
-        if found[name][1] != config.partitions:
-            raise LayoutChanged(f"{name} has {found[name][1]} partitions, the layout {config.partitions}")
-    return found[names[0]], found[names[1]]
 
 
 def last_answered(config: Settings, consumer: Any, topic: str, partition: int) -> int:

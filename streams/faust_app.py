@@ -42,6 +42,8 @@ def faust_app(config: Settings, name: str, *, fetch_wait_ms: int) -> Any:
         broker_commit_interval=1.0,
         broker_commit_every=1_000_000,
         consumer_auto_offset_reset="earliest",
+        # static membership: whoever comes with the name takes the place of the one that was killed
+        consumer_group_instance_id=config.instance or None,
         broker_session_timeout=SESSION_S,
         broker_heartbeat_interval=2,
         broker_max_poll_interval=120,

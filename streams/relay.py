@@ -35,7 +35,8 @@ TRANSACTIONAL_ID: Final = "carbonstream-relay"
 OUTBOX_PASS: Final = 10_000
 MARKS_PASS: Final = 200
 POLL_S: Final = 0.02
-# A pass may take at most a quarter of the time: under load totals come less often, not at the readings' cost.
+# Passes may take at most a quarter of the time, unless there is a backlog: under load totals come less often, not at
+# the readings' cost.
 REST: Final = 3.0
 KEYS_REMEMBERED: Final = 200_000
 
@@ -78,6 +79,14 @@ class Masters:
         return int(readings_due(np.array([key.bucket]), np.array([end]), due)[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What a pass did."""
+
+    told_reference: bool
+    is_behind: bool  # there is more to tell
+
+
 class Relay:
     """Runs passes until stopped."""
 
@@ -106,22 +115,23 @@ class Relay:
             masters = load_masters(connection)
             while not self.stopping.is_set():
                 began = time.monotonic()
-                told = self._pass(connection, producer, masters)
-                if told is None:
+                done = self._pass(connection, producer, masters)
+                if done is None:
                     self.stopping.wait(POLL_S)
                     continue
                 took = time.monotonic() - began
                 telemetry.SECONDS.labels("relay", "pass").observe(took)
-                if told:
+                if done.told_reference:
                     masters = load_masters(connection)
-                self.stopping.wait(max(self.config.relay_period_ms / 1_000 - took, REST * took))
+                if not done.is_behind:
+                    self.stopping.wait(max(self.config.relay_period_ms / 1_000 - took, REST * took))
 
     def _lock(self, connection: psycopg.Connection) -> bool:
         row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
         return bool(row and row[0])
 
-    def _pass(self, connection: psycopg.Connection, producer: Producer, masters: Masters) -> bool | None:
-        """One pass; None: there was nothing to tell; True: reference data were told."""
+    def _pass(self, connection: psycopg.Connection, producer: Producer, masters: Masters) -> Pass | None:
+        """One pass; None: there was nothing to tell."""
         with connection.transaction():
             rows = connection.execute(
                 "select exists (select from outbox), exists (select from change_mark)"
@@ -142,7 +152,10 @@ class Relay:
                 producer.abort_transaction(10)
                 raise
         telemetry.RECORDS.labels("relay", "outbox").inc(len(outbox))
-        return any(topic in topics.REFERENCE for _, topic, *_ in outbox)
+        return Pass(
+            told_reference=any(topic in topics.REFERENCE for _, topic, *_ in outbox),
+            is_behind=len(outbox) == OUTBOX_PASS or len(marks) == MARKS_PASS,
+        )
 
     def _tell(self, producer: Producer, topic: str, shard_key: str, key: str, value: Any) -> None:
         partitions = self.config.partitions_of(topic)

@@ -16,7 +16,6 @@ import faust
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.processors.watch import FirstCopies, heads, rejects_frame, tick_signal
 from carbonstream.schemas import topics
-from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.frames import TYPE_REJECTS, TYPE_SIGNAL, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
 from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
@@ -31,7 +30,8 @@ class Watch:
     def __init__(self, config: Settings) -> None:
         self.config = config
         self.log = telemetry.configure(config, "watch")
-        check_partitions(config)
+        # what is sent goes to partitions named by number
+        kafka.partitioned_topic_ids(config, [topics.EMISSIONS, topics.SIGNALS, topics.REJECTS])
         self.first_copies = FirstCopies()
         self.at: dict[int, int] = {}  # offset of carbon.emissions up to which everything is passed on
         self.pending: asyncio.Queue[tuple[list[Any], Any]] = asyncio.Queue(IN_FLIGHT)
@@ -86,17 +86,6 @@ class Watch:
         self.at.pop(partition, None)
 
     watchdog: Watchdog
-
-
-def check_partitions(config: Settings) -> None:
-    """Raises NotReady or LayoutChanged: what is sent goes to partitions named by number."""
-    names = [config.topic(name) for name in (topics.EMISSIONS, topics.SIGNALS, topics.REJECTS)]
-    found = kafka.topic_ids(config, names)
-    for name in names:
-        if name not in found:
-            raise NotReady(f"topic {name} does not exist; create the topics with `carbonstream topics`")
-        if found[name][1] != config.partitions:
-            raise LayoutChanged(f"{name} has {found[name][1]} partitions, the layout {config.partitions}")
 
 
 def create() -> Any:
