@@ -52,7 +52,7 @@ dev: tools ## for work on the code: .venv imports the folders themselves (make s
 	@rm -f $(STAMPS)/carbonstream
 
 .build/debian: ops/debian-packages.txt ops/debian-packages.sh
-	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or later is needed: apt-get install python3" >&2; exit 1; }
+	@[[ -n "$(PYTHON)" ]] || { echo "Python 3.11 or later is needed: apt-get install python3.11 python3.11-venv where the release has it, else name one: make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@ops/debian-packages.sh $(PYTHON) setup
 	@mkdir -p $(@D) && touch $@
 

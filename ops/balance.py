@@ -41,28 +41,35 @@ def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
     """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`."""
     ends = _ends(settings)
     lines: list[tuple[Any, ...]] = []
+    behind = ahead = 0
+    reader = LedgerReader(settings)
     until = time.monotonic() + wait_s
     with connect(settings, application="ledger report") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         while True:
-            LedgerReader(settings).catch_up()  # nothing to do where the ledger service is at work
+            reader.catch_up()  # nothing to do where the ledger service is at work
             with connection.transaction():
                 accepted_at = _positions(connection, "select partition, source_offset from ledger_position")
                 stored_at = _positions(connection, "select partition, source_offset from position")
                 counted = all(accepted_at.get(n, -1) >= end - 1 for n, end in ends.items())
-                level = all(stored_at.get(n, -1) == at for n, at in accepted_at.items())
-                if (counted and level) or time.monotonic() > until:
-                    lines = connection.execute(LINES).fetchall()
-                    break
+                reached = all(stored_at.get(n, -1) >= end - 1 for n, end in ends.items())
+                in_time = time.monotonic() <= until
+                if (counted and reached) or not in_time:
+                    # what either is ahead of the other by: mostly ticks, which hold no readings
+                    behind = _between(settings, stored_at, accepted_at)
+                    ahead = _between(settings, accepted_at, stored_at)
+                    if not (behind or ahead) or not in_time:
+                        lines = connection.execute(LINES).fetchall()
+                        break
             time.sleep(POLL_S)
-    tail = _tail(settings, stored_at, accepted_at)
-    return summary(lines, tail)
+    return summary(lines, behind, ahead)
 
 
-def summary(lines: Iterable[tuple[Any, ...]], tail: int) -> dict[str, Any]:
-    """The report. tail: readings of records that the ledger has counted and the sink has not reached yet.
+def summary(lines: Iterable[tuple[Any, ...]], behind: int, ahead: int = 0) -> dict[str, Any]:
+    """The report. behind: readings of records that the ledger has counted and the sink has not reached yet; ahead:
+    those the sink has stored and the ledger's reader has not counted yet (`not_counted_yet`).
 
-    Balanced: every reading is accounted for; with nothing in flight also every Wh, and both for each source, site
+    Balanced: every reading is accounted for; where the two are level also every Wh, and both for each source, site
     and day by itself.
     """
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -87,13 +94,14 @@ def summary(lines: Iterable[tuple[Any, ...]], tail: int) -> dict[str, Any]:
         counts[place][1] += wh
         if place == "rejected" and code is not None:
             codes[code] += readings
-    in_flight = [counts["accepted"][i] - sum(counts[place][i] for place in PLACES) for i in (0, 1)]
+    in_flight = [max(counts["accepted"][i] - sum(counts[place][i] for place in PLACES), 0) for i in (0, 1)]
     even = all(not any(difference) for difference in groups.values())
     return {
         "accepted": _figure(counts["accepted"]),
         **{place: _figure(counts[place]) for place in PLACES},
         "in_flight": _figure(in_flight),
-        "balanced": missing_readings == tail and (even if tail == 0 else True),
+        "not_counted_yet": ahead,
+        "balanced": missing_readings == behind - ahead and (even if not (behind or ahead) else True),
         "rejected_by_code": dict(sorted(codes.items())),
         "differences": [
             {"source": s, "site": p, "day": str(d), "readings": n, "kwh": kwh(w)}
@@ -127,14 +135,16 @@ def _positions(connection: psycopg.Connection, query: str) -> dict[int, int]:
     return dict(connection.execute(query).fetchall())
 
 
-def _tail(settings: Settings, stored_at: dict[int, int], accepted_at: dict[int, int]) -> int:
-    """Readings of meter.readings between the sink's position and the ledger's, counted from Kafka."""
+def _between(settings: Settings, first: dict[int, int], last: dict[int, int]) -> int:
+    """Readings of meter.readings past the positions `first` up to `last`, counted from Kafka."""
+    if all(first.get(n, -1) >= at for n, at in last.items()):
+        return 0
     consumer = kafka.reader(settings)
     topic = settings.topic(topics.READINGS)
     readings = 0
     try:
-        for n, at in accepted_at.items():
-            for message in kafka.read_range(consumer, topic, n, stored_at.get(n, -1) + 1, at + 1):
+        for n, at in last.items():
+            for message in kafka.read_range(consumer, topic, n, first.get(n, -1) + 1, at + 1):
                 record = parse_record(message.value(), kafka.type_of(message.headers()))  # type: ignore[arg-type]
                 if isinstance(record, Frame):
                     readings += len(record)

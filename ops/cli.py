@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -32,15 +33,13 @@ def say(result: Any, as_json: bool, text: str) -> None:
 @app.command()
 def run(
     name: Annotated[str, typer.Argument(help="one of: " + ", ".join(NAMES))],
-    with_parent: Annotated[
-        bool, typer.Option("--with-parent", help="end when the starting process does")
-    ] = False,
+    with_parent: Annotated[int, typer.Option(help="pid of the starting process: end when it does")] = 0,
 ) -> None:
     """Run one service in the foreground."""
     if name not in NAMES:
         raise typer.BadParameter(f"{name!r} is not a service; choose one of {', '.join(NAMES)}")
     if with_parent:
-        end_with_parent()
+        end_with_parent(with_parent)
     run_service(name, settings())
 
 
@@ -51,9 +50,16 @@ def up(
     """Run all services under one supervisor until SIGINT or SIGTERM."""
     from carbonstream.connectors.telemetry import configure
     from carbonstream.ops.supervisor import Supervisor
+    from carbonstream.ops.tokens import api_token
 
+    chosen = only.split(",") if only else list(NAMES)
+    if strange := sorted(set(chosen) - set(NAMES)):
+        raise typer.BadParameter(f"{', '.join(strange)}: choose from {', '.join(NAMES)}", param_hint="--only")
     configure(settings(), "supervisor")
-    supervisor = Supervisor([name for name in NAMES if not only or name in only.split(",")])
+    token = api_token(settings())
+    supervisor = Supervisor(
+        [name for name in NAMES if name in chosen], os.environ | {"CARBONSTREAM_API_TOKEN": token}
+    )
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     supervisor.start()
@@ -129,10 +135,13 @@ def link() -> None:
     from carbonstream.api.auth import one_time_link
     from carbonstream.ops.demo import PROFILE, prepare
     from carbonstream.ops.local.runtime import runtime_folder
+    from carbonstream.ops.tokens import api_token
 
     chosen = settings()
     if not chosen.api_token and (runtime_folder() / PROFILE / "secrets.json").exists():
         chosen, _ = prepare(runtime_folder())  # the demo's own token
+    if not chosen.api_token:
+        chosen = chosen.model_copy(update={"api_token": api_token(chosen)})
     print(one_time_link(chosen, time.time()))
 
 

@@ -29,10 +29,13 @@ NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15}
 PR_SET_PDEATHSIG: Final = 1
 
 
-def end_with_parent() -> None:
-    """SIGTERM for this process when the thread that started it ends: a killed supervisor leaves nothing (Linux)."""
+def end_with_parent(parent: int) -> None:
+    """SIGTERM for this process when the thread that started it ends: a killed supervisor leaves nothing (Linux).
+
+    parent: the supervisor's pid; in a container it may be 1.
+    """
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:
+    if os.getppid() != parent:
         sys.exit("the supervisor ended before this service began")
 
 

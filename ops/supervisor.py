@@ -100,7 +100,7 @@ class Supervisor:
             self.logs.mkdir(parents=True, exist_ok=True)
             output = (self.logs / f"{child.name}.log").open("ab")
         child.process = subprocess.Popen(
-            [sys.executable, "-m", "carbonstream.ops", "run", child.name, "--with-parent"],
+            [sys.executable, "-m", "carbonstream.ops", "run", child.name, "--with-parent", str(os.getpid())],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -270,7 +270,9 @@ class AcceptedCounter:
         seen = self._seen.get(key)
         if seen is None or seen.ids != ids:
             meters = self.reference.shard(shard) if here else ShardMeters(shard)
-            seen = self._seen[key] = _columns(ids, [_known(meters, shard, meter_id) for meter_id in ids])
+            seen = _columns(ids, [_known(meters, shard, meter_id) for meter_id in ids])
+            if all(meter.number >= 0 for meter in seen.each):  # senders could name unknown meters without end
+                self._seen[key] = seen
         return seen
 
     def _is_known(self, frame: Any) -> bool:

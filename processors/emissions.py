@@ -20,6 +20,7 @@ from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
 from carbonstream.processors.meters import Lookup
 from carbonstream.schemas.codes import REMEDY, Outcome
 from carbonstream.schemas.periods import month_index, month_text
+from carbonstream.schemas.texts import shown
 
 PAYLOAD_KEPT_BYTES: Final = 65_536
 # 500 rejects of three such texts and a 200-character id, each character 6 bytes of JSON at most, are 2.4 MB of 4
@@ -303,8 +304,9 @@ def _kept(frame: Frame, rows: Ints, judged: Judged | None) -> list[dict[str, Any
             entry["value"] = float(value)
         else:
             code = Outcome(int(judged.code[row]))
-            given = {"start": start[row] if isinstance(start, list) else None, "end": document["end"][row]}
-            detail = f"{code.name.lower()}: {_text(str(given))}; {REMEDY[code]}"
+            given = start[row] if isinstance(start, list) else None, document["end"][row]
+            interval = " to ".join(shown(at, TEXT_KEPT // 2) for at in given)
+            detail = f"{code.name.lower()}: {_text(interval)}; {REMEDY[code]}"
             entry |= {
                 "code": int(code),
                 "value": _text(value),
@@ -322,4 +324,5 @@ def _text(value: object) -> str | None:
     """Anything as a short text that can be stored: PostgreSQL's holds no NUL."""
     if value is None:
         return None
-    return str(value)[:TEXT_KEPT].replace("\0", "\ufffd")
+    text = value if isinstance(value, str) else shown(value, TEXT_KEPT)
+    return text[:TEXT_KEPT].replace("\0", "\ufffd")

@@ -18,6 +18,7 @@ from carbonstream.schemas.carriers import UNITS
 from carbonstream.schemas.codes import Mode, Outcome
 from carbonstream.schemas.frames import MAX_READINGS, TYPE_TICK
 from carbonstream.schemas.shards import SHARDS
+from carbonstream.schemas.texts import shown
 from carbonstream.schemas.topics import REFERENCE
 
 Ints = NDArray[np.int64]
@@ -102,7 +103,7 @@ def _whole(value: object) -> TypeGuard[int]:
 
 def _shown(value: object) -> str:
     """A value for a message: the answer must not outgrow the record that it answers."""
-    return repr(value)[:MAX_TEXT]
+    return shown(value, MAX_TEXT)
 
 
 def _frame(document: dict[str, Any]) -> Frame | Refusal:

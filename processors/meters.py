@@ -101,9 +101,11 @@ class ShardMeters:
         seen = self._seen.get(key)
         if seen is not None and seen.ids == ids:
             return seen
-        if len(self._seen) >= LISTS_REMEMBERED:
-            self._seen.clear()
-        self._seen[key] = found = self._look_up(ids)
+        found = self._look_up(ids)
+        if (found.slot >= 0).all():  # senders could name unknown meters without end
+            if len(self._seen) >= LISTS_REMEMBERED:
+                self._seen.clear()
+            self._seen[key] = found
         return found
 
     def _look_up(self, ids: list[str]) -> Lookup:

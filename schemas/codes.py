@@ -11,7 +11,7 @@ class Outcome(IntEnum):
 
     STORED = 0
     BASELINE = 1  # a register's first index: kept, no energy yet
-    UNKNOWN_METER = 10  # held until the meter is registered
+    UNKNOWN_METER = 10  # kept as it came, in `held`
     DUPLICATE = 20  # known (source, mode, shard, seq), or an equal reading
     NOT_A_NUMBER = 21
     UNIT = 22
@@ -36,7 +36,7 @@ STORED_OUTCOMES: Final = (Outcome.STORED, Outcome.BASELINE)
 HELD_OUTCOMES: Final = (Outcome.UNKNOWN_METER,)
 REJECTED_OUTCOMES: Final = tuple(o for o in Outcome if 20 <= o < 50)
 REMEDY: Final[dict[Outcome, str]] = {
-    Outcome.UNKNOWN_METER: "register the meter with `carbonstream load meters`",
+    Outcome.UNKNOWN_METER: "register the meter (`carbonstream load meters.csv`) and send the reading again",
     Outcome.DUPLICATE: "nothing to do: the first copy counts",
     Outcome.NOT_A_NUMBER: "send a finite number in `value`",
     Outcome.UNIT: "send a unit of the meter's carrier, or correct the meter's carrier",

@@ -25,6 +25,7 @@ from carbonstream.processors.frames import Refusal, Tick, parse_record
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.errors import BrokenChain
 from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSIONS, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
 from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
@@ -121,7 +122,13 @@ class Convert:
                 partition = await asyncio.to_thread(self.load, message.partition)
                 self.partitions[message.partition] = partition
                 self.watchdog.progress()
-            if message.offset > partition.converter.at:
+            at = partition.converter.at
+            if 0 <= at < message.offset - 1:
+                raise BrokenChain(
+                    f"meter.readings[{message.partition}] goes on at {message.offset}, state stands at {at}: what lies "
+                    "between is gone (retention) or was not handed out; a restart reads it again while it is there"
+                )
+            if message.offset > at:
                 await self.pending.put(await self._answer(partition, event))
             else:
                 await self.pending.put(Answered(partition, event))

@@ -55,6 +55,7 @@ class LedgerReader:
         self.log = structlog.get_logger(service="ledger")
         self.topic = config.topic(topics.READINGS)
         self.stopping = threading.Event()
+        self._reference: ReferenceLog | None = None
         self.limits = Limits(
             config.live_max_age_s * 1_000,
             config.live_max_ahead_s * 1_000,
@@ -136,14 +137,21 @@ class LedgerReader:
         if type_ == TYPE_TICK or b'"tick"' in (value or b""):
             tick = parse_record(value, type_)
             if isinstance(tick, Tick):
-                self.log_of_reference.catch_up(tick.reference)
-                self.log_of_reference.apply(counter.reference, tick.reference)
+                log = self._reference_log()
+                log.catch_up(tick.reference)
+                log.apply(counter.reference, tick.reference)
                 counter.advance(tick.time)
                 return
         counter.count(value)
 
+    def _reference_log(self) -> ReferenceLog:
+        """The reference log, one for all rounds as it reads in a thread of its own; a new one when that has ended."""
+        if self._reference is None or self._reference.has_failed:
+            self._reference = ReferenceLog(self.config)
+        return self._reference
+
     def _load(self, connection: psycopg.Connection) -> tuple[dict[int, AcceptedCounter], dict[int, int]]:
-        self.log_of_reference = ReferenceLog(self.config)
+        log = self._reference_log()
         found = kafka.topic_ids(self.config, [self.topic])
         if self.topic not in found:
             raise NotReady(f"topic {self.topic} does not exist; create the topics with `carbonstream topics`")
@@ -161,8 +169,8 @@ class LedgerReader:
             counter, at[n] = counters[n], offset
             counter.tick = tick or None
             counter.sequences = {_sequence_key(text): seq for text, seq in sequences.items()}
-            self.log_of_reference.catch_up(reference)
-            self.log_of_reference.apply(counter.reference, reference)
+            log.catch_up(reference)
+            log.apply(counter.reference, reference)
         for number, n, end, index in connection.execute(
             "select meter, partition, end_ms, raw_index from ledger_register"
         ).fetchall():

@@ -62,6 +62,11 @@ class ReferenceLog:
                 self._failure = error
                 self._changed.notify_all()
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the reader has ended; every catch_up that must wait raises why."""
+        return self._failure is not None
+
     def catch_up(self, offsets: dict[str, int], timeout_s: float = 60.0) -> None:
         """Return when every record below `offsets` (topic without prefix -> end offset) is here.
 

@@ -1,4 +1,6 @@
-"""What the database alone can take: the sink's rows, staged by binary COPY and upserted, without Kafka or totals."""
+"""What the database alone can take: the sink's rows, staged by binary COPY and inserted by its own statement, without
+Kafka or totals.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +12,12 @@ from typing import Any, Final
 import numpy as np
 
 from carbonstream.connectors.database import connect, one_row
-from carbonstream.connectors.sinks.timescale.row_step import ROW_COLUMNS, STAGE, copy_rows
+from carbonstream.connectors.sinks.timescale.row_step import STAGE, STAGED_INSERT, copy_rows
 from carbonstream.processors.rows import Rows
 from carbonstream.schemas.settings import Settings
 
 BATCHES: Final = 10
 REPEATS: Final = 3
-UPSERT: Final = f"""
-insert into reading as r ({ROW_COLUMNS}) select {ROW_COLUMNS} from stage
-on conflict (time, meter) do update set start = excluded.start, quantity = excluded.quantity,
-  raw_index = excluded.raw_index, quality = excluded.quality, flags = excluded.flags
-"""  # noqa: S608  # the columns are ours
 
 
 def db_limit(
@@ -30,7 +27,7 @@ def db_limit(
     batch: int,
     connections: int,
 ) -> dict[str, Any]:
-    """Rows/s of the staged upsert alone, median of 3: later quarters of the same meters, `batch` rows a transaction."""
+    """Rows/s of the staged path alone, median of 3: later quarters of the same meters, `batch` rows a transaction."""
     rates: list[float] = []
     quarter = 0
     for _ in range(REPEATS):
@@ -87,7 +84,7 @@ def _load(
             )
             with connection.transaction(), connection.cursor() as cursor:
                 copy_rows(cursor, "stage", rows)
-                cursor.execute(UPSERT)
+                cursor.execute(STAGED_INSERT)
 
 
 def _settings(settings: Settings) -> dict[str, str]:

@@ -73,10 +73,11 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
         warm_rate = warm["sent"] / (_drained(settings, warm["sent"]) - warm["began"])
         rounds = max(round(warm_rate * plan.throughput_s / plan.meters), 1)
         say(f"throughput: {rounds * plan.meters:,} readings in frames of {FRAME}, as fast as it goes")
+        batches = _batches(settings)
         full = _source(environment, plan, (WARM_ROUNDS, WARM_ROUNDS + rounds), 0, 120)
         ended = _drained(settings, warm["sent"] + full["sent"], 4.0 * plan.throughput_s)
         rate = full["sent"] / (ended - full["began"])
-        batch = _batch_rows(settings)
+        batch = round(full["sent"] / max(_batches(settings) - batches, 1))
         _drained(
             settings, warm["sent"] + full["sent"], hop="accepted"
         )  # a steady load has no backlog of a full one
@@ -197,9 +198,10 @@ def _drained(settings: Settings, readings: int, timeout_s: float = 120.0, *, hop
     raise NotReady(f"not all of {readings:,} readings were stored within {timeout_s} s")
 
 
-def _batch_rows(settings: Settings) -> int:
-    """The sink's own batch size under full load: readings per transaction, as its settings bound it."""
-    return settings.sink_batch_rows
+def _batches(settings: Settings) -> int:
+    """How many transactions the sinks have made: each one that stores readings appends one change mark."""
+    with connect(settings, application="bench") as connection:
+        return int(one_row(connection, "select last_value from change_mark_id_seq")[0])
 
 
 def _lost_and_doubled(settings: Settings, sent: int, counted: dict[str, Any]) -> tuple[int, int]:

@@ -25,6 +25,18 @@ def test_any_bytes_are_read_or_refused(value: bytes | None, type_: str) -> None:
     assert isinstance(parse_record(value, type_), Frame | Tick | Refusal)
 
 
+@pytest.mark.parametrize("levels", [500, 990, 1_020])
+@pytest.mark.parametrize(
+    "member", ["source", "shard", "seq", "mode", "sent", "time", "end", "value", "unit", "meters"]
+)
+def test_a_record_nested_deeper_than_python_goes_is_read_or_refused(member: str, levels: int) -> None:
+    nest = b"[" * levels + b"]" * levels
+    sound = orjson.dumps(frame([{"meter": KNOWN_IDS[0], "end": T0, "value": 1}]) | {member: "HERE"})
+    assert isinstance(parse_record(sound.replace(b'"HERE"', nest), TYPE_READINGS), Frame | Refusal)
+    tick = b'{"tick":1,"time":%b,"reference":{}}' % nest
+    assert isinstance(parse_record(tick, TYPE_TICK), Refusal)
+
+
 @given(broken() | JSON, TYPES)
 def test_any_document_is_read_or_refused(document: Document, type_: str) -> None:
     record = parsed(document, type_)

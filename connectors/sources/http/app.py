@@ -132,6 +132,11 @@ def create_app(push: Push, broker: Broker, log: Any) -> FastAPI:
     async def broken(request: Request, error: Exception) -> Response:
         log.error("request failed", path=request.url.path, exc_info=error)
         telemetry.FAULTS.labels("http", type(error).__name__).inc()
-        return problem(500, "our fault", "nothing was accepted; send again, and report this", {})
+        return problem(
+            500,
+            "our fault",
+            "part of it may have been accepted: send all of it again, repeats are recognised, and report this",
+            {},
+        )
 
     return app

@@ -122,7 +122,9 @@ class Delivery:
             raise refused("service", Edge.BUSY, "starting anew; send again in a moment")
         if self._broker.is_away():
             raise refused(
-                "service", Edge.BUSY, "Kafka does not answer; nothing was accepted, send again later"
+                "service",
+                Edge.BUSY,
+                "Kafka does not answer; part may have been accepted: send it all again later, repeats are recognised",
             )
         if len(self._producer) + wanted > MAX_UNACKNOWLEDGED:
             raise refused(

@@ -13,12 +13,13 @@ import numpy as np
 
 from carbonstream.connectors.sources.framing import Columns, Unit
 from carbonstream.connectors.sources.http.problems import MAX_TOLD, Fault, Refused, refused
-from carbonstream.connectors.sources.http.rows import instant, number, shown
+from carbonstream.connectors.sources.http.rows import instant, number
 from carbonstream.connectors.sources.reading import check_meter, check_unit
 from carbonstream.processors.frames import MISSING, Ints
 from carbonstream.schemas.codes import Edge
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.periods import YEAR_2000_MS
+from carbonstream.schemas.texts import shown
 
 COLUMNS: Final = ("meters", "meter", "end", "value")
 OURS: Final = frozenset({"source", "shard", "seq", "sent"})

@@ -12,8 +12,9 @@ import orjson
 from carbonstream.connectors.sources.framing import Columns
 from carbonstream.connectors.sources.http.frame import columns_of_frame
 from carbonstream.connectors.sources.http.problems import refused
-from carbonstream.connectors.sources.http.rows import EXAMPLE_READING, columns_of, shown
+from carbonstream.connectors.sources.http.rows import EXAMPLE_READING, columns_of
 from carbonstream.schemas.codes import Edge, Mode
+from carbonstream.schemas.texts import shown
 
 MAX_READINGS: Final = 10_000  # a request; 20 full frames of one shard
 JSON: Final = "application/json"

@@ -15,6 +15,7 @@ from carbonstream.connectors.sources.reading import check_meter, check_unit
 from carbonstream.processors.frames import MISSING
 from carbonstream.schemas.codes import Edge
 from carbonstream.schemas.errors import InvalidReading
+from carbonstream.schemas.texts import shown
 
 FIELDS: Final = frozenset({"meter", "value", "end", "time", "start", "unit"})
 EXAMPLE_READING: Final = f'{{"meter":"330502-0001/E01","end":"{EXAMPLE}","value":1.5}}'
@@ -67,12 +68,6 @@ def number(field: str, value: object) -> float:
     if not isfinite(found):
         raise InvalidReading(field, Edge.NOT_FINITE, "not a finite number; leave the reading out")
     return found
-
-
-def shown(value: object) -> str:
-    """A value for a message, short."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 class _Taking:
