@@ -35,9 +35,10 @@ TRANSACTIONAL_ID: Final = "carbonstream-relay"
 OUTBOX_PASS: Final = 10_000
 MARKS_PASS: Final = 200
 POLL_S: Final = 0.02
-# Passes may take at most a quarter of the time, unless there is a backlog: under load totals come less often, not at
-# the readings' cost.
+# Totals may take at most a quarter of the time, unless there is a backlog: under load they come less often, not at the
+# readings' cost. Warnings and the rest of the outbox never wait for that.
 REST: Final = 3.0
+LONGEST_REST_S: Final = 1.5
 KEYS_REMEMBERED: Final = 200_000
 
 TAKE_OUTBOX: Final = """
@@ -84,6 +85,7 @@ class Pass:
     """What a pass did."""
 
     told_reference: bool
+    told_totals: bool
     is_behind: bool  # there is more to tell
 
 
@@ -113,9 +115,10 @@ class Relay:
             producer = kafka.producer(self.config, transactional_id=TRANSACTIONAL_ID)
             producer.init_transactions(30)
             masters = load_masters(connection)
+            rested = 0.0  # monotonic: when totals may be told again
             while not self.stopping.is_set():
                 began = time.monotonic()
-                done = self._pass(connection, producer, masters)
+                done = self._pass(connection, producer, masters, totals=began >= rested)
                 if done is None:
                     self.stopping.wait(POLL_S)
                     continue
@@ -123,18 +126,21 @@ class Relay:
                 telemetry.SECONDS.labels("relay", "pass").observe(took)
                 if done.told_reference:
                     masters = load_masters(connection)
-                if not done.is_behind:
-                    self.stopping.wait(max(self.config.relay_period_ms / 1_000 - took, REST * took))
+                if done.told_totals and not done.is_behind:
+                    rest = min(REST * took, LONGEST_REST_S)
+                    rested = began + took + max(self.config.relay_period_ms / 1_000 - took, rest)
 
     def _lock(self, connection: psycopg.Connection) -> bool:
         row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
         return bool(row and row[0])
 
-    def _pass(self, connection: psycopg.Connection, producer: Producer, masters: Masters) -> Pass | None:
-        """One pass; None: there was nothing to tell."""
+    def _pass(
+        self, connection: psycopg.Connection, producer: Producer, masters: Masters, *, totals: bool
+    ) -> Pass | None:
+        """One pass over the outbox and, where `totals`, the change marks; None: there was nothing to tell."""
         with connection.transaction():
             rows = connection.execute(
-                "select exists (select from outbox), exists (select from change_mark)"
+                "select exists (select from outbox), %s and exists (select from change_mark)", (totals,)
             ).fetchone()
             if not rows or not any(rows):
                 return None
@@ -154,6 +160,7 @@ class Relay:
         telemetry.RECORDS.labels("relay", "outbox").inc(len(outbox))
         return Pass(
             told_reference=any(topic in topics.REFERENCE for _, topic, *_ in outbox),
+            told_totals=bool(marks),
             is_behind=len(outbox) == OUTBOX_PASS or len(marks) == MARKS_PASS,
         )
 

@@ -71,12 +71,12 @@ def send(run: Running, speed: float) -> None:
 
 def until_stored(run: Running, readings: int) -> None:
     """Wait until so many readings are stored."""
-    eventually(lambda: run.stored(SOURCE) >= readings, f"{readings} readings are stored", 120)
+    eventually(lambda: run.stored(SOURCE) >= readings, f"{readings} readings are stored", 300)
 
 
 def settled(run: Running) -> Outcome:
     """The outcome once everything has passed and warn has nothing more to say."""
-    eventually(lambda: run.stored(SOURCE) == READINGS, "every reading is stored", 120)
+    eventually(lambda: run.stored(SOURCE) == READINGS, "every reading is stored", 300)
     account = ledger(run.settings, 60)
     assert account["balanced"], account["differences"]
     december = "select count(*) from warning_history where bucket >= '2024-12-27'"
@@ -88,7 +88,7 @@ def settled(run: Running) -> Outcome:
         pending = run.query("select (select count(*) from change_mark) + (select count(*) from outbox)")[0][0]
         return same and pending == 0 and _warn_has_caught_up(run)
 
-    eventually(quiet, f"warn has judged all totals ({december})", 120)
+    eventually(quiet, f"warn has judged all totals ({december})", 300)
     return outcome(run)
 
 
