@@ -70,6 +70,33 @@ class Quality(IntEnum):
 ESTIMATED_QUALITIES: Final = (Quality.REFERENCE_DAY, Quality.INTERPOLATED)
 
 
+class Check(IntEnum):
+    """What VEE (validation, estimation, editing) found beside a reading's Outcome. Numbers are never reused."""
+
+    MISSING = 1  # a hole before this reading that stayed open
+    FROZEN = 2  # consecutive identical non-zero values, more than this meter ever had
+    SPIKE = 3  # one interval far above its hour's highest, normal before and after
+    HIGH = 4  # far above the highest the meter ever told
+    UNIT_TENFOLD = 5  # values stay ten times the meter's habit
+    UNIT_THOUSANDFOLD = 6  # the same, a thousand times: Wh told as kWh
+    MULTIPLIER = 7  # values stay at a ratio two current transformers could have
+    CLOCK = 8  # intervals told again with other values, or the day's shape moved by hours
+    DUPLICATE = 9  # the same interval with the same value again
+    SEQUENCE = 10  # delivered behind a later reading; fills its hole
+    REGISTER_RESET = 11  # the index began anew: nothing is known of the energy since the last one
+    REGISTER_ROLLOVER = 12  # the index passed its modulus; its energy is known
+    MOMENTARY_ZERO = 13  # one index below the last, the next above it again
+
+
+class Decision(IntEnum):
+    """What follows from a check, mildest first."""
+
+    ACCEPT = 0
+    QUESTION = 1  # accepted, Quality.QUESTIONABLE
+    HOLD = 2  # the next reading tells
+    REJECT = 3
+
+
 class RowFlag(IntEnum):
     """Bits of a stored row's flags."""
 

@@ -1,0 +1,31 @@
+"""The command that measures the checks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def vee_score(
+    files: Annotated[
+        list[Path], typer.Argument(help="clean CSV files: meter,time,value (kWh; time ends it)")
+    ],
+    seed: Annotated[int, typer.Option(help="the same seed puts the same faults in the same places")] = 1,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="times the second half is judged, each with faults of its own")
+    ] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON for programs")] = False,
+) -> None:
+    """Put faults into clean series and tell how many of them the checks find, and how often they are wrong."""
+    from carbonstream.ops.vee_score.report import score_tables
+    from carbonstream.ops.vee_score.score import score
+    from carbonstream.ops.vee_score.series import read_series
+
+    result = score(read_series(files), seed, rounds)
+    if as_json:
+        print(json.dumps(result.document()))
+    else:
+        score_tables(result)

@@ -1,0 +1,148 @@
+"""The real processors over many series at once: each is a meter of one site, a frame is one reading of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonstream.processors.checks import Limits, judge
+from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
+from carbonstream.processors.meters import NEVER, Lookup, Meter, ShardMeters, ShardState
+from carbonstream.processors.vee.examine import Readings, examine
+from carbonstream.processors.vee.profile import Habits
+from carbonstream.processors.vee.registers import HELD, examine_registers
+from carbonstream.schemas.carriers import CARRIER_BY_ID
+from carbonstream.schemas.codes import Decision, Mode, Outcome
+from carbonstream.schemas.periods import DAY_MS
+from carbonstream.schemas.shards import meter_number
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+# Only its own times judge an old series: it is an import.
+LIMITS: Final = Limits(live_max_age_ms=DAY_MS, live_max_ahead_ms=DAY_MS, backfill_max_ahead_ms=DAY_MS)
+CARRIER: Final = CARRIER_BY_ID["electricity"].number
+OUTCOME_CHECKS: Final = 100  # a reject code of judge stands in `check` as 100 + Outcome
+TOLD: Final = np.dtype([("meter", "<i4"), ("reading", "<i4"), ("check", "<i2"), ("decision", "i1")])
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What one meter delivers, in order of arrival."""
+
+    end: Ints  # UTC ms
+    value: Floats  # kWh; a register's index
+
+
+class Plant:
+    """Meters of one interval length, numbered from 0, and all that the processors remember of them."""
+
+    def __init__(
+        self, meters: int, interval_ms: int, offset_ms: int, moduli: list[int | None] | None = None
+    ) -> None:
+        """moduli: where the meters are registers, that of each, thousandths of kWh; None: it never rolls over."""
+        self.interval_ms, self.offset_ms, self.register = interval_ms, offset_ms, moduli is not None
+        known = ShardMeters(0)
+        self.ids = [f"score/{i}" for i in range(meters)]
+        for i, meter_id in enumerate(self.ids):
+            known.put(
+                Meter(
+                    meter_id, meter_number(0, i), CARRIER, self.register, "kWh", 1_000,
+                    moduli[i] if moduli else None, interval_ms, 0, None, 0,
+                )
+            )  # fmt: skip
+        self.known = known
+        self.state, self.habits = ShardState(), Habits()
+        self.state.reserve(meters)
+        self.habits.reserve(meters)
+        self.held: Array = np.full(meters, NEVER, HELD)
+
+    def place(self, source: Plant, meters: Ints) -> None:
+        """Give each own meter i the whole memory of the meter `meters[i]` of `source`."""
+        for array, other in (
+            (self.state.newest, source.state.newest),
+            (self.habits.profile, source.habits.profile),
+            (self.habits.recent, source.habits.recent),
+            (self.habits.habit, source.habits.habit),
+        ):
+            array[: len(meters)] = other[meters]
+
+    def stand_at(self, end: Ints, index: Floats) -> None:
+        """Let each register stand at an index, kWh, told at `end`, UTC ms."""
+        newest = self.state.newest[: len(end)]
+        newest["end"] = newest["start"] = end
+        newest["raw"] = np.rint(index * 1_000)
+
+    def run(self, streams: list[Stream], *, learning: bool = False) -> Array:
+        """TOLD entries: which reading of which meter told what."""
+        longest = max((len(s.end) for s in streams), default=0)
+        end = np.full((longest, len(streams)), MISSING)
+        value = np.zeros((longest, len(streams)))
+        for i, s in enumerate(streams):
+            end[: len(s.end), i], value[: len(s.end), i] = s.end, s.value
+        told = []
+        every = np.arange(len(streams))
+        lookups: dict[bytes, Lookup] = {}
+        for k in range(longest):
+            meters = every[end[k] != MISSING]
+            known = lookups.get(meters.tobytes())
+            if known is None:
+                known = lookups[meters.tobytes()] = self.known.lookup([self.ids[i] for i in meters.tolist()])
+            found = self._frame(k, known, end[k, meters], value[k, meters], learning)
+            if len(found):
+                entry = np.empty(len(found), TOLD)
+                entry["meter"], entry["reading"] = meters[found["row"]], k
+                entry["check"], entry["decision"] = found["check"], found["decision"]
+                told.append(entry)
+        return np.concatenate(told) if told else np.empty(0, TOLD)
+
+    def _frame(self, seq: int, known: Lookup, end: Ints, value: Floats, learning: bool) -> Array:
+        n = len(end)
+        frame = Frame(
+            "score", 0, seq, 0, Mode.BACKFILL, known.ids, np.arange(n), np.full(n, MISSING), end, value,
+            np.full(n, UNIT_OF_METER), {},
+        )  # fmt: skip
+        before = self.state.newest["raw"][known.slot].copy()
+        judged = judge(frame, known, self.state, None, LIMITS)
+        if len(judged.updates):
+            self.state.put(judged.updates, judged.newest)
+        rejected = np.flatnonzero(judged.code > Outcome.BASELINE)
+        refused = np.zeros(len(rejected), [("row", "<i4"), ("check", "<i2"), ("decision", "i1")])
+        refused["row"], refused["check"] = rejected, judged.code[rejected] + OUTCOME_CHECKS
+        refused["decision"] = Decision.REJECT
+        parts = [refused]
+        if self.register:
+            raw = np.rint(value * 1_000).astype(np.int64)
+            resumed = examine_registers(known.slot, end, raw, judged.code, before, self.held)
+            if len(resumed.slots):
+                self.state.put(resumed.slots, resumed.newest)
+            # what the registers' own check took up is no longer judge's
+            parts = [
+                refused[refused["check"] != OUTCOME_CHECKS + Outcome.REGISTER_BACKWARDS],
+                resumed.findings,
+            ]
+        took = np.flatnonzero(judged.code == Outcome.STORED)
+        readings = Readings(
+            known.slot[took], judged.start[took], judged.end[took], judged.quantity[took],
+            np.full(len(took), self.interval_ms), np.full(len(took), self.register),
+        )  # fmt: skip
+        found = examine(readings, self.habits, offset_ms=self.offset_ms, learning=learning)
+        if len(found):
+            found["row"] = took[found["row"]]
+            parts.append(found)
+        return _joined(parts)
+
+
+def _joined(parts: list[Array]) -> Array:
+    parts = [part for part in parts if len(part)]
+    joined = np.empty(sum(map(len, parts)), [("row", "<i4"), ("check", "<i2"), ("decision", "i1")])
+    at = 0
+    for part in parts:
+        for name in ("row", "check", "decision"):
+            joined[name][at : at + len(part)] = part[name]
+        at += len(part)
+    return joined

@@ -1,0 +1,107 @@
+"""A meter's habit as arrays by slot: what is learned once a local day, and the little that changes with each reading.
+
+PROFILE and `habit` are written down once a day (145 + 2,880 B a meter), RECENT at each checkpoint (184 B).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from carbonstream.processors.meters import BLOCK, NEVER, grown
+from carbonstream.processors.vee.params import BINS, HOURS, HYPOTHESES, KINDS, RUN_CLASSES
+
+Array = NDArray[Any]
+Ints = NDArray[np.int64]
+HASHES: Final = 16  # intervals whose values are remembered by a hash of a byte
+
+PROFILE: Final = np.dtype(
+    [
+        ("scale", "<f4"),  # the first day's highest value, thousandths; 0: no day yet
+        ("days", "<u2"),  # learned
+        ("unlearned", "u1"),  # days in a row not learned, because a changed level was told
+        ("frozen_days", "u1"),  # days in a row with a frozen value told
+        ("weight", "<u2", (KINDS,)),  # in `habit`, of each hour of that kind
+        ("high", "u1", (HOURS,)),  # highest value by hour, steps
+        ("limit", "u1", (HOURS,)),  # above it a value is suspect, steps; follows from high
+        ("top", "u1"),  # the highest of all, steps
+        ("run", "u1", (RUN_CLASSES,)),  # longest run of identical values by octave below the top
+        ("run_days", "u1", (RUN_CLASSES,)),  # days that had values there
+        ("frozen", "u1", (RUN_CLASSES,)),  # a run of this length is told; follows from run
+        ("any", "u1", (BINS,)),  # how likely each energy is at its likeliest hour, 255ths; follows from habit
+        ("most", "u1", (HYPOTHESES,)),  # the most that normal life said for each hypothesis, nats
+    ]
+)
+RECENT: Final = np.dtype(
+    [
+        ("end", "<i8"),  # newest reading, UTC ms
+        ("quantity", "<i8"),  # its value
+        ("filled", "<u8"),  # bit i: the interval i before the newest was told
+        ("hash", "u1", (HASHES,)),  # of values by interval number mod HASHES
+        ("near", "<f4", (2,)),  # octaves against the limit of their hour: the newest value, the one before it
+        ("held", "?"),  # the newest waits for the next
+        ("run", "u1"),  # identical values up to the newest
+        ("again", "u1"),  # intervals in a row that were told again,
+        ("other", "u1"),  # of them with another value
+        ("active", "u1"),  # bit 0: a changed level is told; bit 1: a moved shape
+        ("told", "u1"),  # today: bit 0 a level or shape, bit 1 a frozen value
+        ("day", "<i4"),  # local day of the newest, days since 1970
+        ("hour", "<i4"),  # local hour that is being summed, hours since 1970
+        ("energy", "<f4"),  # of that hour so far, thousandths
+        ("peak", "<f4"),  # today's highest value, thousandths; only the first day's is used
+        ("parts", "u1"),
+        ("energies", "u1", (HOURS,)),  # today's hours, bins; NO_BIN
+        ("highs", "u1", (HOURS,)),  # today's highest values, steps
+        ("runs", "u1", (RUN_CLASSES,)),  # today's longest runs
+        ("said", "<f2", (HYPOTHESES,)),  # evidence for each hypothesis, nats
+        ("most", "u1", (HYPOTHESES,)),  # its highest today
+    ],
+    align=True,
+)
+NO_BIN: Final = 255
+ALL_FILLED: Final = np.uint64(2**64 - 1)  # before a meter's first reading nothing is missing
+
+
+class Habits:
+    """Profiles of one shard's meters by slot; arrays grow by doubling."""
+
+    __slots__ = ("dirty", "habit", "profile", "recent")
+
+    def __init__(self) -> None:
+        self.profile: Array = np.zeros(BLOCK, PROFILE)
+        self.recent: Array = np.repeat(_unknown(), BLOCK)
+        # [slot, kind of day, hour, bin]: how often an hour's energy fell there, times 4
+        self.habit: NDArray[np.uint8] = np.zeros((BLOCK, KINDS, HOURS, BINS), np.uint8)
+        self.dirty: NDArray[np.bool_] = np.zeros(BLOCK, np.bool_)  # learned since it was written down
+
+    def reserve(self, slots: int) -> None:
+        """Make room for at least this many slots."""
+        if slots > len(self.profile):
+            self.profile = grown(self.profile, slots, np.zeros(1, PROFILE))
+            self.recent = grown(self.recent, slots, _unknown())
+            more = len(self.profile) - len(self.habit)
+            self.habit = np.concatenate([self.habit, np.zeros((more, KINDS, HOURS, BINS), np.uint8)])
+            self.dirty = grown(self.dirty, slots, np.zeros(1, np.bool_))
+
+
+def entries_of(recent: Array, slot: Ints) -> Array:
+    """RECENT entries of `slot`, copied: by words, four times as fast as by fields."""
+    words: Array = recent.view(np.int64).reshape(len(recent), -1).take(slot, axis=0)
+    entries: Array = words.view(RECENT).reshape(-1)
+    return entries
+
+
+def put_entries(recent: Array, slot: Ints, entries: Array) -> None:
+    """Inverse of entries_of."""
+    recent.view(np.int64).reshape(len(recent), -1)[slot] = entries.view(np.int64).reshape(len(entries), -1)
+
+
+def _unknown() -> Array:
+    entry = np.zeros(1, RECENT)
+    entry["end"] = entry["day"] = entry["hour"] = NEVER
+    entry["filled"] = ALL_FILLED
+    entry["energies"] = NO_BIN
+    entry["near"] = -np.inf
+    return entry
