@@ -17,13 +17,24 @@ def vee_score(
     rounds: Annotated[
         int, typer.Option(min=1, help="times the second half is judged, each with faults of its own")
     ] = 10,
+    gaps: Annotated[
+        bool, typer.Option("--gaps", help="hide readings instead, and tell how near their estimates come")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON for programs")] = False,
 ) -> None:
     """Put faults into clean series and tell how many of them the checks find, and how often they are wrong."""
-    from carbonstream.ops.vee_score.report import score_tables
+    from carbonstream.ops.vee_score.gaps import score_gaps
+    from carbonstream.ops.vee_score.report import gaps_table, score_tables
     from carbonstream.ops.vee_score.score import score
     from carbonstream.ops.vee_score.series import read_series
 
+    if gaps:
+        estimated = score_gaps(read_series(files), seed)
+        if as_json:
+            print(json.dumps(estimated))
+        else:
+            gaps_table(estimated)
+        return
     result = score(read_series(files), seed, rounds)
     if as_json:
         print(json.dumps(result.document()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -37,6 +38,24 @@ def score_tables(score: Score, console: Console | None = None) -> None:
             console.print(f"  {told} was told {times:,} times where {was} was injected")
     for (fault, meter), times in Counter((fault, meter) for fault, meter, _ in score.missed).items():
         console.print(f"  {fault} was not found {times:,} times in {meter}")
+
+
+def gaps_table(document: dict[str, Any], console: Console | None = None) -> None:
+    """Errors of estimates by length of gap."""
+    table = Table(title="Estimates of gaps", title_justify="left")
+    for name in ("gap", "day error", "mae, kWh", "last value's", "yesterday's"):
+        table.add_column(name, justify="left" if name == "gap" else "right")
+    for length, figures in document["gaps"].items():
+        error = figures["day_error"]
+        table.add_row(
+            length,
+            "-" if error is None else f"{error:.2%}",
+            *(
+                "-" if (e := figures[name]) is None else f"{e:.3f}"
+                for name in ("mae", "mae_last", "mae_yesterday")
+            ),
+        )
+    (console or Console()).print(table)
 
 
 def _share(part: int, whole: int) -> str:
