@@ -38,7 +38,7 @@ POLL_S: Final = 0.02
 # Totals may take at most a quarter of the time, unless there is a backlog: under load they come less often, not at the
 # readings' cost. Warnings and the rest of the outbox never wait for that.
 REST: Final = 3.0
-LONGEST_REST_S: Final = 1.5
+LONGEST_REST_S: Final = 5.0
 KEYS_REMEMBERED: Final = 200_000
 
 TAKE_OUTBOX: Final = """

@@ -31,9 +31,9 @@ from carbonstream.schemas.settings import Settings
 
 REBALANCE_S: Final = 2.0
 # A transaction costs much the same for few rows as for many (each total it meets is one upsert), so after a long one
-# the next gathers for a quarter of that, at most this: the larger batches halve the database's work at full load.
-REST: Final = 0.25
-LONGEST_REST_S: Final = 0.1
+# the next gathers for half as long, at most this: the larger batches halve the database's work at full load.
+REST: Final = 0.5
+LONGEST_REST_S: Final = 0.2
 DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
   m.kind = 'register', s.site_id
