@@ -47,7 +47,7 @@ tools: # what checks the code, without Carbonstream itself
 
 .PHONY: dev
 dev: tools ## for work on the code: .venv imports the folders themselves (make setup puts the wheel back)
-	@$(MAKE) -s --no-print-directory servers
+	@$(MAKE) -s --no-print-directory servers $(if $(BOARD),$(DIST))
 	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@rm -f $(STAMPS)/carbonstream
 
