@@ -31,7 +31,8 @@ from carbonstream.streams.reference_log import ReferenceLog
 
 LOCK: Final = (0x4353, 1_001)
 COMMIT_S: Final = 1.0
-COMMIT_BEHIND_S: Final = 5.0  # while there is more to read
+COMMIT_BUSY_S: Final = 5.0  # while much comes: a register counts once a commit, however often it was read
+BUSY: Final = 100  # records since the last commit
 FETCHED: Final = 500
 REGISTERS: Final = """
 insert into ledger_register as r (meter, partition, end_ms, raw_index)
@@ -108,13 +109,14 @@ class LedgerReader:
         ends: dict[int, int] | None,
     ) -> None:
         since = time.monotonic()
-        behind = False
         touched: set[int] = set()
+        gathered, latest = 0, since
         while not self.stopping.is_set():
             done = ends is not None and all(at[n] >= ends[n] - 1 for n in ends)
+            messages: list[Message] = []
             if not done:
                 messages = consumer.consume(FETCHED, 0.2)
-                behind = len(messages) == FETCHED
+                gathered += len(messages)
                 for message in messages:
                     kafka.check(message)
                     if message.error() is None:
@@ -122,11 +124,13 @@ class LedgerReader:
                         self._count(counters[n], message)
                         at[n] = message.offset() or 0
                         touched.add(n)
-            wait = COMMIT_BEHIND_S if behind else COMMIT_S
-            if touched and (done or time.monotonic() > since + wait):
+            now = time.monotonic()
+            latest = now if messages else latest
+            is_busy = gathered > BUSY and now < latest + COMMIT_S
+            if touched and (done or now > since + (COMMIT_BUSY_S if is_busy else COMMIT_S)):
                 self._commit(connection, {n: counters[n] for n in touched}, at)
                 touched.clear()
-                since = time.monotonic()
+                since, gathered = time.monotonic(), 0
             if done:
                 return
         if touched:
