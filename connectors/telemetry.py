@@ -17,6 +17,7 @@ READINGS = Counter(
     "carbonstream_readings_total", "Readings handled, by service and outcome", ["service", "outcome"]
 )
 RECORDS = Counter("carbonstream_records_total", "Kafka records handled", ["service", "topic"])
+FINDINGS = Counter("carbonstream_findings_total", "What the checks found beside outcomes", ["check"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])
 SECONDS = Histogram(

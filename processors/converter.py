@@ -23,15 +23,19 @@ from carbonstream.processors.emissions import (
     refuse_frame,
 )
 from carbonstream.processors.frames import Frame, Refusal, Tick
-from carbonstream.processors.meters import BLOCK, ShardState
+from carbonstream.processors.meters import BLOCK, STATE, Lookup, ShardState
 from carbonstream.processors.reference import Reference
+from carbonstream.processors.vee import keeping
+from carbonstream.processors.vee.examine import NOTHING, Readings, examine
+from carbonstream.processors.vee.profile import Habits
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
-from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.codes import Check, Decision, Outcome, Quality
 from carbonstream.schemas.errors import LayoutChanged
 from carbonstream.schemas.shards import partition_of
 
 CARRIER_IDS: Final = {number: carrier.id for number, carrier in CARRIER_BY_NUMBER.items()}
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
+BLOCK_BYTES: Final = BLOCK * STATE.itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,15 @@ class Converter:
         self.limits = limits
         self.reference = reference
         self.shards: dict[int, ShardState] = {}
+        self.habits: dict[int, Habits] = {}
         self.seqs: dict[str, int] = {}
         self.tick: int | None = None
         self.at = -1  # source offset of the last handled record
         self.outcomes: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(64, np.int64)  # readings by Outcome
         self._block_at: dict[tuple[int, int], int] = {}  # only while recovering
+        self._profiles: list[
+            tuple[int, int, int, bytes]
+        ] = []  # (shard, slot, at, packed), only while recovering
         self._recovered_to = -1
 
     def handle(
@@ -124,6 +132,7 @@ class Converter:
             state = self.shards[frame.shard] = ShardState()
         judged = judge(frame, known, state, self.tick, self.limits)
         self._remember(offset, frame.shard, state, judged)
+        found = self._examine(offset, frame, known, judged)
         if not answer:
             return None
         counts = np.bincount(judged.code, minlength=64)
@@ -137,6 +146,7 @@ class Converter:
                 self.reference.resolve,
                 CARRIER_IDS,
                 at,
+                findings=found,
                 generation=self.reference.generation,
             ),
             rejects=rejects,
@@ -154,21 +164,64 @@ class Converter:
         if not len(slots):
             return
         if offset <= self._recovered_to:
-            late = np.array([self._block_at.get((shard, b), -1) < offset for b in (slots // BLOCK).tolist()])
+            late = self._is_late(offset, shard, slots)
             slots, newest = slots[late], newest[late]
             if not len(slots):
                 return
         state.put(slots, newest)
 
+    def _examine(self, offset: int, frame: Frame, known: Lookup, judged: Judged) -> np.ndarray[Any, Any]:
+        """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
+        rows = np.flatnonzero(judged.code == Outcome.STORED)
+        if offset <= self._recovered_to:
+            rows = rows[self._is_late(offset, frame.shard, known.slot[frame.meter[rows]])]
+        if not len(rows):
+            return NOTHING
+        habits = self.habits.get(frame.shard)
+        if habits is None:
+            habits = self.habits[frame.shard] = Habits(keeps_before=True)
+        master = known.master[frame.meter]
+        register = master["register"]
+        readings = Readings(
+            slot=known.slot[frame.meter],
+            start=judged.start,
+            end=judged.end,
+            quantity=judged.quantity,
+            # an interval meter's reading covers what it says; a register's index stands for a moment
+            interval=np.where(register, master["interval_ms"], judged.end - judged.start),
+            register=register,
+        )
+        if len(rows) < len(frame):
+            readings = readings.take(rows)
+        found: np.ndarray[Any, Any] = examine(readings, habits)
+        # whether an interval is told again the sink sees in the rows; here only a hash of them is known
+        found = found[found["check"] != Check.DUPLICATE]
+        if len(found):
+            found["row"] = rows[found["row"]]
+            judged.quality[found["row"][found["decision"] == Decision.QUESTION]] = Quality.QUESTIONABLE
+        return found
+
+    def _is_late(self, offset: int, shard: int, slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Whether the blocks of these slots were written before this frame."""
+        return np.array(
+            [self._block_at.get((shard, b), -1) < offset for b in (slots // BLOCK).tolist()], np.bool_
+        )
+
     def blocks(self) -> Iterator[Block]:
-        """The changed blocks as they stand, then the partition's own record. Marks all as written."""
+        """The changed profiles and blocks as they stand, then the partition's own record. Marks all as written."""
         dirty = [(shard, n) for shard in sorted(self.shards) for n in self.shards[shard].take_dirty()]
         prefix = b"convert/%d" % self.layout.partition
+        for shard, habits in sorted(self.habits.items()):
+            for slot, packed in keeping.take_profiles(habits):
+                head = {"version": STATE_VERSION, "shard": shard, "slot": slot, "at": self.at}
+                key = b"%b/%d/profile/%d" % (prefix, shard, slot)
+                yield Block(key, orjson.dumps(head) + b"\n" + packed, False)
         for shard, number in dirty:
-            head = orjson.dumps({"version": STATE_VERSION, "shard": shard, "block": number, "at": self.at})
-            yield Block(
-                b"%b/%d/%d" % (prefix, shard, number), head + b"\n" + self.shards[shard].block(number), False
-            )
+            head = {"version": STATE_VERSION, "shard": shard, "block": number, "at": self.at}
+            packed = self.shards[shard].block(number)
+            if shard in self.habits:
+                packed += keeping.recent_block(self.habits[shard], number)
+            yield Block(b"%b/%d/%d" % (prefix, shard, number), orjson.dumps(head) + b"\n" + packed, False)
         own = {
             "version": STATE_VERSION,
             "at": self.at,
@@ -184,16 +237,25 @@ class Converter:
     def restore(self, key: bytes, value: bytes) -> dict[str, int]:
         """Take one record of meter.state up; later records of a key replace earlier ones.
 
-        Returns the reference offsets that were in force (of the partition's own record, else {}).
+        `restored` must follow the last one. Returns the reference offsets that were in force (of the partition's own
+        record, else {}).
         Raises LayoutChanged when the state belongs to another topic or partition count.
         """
         head, _, packed = value.partition(b"\n")
         document = orjson.loads(head)
         if document["version"] != STATE_VERSION:
             raise LayoutChanged(f"meter.state {key!r} has version {document['version']}, not {STATE_VERSION}")
+        if "slot" in document:
+            self._profiles.append((document["shard"], document["slot"], document["at"], packed))
+            return {}
         if "shard" in document:
             shard, number, at = document["shard"], document["block"], document["at"]
-            self.shards.setdefault(shard, ShardState()).restore(number, packed)
+            recent = packed[BLOCK_BYTES:]
+            self.shards.setdefault(shard, ShardState()).restore(number, packed[:BLOCK_BYTES])
+            if recent:
+                keeping.restore_recent(
+                    self.habits.setdefault(shard, Habits(keeps_before=True)), number, recent
+                )
             self._block_at[shard, number] = at
             self._recovered_to = max(self._recovered_to, at)
             return {}
@@ -209,6 +271,14 @@ class Converter:
                 )
         self.at, self.tick, self.seqs = document["at"], document["tick"], document["seqs"]
         return dict(document["reference"])
+
+    def restored(self) -> None:
+        """All records are taken up: profiles can now be told apart from their blocks' state."""
+        for shard, slot, at, packed in self._profiles:
+            habits = self.habits.setdefault(shard, Habits(keeps_before=True))
+            is_met = at <= self._block_at.get((shard, slot // BLOCK), -1)
+            keeping.restore_profile(habits, slot, packed, is_met=is_met)
+        self._profiles.clear()
 
 
 def sequence_key(frame: Frame) -> str:

@@ -14,10 +14,12 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from carbonstream.processors.checks import Judged, refused
 from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
 from carbonstream.processors.meters import Lookup
+from carbonstream.processors.vee.examine import NOTHING
 from carbonstream.schemas.codes import REMEDY, Outcome
 from carbonstream.schemas.periods import month_index, month_text
 from carbonstream.schemas.texts import shown
@@ -68,9 +70,10 @@ def answer_frame(
     carrier_ids: dict[int, str],
     at: Standing,
     *,
+    findings: NDArray[Any] = NOTHING,
     generation: int | None = None,
 ) -> bytes:
-    """The emissions frame of a readings frame.
+    """The emissions frame of a readings frame, with what was found beside its outcomes (vee.examine.FINDING).
 
     generation: as long as it is the same, `resolve` gives the same; None: it may change at any time.
     """
@@ -88,6 +91,7 @@ def answer_frame(
         "co2_exponent": exponent,
         "coefficients": applied,
         "refused": 0,
+        "findings": _told(findings),
         "held": [],
         "rejects": [],
     }
@@ -98,6 +102,14 @@ def answer_frame(
     encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     # the ids, numbers and carriers of a known list of meters were encoded once
     return encoded[:-1] + b"," + known.encoded + b"}"
+
+
+def _told(findings: NDArray[Any]) -> list[dict[str, Any]]:
+    """Findings as records, size with three digits."""
+    return [
+        {"row": row, "check": check, "decision": decision, "of": of, "size": float(f"{size:.3g}")}
+        for row, check, decision, of, size in findings.tolist()
+    ]
 
 
 def _column(values: Ints) -> Ints | int:
@@ -141,7 +153,7 @@ EMPTY: Final[dict[str, Any]] = {
     name: []
     for name in (
         "meters", "numbers", "carriers", "meter", "start", "end", "quantity", "raw_index", "quality", "code",
-        "coefficient", "co2", "coefficients", "held", "rejects",
+        "coefficient", "co2", "coefficients", "findings", "held", "rejects",
     )
 } | {"co2_exponent": 0, "refused": 0}  # fmt: skip
 

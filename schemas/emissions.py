@@ -54,6 +54,16 @@ class RejectedReading(Shape):
     detail: str | None = None
 
 
+class Finding(Shape):
+    """What a check found beside a reading's outcome."""
+
+    row: Annotated[int, Field(description="the reading that told it")]
+    check: Annotated[int, Field(description="schemas.codes.Check")]
+    decision: Annotated[int, Field(description="schemas.codes.Decision")]
+    of: Annotated[UtcMs, Field(description="end of the reading meant: the row's own, or the one before it")]
+    size: Annotated[float, Field(description="ratio of a level, hours of a clock, values of a run; else 0")]
+
+
 Column = Annotated[list[int] | int, Field(description="one entry a reading; or one value that all share")]
 
 
@@ -90,6 +100,7 @@ class EmissionsFrame(Shape):
     co2: Annotated[list[int | None], Field(description="kg x 10^co2_exponent, exact")]
     co2_exponent: int
     coefficients: list[AppliedCoefficient]
+    findings: list[Finding]
     held: list[HeldReading]
     rejects: list[RejectedReading]
     refused: Annotated[int, Field(description="readings that an unreadable record seems to hold")] = 0

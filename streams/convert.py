@@ -93,6 +93,7 @@ class Convert:
                 newest[bytes(key)] = value
         for key, value in newest.items():
             in_force |= converter.restore(key, value)
+        converter.restored()
         answered = last_answered(self.config, consumer, emissions, number)
         consumer.close()
         if answered >= 0 and not newest and answered > self._first_offset(number):

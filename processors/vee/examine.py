@@ -54,8 +54,12 @@ class Readings:
     start: Ints  # UTC ms
     end: Ints  # UTC ms
     quantity: Ints  # thousandths of the base unit
-    interval: Ints  # ms; what the meter's reference data say
+    interval: Ints  # ms; from one reading to the next
     register: Mask  # a register's repetitions and late indexes are judge's
+
+    def take(self, which: Ints) -> Readings:
+        """The readings at these positions."""
+        return Readings(*(getattr(self, name)[which] for name in self.__slots__))
 
 
 def examine(

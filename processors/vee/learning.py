@@ -32,6 +32,10 @@ def kind_of(day: Ints) -> Ints:
 
 def close_day(habits: Habits, slot: Ints, params: Params, learning: bool = False) -> None:
     """Learn from the day that ended for the meters in `slot` (distinct), and begin an empty one."""
+    if habits.keeps_before:
+        for written in slot[~habits.dirty[slot]].tolist():
+            habits.before[written] = habits.profile[written].tobytes() + habits.habit[written].tobytes()
+    habits.dirty[slot] = True
     today, profile = entries_of(habits.recent, slot), habits.profile[slot]
     known = profile["scale"] > 0
     suspect = ((today["told"] & UNUSUAL) | today["active"]) > 0
@@ -55,7 +59,6 @@ def close_day(habits: Habits, slot: Ints, params: Params, learning: bool = False
         )
         profile[rows] = part
     habits.profile[slot] = profile
-    habits.dirty[slot] = True
     today["energies"], today["highs"], today["runs"], today["told"], today["most"] = NO_BIN, 0, 0, 0, 0
     today["peak"] = 0
     put_entries(habits.recent, slot, today)

@@ -67,9 +67,12 @@ ALL_FILLED: Final = np.uint64(2**64 - 1)  # before a meter's first reading nothi
 class Habits:
     """Profiles of one shard's meters by slot; arrays grow by doubling."""
 
-    __slots__ = ("dirty", "habit", "profile", "recent")
+    __slots__ = ("before", "dirty", "habit", "keeps_before", "profile", "recent")
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_before: bool = False) -> None:
+        """keeps_before: of a profile that changes, what it was when it was last written down."""
+        self.keeps_before = keeps_before
+        self.before: dict[int, bytes] = {}  # by slot: profile and habit
         self.profile: Array = np.zeros(BLOCK, PROFILE)
         self.recent: Array = np.repeat(_unknown(), BLOCK)
         # [slot, kind of day, hour, bin]: how often an hour's energy fell there, times 4

@@ -99,6 +99,7 @@ class Worker:
         in_force: dict[str, int] = {}
         for key, value in state.items():
             in_force |= converter.restore(key, value)
+        converter.restored()
         apply(converter.reference, in_force)
         if converter.tick is not None:
             converter.reference.advance_clock(converter.tick)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+
+import numpy as np
 import orjson
-from hypothesis import given
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from carbonstream.processors.converter import Converter
 from carbonstream.processors.meters import BLOCK
+from carbonstream.schemas.codes import Check
 from carbonstream.schemas.emissions import EmissionsFrame
-from tests.processors.stream import Record, Worker, streams
-from tests.processors.world import KNOWN_IDS, QUARTER_MS, T0, frame
+from carbonstream.schemas.frames import TYPE_TICK
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS
+from carbonstream.schemas.topics import REF_METERS
+from tests.processors.stream import LOGS, PARTITION, Record, Worker, streams
+from tests.processors.world import KNOWN_IDS, METERS, QUARTER_MS, T0, frame
 
 
 def blocks(converter: Converter) -> dict[tuple[int, int], bytes]:
@@ -64,6 +71,73 @@ def test_killed_anywhere_and_started_again_it_gives_the_same_answers_and_state(
         assert answer == undisturbed.answers[at]
     assert blocks(worker.converter) == blocks(undisturbed.converter)
     assert worker.checkpoint()[-1] == undisturbed.checkpoint()[-1]
+
+
+def month_of_hours(seed: int, days: int) -> list[Record]:
+    """An hourly meter and a register of a quiet works, in the end ten times as high, then frozen."""
+    chance = np.random.default_rng(seed)
+    ends = {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)}
+    tick = {"tick": PARTITION, "time": T0 + days * DAY_MS, "reference": ends}
+    records = [Record(orjson.dumps(tick), TYPE_TICK)]
+    index = 0.0
+    for hour in range(days * 24):
+        value = round(50 + 30 * ((hour + 9) % 24 > 12) + float(chance.normal(0, 3)), 2)
+        index += value
+        late = hour >= (days - 2) * 24
+        told = value * 10 if late else value
+        if hour >= days * 24 - 12:
+            told = 77.0
+        end = T0 + (hour + 1) * HOUR_MS
+        rows = [
+            {"meter": METERS[4].meter_id, "start": end - HOUR_MS, "end": end, "value": told},
+            {"meter": METERS[0].meter_id, "start": None, "end": end, "value": round(index, 2)},
+        ]
+        document = frame(rows) | {"mode": "backfill", "seq": hour}
+        records.append(Record(orjson.dumps(document)))
+    return records
+
+
+def habits_of(converter: Converter) -> dict[int, tuple[bytes, bytes, bytes]]:
+    return {
+        shard: (habits.recent[:BLOCK].tobytes(), habits.profile[:BLOCK].tobytes(), habits.habit[:8].tobytes())
+        for shard, habits in converter.habits.items()
+    }
+
+
+@cache
+def undisturbed_hours() -> tuple[list[Record], Worker]:
+    stream, worker = month_of_hours(seed=1, days=18), Worker.start({})
+    for offset, record in enumerate(stream):
+        worker.take(offset, record)
+    return stream, worker
+
+
+SHARES = st.floats(0, 1)
+
+
+@settings(max_examples=8, deadline=None, phases=(Phase.reuse, Phase.generate))
+@given(st.lists(st.tuples(st.integers(1, 300), SHARES, SHARES, SHARES), max_size=4))
+def test_habits_survive_a_kill_anywhere(kills: list[tuple[int, float, float, float]]) -> None:
+    """kills: frames before it, share of a checkpoint then written (1: all), and where the next worker begins."""
+    stream, undisturbed = undisturbed_hours()
+    told = [orjson.loads(a)["findings"] for a in undisturbed.answers.values()]
+    assert {f["check"] for findings in told for f in findings} >= {Check.UNIT_TENFOLD, Check.FROZEN}
+    state: dict[bytes, bytes] = {}
+    worker, offset, acked, answered, confirmed = Worker.start(state), 0, 0, -1, -1
+    for frames_before, written_share, begin, sure in [*kills, (len(stream), 1.0, 1.0, 1.0)]:
+        for at in range(offset, min(offset + frames_before, len(stream))):
+            worker.take(at, stream[at], answer=at > answered)
+            answered, offset = max(answered, at), at + 1
+        written = worker.checkpoint()
+        kept = round(written_share * len(written))
+        state |= {block.key: block.value for block in written[:kept]}
+        acked = offset if kept == len(written) else acked
+        confirmed = answered if kept else confirmed  # nothing is written before its answers are sure
+        assert worker.answers.items() <= undisturbed.answers.items()
+        finished = worker
+        worker, offset = Worker.start(state), round(begin * acked)
+        answered = round(confirmed + sure * (answered - confirmed))
+    assert habits_of(finished.converter) == habits_of(undisturbed.converter)
 
 
 def test_an_answer_fits_into_its_topic_whatever_the_record_holds() -> None:

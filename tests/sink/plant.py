@@ -32,7 +32,7 @@ from tests.processors.world import (
 
 Connection = psycopg.Connection[Any]
 R0, R1, I0, I1 = KNOWN_IDS[0], KNOWN_IDS[1], KNOWN_IDS[4], KNOWN_IDS[5]
-TABLES = "reading, total_hour, total_period, ledger, held, reject, correction, change_mark, position"
+TABLES = "reading, total_hour, total_period, ledger, held, reject, finding, correction, change_mark, position"
 TICK = Record(
     orjson.dumps(
         {

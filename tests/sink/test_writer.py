@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
+from carbonstream.schemas.codes import Check, Decision
 from carbonstream.schemas.settings import Settings
 from tests.processors.stream import Record, Worker, counted, streams
 from tests.processors.table import Table
 from tests.processors.test_ledger import answers, cut
-from tests.processors.world import NEAR, PARTITION, SITES, T0
+from tests.processors.world import BY_ID, NEAR, PARTITION, SITES, T0
 from tests.sink.plant import I0, I1, R0, Sink, Source, reading
 
 
@@ -229,3 +230,15 @@ def test_times_are_kept_to_the_millisecond(sink: Sink) -> None:
     source = Source()
     sink.write([source.tick, source.send({"meter": I0, "start": T0 + 1, "end": T0 + 777, "value": 1})])
     assert [row[:2] for row in sink.rows()] == [(T0 + 777, T0 + 1)]
+
+
+def test_what_the_checks_found_is_kept_with_the_reading_it_means(sink: Sink) -> None:
+    source = Source()
+    answer = source.send(reading(I0, 1, 2), reading(I0, 2, 3))
+    at = answer["end"][0]
+    told = {"row": 1, "check": int(Check.SPIKE), "decision": int(Decision.REJECT), "of": at, "size": 0.0}
+    sink.write([source.tick, answer | {"findings": [told]}])
+    (found,) = sink.all(
+        'select source_offset, row, "check", decision, meter, (extract(epoch from time) * 1000)::bigint from finding'
+    )
+    assert found == (answer["origin"]["offset"], 1, 3, 3, BY_ID[I0].number, at)

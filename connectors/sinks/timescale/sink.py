@@ -25,7 +25,7 @@ from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
 from carbonstream.processors.directory import ENTRY, Directory
 from carbonstream.processors.rows import Position, concatenate, follow
 from carbonstream.schemas import topics
-from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.codes import Check, Outcome
 from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
@@ -129,6 +129,9 @@ class Sink:
         counts = np.bincount(batch.readings.code, minlength=1)
         for code in counts.nonzero()[0].tolist():
             telemetry.READINGS.labels("timescale", Outcome(code).name.lower()).inc(int(counts[code]))
+        for document in batch.frames:
+            for finding in document["findings"]:
+                telemetry.FINDINGS.labels(Check(finding["check"]).name.lower()).inc()
 
 
 def _masters_end(position: Position) -> tuple[int, int]:

@@ -1,4 +1,5 @@
-"""What a batch writes beside its rows: totals, change marks, ledger, kept readings, corrections, positions."""
+"""What a batch writes beside its rows: totals, change marks, ledger, kept readings, findings, corrections,
+positions."""
 
 from __future__ import annotations
 
@@ -61,6 +62,9 @@ REJECT: Final = """
 copy reject (partition, source_offset, row, code, source, meter_id, start_ms, end_ms, value, unit, detail, payload)
 from stdin
 """
+FINDING: Final = """
+copy finding (partition, source_offset, row, "check", decision, meter, time, size, tick_ms) from stdin
+"""
 CORRECTION: Final = """
 copy correction (tick_ms, time, meter, old_quantity, old_quality, new_quantity, new_quality, source_partition,
   source_offset) from stdin
@@ -115,7 +119,7 @@ def write_ledger(cursor: Cursor, hop: str, counts: Sequence[Count]) -> None:
 
 
 def write_kept(cursor: Cursor, frames: Frames) -> None:
-    """Held and rejected readings as they came."""
+    """Held and rejected readings as they came, and what the checks found."""
     held: list[tuple[Any, ...]] = []
     rejects: list[tuple[Any, ...]] = []
     for d in frames:
@@ -129,8 +133,14 @@ def write_kept(cursor: Cursor, frames: Frames) -> None:
              r["detail"], b64decode(payload) if (payload := d.get("payload")) is not None else None)
             for r in d["rejects"]
         ]  # fmt: skip
+    findings = [
+        (d["origin"]["partition"], d["origin"]["offset"], f["row"], f["check"], f["decision"],
+         d["numbers"][d["meter"][f["row"]]], to_datetime(f["of"]), f["size"], d["tick"])
+        for d in frames for f in d["findings"]
+    ]  # fmt: skip
     _copy(cursor, HELD, held)
     _copy(cursor, REJECT, rejects)
+    _copy(cursor, FINDING, findings)
 
 
 def _copy(cursor: Cursor, statement: LiteralString, lines: list[tuple[Any, ...]]) -> None:
