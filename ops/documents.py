@@ -13,6 +13,7 @@ from carbonstream.schemas.emissions import EmissionsFrame, RejectsFrame
 from carbonstream.schemas.frames import ReadingsFrame, Tick
 from carbonstream.schemas.reference_records import (
     ActivityRecord,
+    CheckRuleRecord,
     ClassRecord,
     CoefficientRecord,
     MeterRecord,
@@ -37,6 +38,7 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "coefficient": CoefficientRecord,
     "target": TargetRecord,
     "activity": ActivityRecord,
+    "check-rule": CheckRuleRecord,
 }
 
 

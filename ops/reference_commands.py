@@ -40,6 +40,7 @@ def load(
     coefficients: File = None,
     targets: File = None,
     activity: File = None,
+    rules: File = None,
     packaged: Annotated[
         bool, typer.Option("--packaged", help="regions, industries and official coefficients")
     ] = False,
@@ -58,6 +59,7 @@ def load(
         "coefficients": coefficients,
         "targets": targets,
         "activity": activity,
+        "rules": rules,
     }
     paths = _by_table(files or [], {table: path for table, path in named.items() if path is not None})
     if not paths and not packaged and not wait:

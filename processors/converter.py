@@ -28,6 +28,7 @@ from carbonstream.processors.reference import Reference
 from carbonstream.processors.vee import keeping
 from carbonstream.processors.vee.examine import NOTHING, Readings, examine
 from carbonstream.processors.vee.profile import Habits
+from carbonstream.processors.vee.rules import apply_rules
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Check, Decision, Outcome, Quality
 from carbonstream.schemas.errors import LayoutChanged
@@ -131,8 +132,14 @@ class Converter:
         if state is None:
             state = self.shards[frame.shard] = ShardState()
         judged = judge(frame, known, state, self.tick, self.limits)
+        found = NOTHING
+        if self.reference.rules:
+            found = apply_rules(
+                self.reference.rules, self.reference.rules_generation, frame, known, judged, state.newest
+            )
         self._remember(offset, frame.shard, state, judged)
-        found = self._examine(offset, frame, known, judged)
+        told = self._examine(offset, frame, known, judged)
+        found = np.concatenate([found, told]) if len(found) else told
         if not answer:
             return None
         counts = np.bincount(judged.code, minlength=64)

@@ -12,9 +12,10 @@ import orjson
 
 from carbonstream.processors.coefficients import Coefficient, Coefficients, Resolved
 from carbonstream.processors.meters import Meter, ShardMeters
+from carbonstream.processors.vee.rules import Rule
 from carbonstream.schemas import topics
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
-from carbonstream.schemas.codes import MeterKind
+from carbonstream.schemas.codes import Decision, MeterKind, RuleTest
 from carbonstream.schemas.periods import MINUTE_MS, month_of
 from carbonstream.schemas.shards import partition_of
 
@@ -31,6 +32,8 @@ class Reference:
         self.scopes: dict[int, tuple[str, ...]] = {}
         self.as_of = FAR_FUTURE_MS  # UTC ms: coefficients published later are not yet known
         self._meters: dict[int, ShardMeters] = {}
+        self.rules: dict[int, Rule] = {}  # the user's checks, by number
+        self.rules_generation = 0  # grows whenever they change
         self.generation = 0  # grows whenever resolve() may give something else than before
         self._resolved: dict[tuple[int, int, int], Resolved | None] = {}
 
@@ -76,6 +79,12 @@ class Reference:
         elif topic == topics.REF_COEFFICIENTS:
             self.coefficients.put(coefficient_of(document))
             self._forget()
+        elif topic == topics.REF_RULES and document["record"] == "check":
+            if document["decision"] is None:
+                self.rules.pop(document["number"], None)
+            else:
+                self.rules[document["number"]] = rule_of(document)
+            self.rules_generation += 1
 
     def _forget(self) -> None:
         self._resolved.clear()
@@ -93,6 +102,22 @@ def coefficient_of(document: dict[str, Any]) -> Coefficient:
         value=Decimal(document["value"]),
         published_ms=document["published_ms"],
         document=document["document"],
+    )
+
+
+def rule_of(document: dict[str, Any]) -> Rule:
+    """A check of ref.rules as a Rule."""
+    low, high, kind = document["low"], document["high"], document["kind"]
+    return Rule(
+        number=document["number"],
+        carrier=document["carrier"],
+        register=None if kind is None else kind == MeterKind.REGISTER,
+        meter=document["meter"],
+        test=RuleTest(document["test"]),
+        field=document["field"],
+        low=None if low is None else float(low),
+        high=None if high is None else float(high),
+        decision=Decision[document["decision"].upper()],
     )
 
 

@@ -23,6 +23,7 @@ class Outcome(IntEnum):
     LATE_INDEX = 28  # a register's index not later than its last one
     RANGE = 29  # beyond what an integer quantity can hold
     REGISTER_BACKWARDS = 30  # an index below the last one, with no roll-over to explain it
+    RULE = 31  # a rule of the user's says it cannot be
     WRONG_PARTITION = 40
     OVERSIZED = 41
     INVALID_FRAME = 42
@@ -48,6 +49,7 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.LATE_INDEX: "send a register's indexes in order",
     Outcome.RANGE: "check value, unit and multiplier",
     Outcome.REGISTER_BACKWARDS: "record the meter's exchange or modulus",
+    Outcome.RULE: "see the rule's note (`GET /v1/rules`); correct the reading or the rule",
     Outcome.WRONG_PARTITION: "use shard = crc32(site) mod 64 and partition = shard mod partitions",
     Outcome.OVERSIZED: "send at most 500 readings a frame",
     Outcome.MISSING_ANSWER: "send the kept record again",
@@ -86,6 +88,7 @@ class Check(IntEnum):
     REGISTER_RESET = 11  # the index began anew: nothing is known of the energy since the last one
     REGISTER_ROLLOVER = 12  # the index passed its modulus; its energy is known
     MOMENTARY_ZERO = 13  # one index below the last, the next above it again
+    RULE = 20  # a rule of the user's does not hold; size: its number
 
 
 class Decision(IntEnum):
@@ -95,6 +98,15 @@ class Decision(IntEnum):
     QUESTION = 1  # accepted, Quality.QUESTIONABLE
     HOLD = 2  # the next reading tells
     REJECT = 3
+
+
+class RuleTest(StrEnum):
+    """What a user's rule looks at (ZJ 6.4.1.3a)."""
+
+    NOT_NULL = "not_null"  # field start or unit: the sender must name it
+    RANGE = "range"  # field quantity (base units) or rate (base units an hour)
+    COMPARISON = "comparison"  # field rate: ratio to that of the reading directly before
+    LENGTH = "length"  # field interval: seconds
 
 
 class RowFlag(IntEnum):

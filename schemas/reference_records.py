@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from carbonstream.schemas.codes import MeterKind
+from carbonstream.schemas.codes import MeterKind, RuleTest
 from carbonstream.schemas.frames import Shape, UtcMs
 from carbonstream.schemas.totals import Decimal
 
@@ -89,6 +89,23 @@ class CoefficientRecord(Shape):
     data_year: int | None
     published_ms: UtcMs
     approver: str
+
+
+class CheckRuleRecord(Shape):
+    """ref.rules, key check:ID. A check that a user has added."""
+
+    record: Literal["check"]
+    rule: str
+    number: int
+    version: Annotated[int, Field(description="grows with each change")]
+    carrier: Annotated[int | None, Field(description="null: any")]
+    kind: MeterKind | None
+    meter: Annotated[str | None, Field(description="id of the one meter it is about; null: any")]
+    test: RuleTest
+    field: Literal["start", "unit", "quantity", "rate", "interval"]
+    low: Decimal | None
+    high: Decimal | None
+    decision: Annotated[Literal["question", "reject"] | None, Field(description="null: switched off")]
 
 
 class TargetRecord(Shape):

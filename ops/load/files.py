@@ -17,6 +17,7 @@ from carbonstream.ops.load.meters import load_meters
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.own_classes import move_to_own_classes
 from carbonstream.ops.load.rows import Refusals
+from carbonstream.ops.load.rules import load_rules
 from carbonstream.ops.load.sites import load_sites
 from carbonstream.ops.load.targets import load_targets
 
@@ -29,6 +30,7 @@ FILES: Final[dict[str, Loader]] = {
     "meters": load_meters,
     "targets": load_targets,
     "activity": load_activity,
+    "rules": load_rules,
 }
 
 

@@ -21,6 +21,7 @@ SITE: Final = "site"
 METER: Final = "meter"
 TARGET: Final = "target"
 ACTIVITY: Final = "activity"
+CHECK: Final = "check"
 
 RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     CLASS: (
@@ -90,6 +91,17 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         from (select distinct id from changed where kind = 'activity') x
         join activity a on concat_ws('|', a.entity, to_char(a.month, 'YYYY-MM'), a.indicator) = x.id
         order by x.id
+        """,
+    ),
+    CHECK: (
+        topics.REF_RULES,
+        """
+        select 'check:' || r.rule, jsonb_build_object('record', 'check', 'rule', r.rule, 'number', r.number,
+          'version', r.version, 'carrier', c.number, 'kind', r.kind, 'meter', r.meter, 'test', r.test,
+          'field', r.field, 'low', r.low::text, 'high', r.high::text, 'decision', r.decision)
+        from (select distinct id from changed where kind = 'check') x join check_rule r on r.rule = x.id
+        left join carrier c on c.id = r.carrier
+        order by r.number
         """,
     ),
 }

@@ -146,6 +146,19 @@ class Record:
     type: str = TYPE_READINGS
 
 
+# everything is registered, and late enough for what the tests send
+TICK_OF_ALL = Record(
+    orjson.dumps(
+        {
+            "tick": PARTITION,
+            "time": T0 + 12 * QUARTER_MS,
+            "reference": {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)},
+        }
+    ),
+    TYPE_TICK,
+)
+
+
 @st.composite
 def ticks(draw: st.DrawFn) -> Document:
     ends = {topic: draw(st.integers(0, len(log))) for topic, log in LOGS.items() if draw(st.booleans())}

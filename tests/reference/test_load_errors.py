@@ -164,3 +164,25 @@ def test_a_spreadsheet_s_byte_order_mark_spaces_and_empty_lines_are_no_errors(
     path = tmp_path / "sites.csv"
     path.write_bytes(b"\xef\xbb\xbf" + f"{SITES}\r\n\r\n {STEEL} \r\n,,,,,,,,,,\r\n".encode())
     assert load_files(connection, {"sites": path}, NOW)["sites"].added == 1
+
+
+def test_a_rule_whose_parts_do_not_fit_is_refused(connection: Connection, write: Write) -> None:
+    columns = "rule,carrier,kind,meter,test,field,low,high,decision,owner,note"
+    rows = [
+        "a,electricity,interval,,range,interval,0,1,question,me,x",
+        "b,coalx,,,range,rate,2,1,maybe,me,x",
+        "c,,,,range,rate,2,1,question,me,x",
+        "d,,,,length,interval,,,question,me,x",
+        "e,,,,not_null,start,1,,question,me,x",
+        "f,,register,,range,rate,0,1,reject,me,x",
+    ]
+    found = errors_of(connection, {"rules": write("rules", columns, *rows)})
+    assert starts(found) == [
+        "rules.csv:2: field: 'interval'",
+        "rules.csv:3: carrier: 'coalx'",
+        "rules.csv:3: decision: 'maybe'",
+        "rules.csv:4: low: '2'",
+        "rules.csv:5: low: ''",
+        "rules.csv:6: low: '1'",
+        "rules.csv:7: decision: 'reject'",
+    ]

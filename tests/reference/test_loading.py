@@ -17,6 +17,7 @@ from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.reference_records import (
     ActivityRecord,
+    CheckRuleRecord,
     ClassRecord,
     CoefficientRecord,
     MeterRecord,
@@ -66,6 +67,7 @@ def shape_of(topic: str, value: dict[str, Any]) -> type[BaseModel]:
         "ref.coefficients": CoefficientRecord,
         "ref.targets": TargetRecord,
         "ref.activity": ActivityRecord,
+        "ref.rules": CheckRuleRecord,
     }
     return shapes[topic]
 
@@ -270,3 +272,20 @@ def test_ten_processes_at_once_give_distinct_dense_numbers(
     for found in slots.values():
         assert sorted(found) == list(range(len(found)))
     assert records == (500,)
+
+
+def test_a_changed_rule_is_a_new_version_and_old_ones_stay(connection: Connection, write: Write) -> None:
+    columns = "rule,carrier,kind,meter,test,field,low,high,decision,owner,note"
+    for high, decision in (("100", "question"), ("100", "question"), ("90", "reject"), ("90", "off")):
+        row = f"feeders,electricity,interval,,range,rate,0,{high},{decision},dispatch,no feeder carries more"
+        load_files(connection, {"rules": write("rules", columns, row)}, NOW)
+    told = [value for topic, _, value in published(connection) if topic == "ref.rules"]
+    for value in told:
+        CheckRuleRecord.model_validate(value)
+    assert [(v["version"], v["high"], v["decision"]) for v in told] == [
+        (1, "100", "question"),
+        (2, "90", "reject"),
+        (3, "90", None),
+    ]
+    versions = connection.execute("select version, high from check_rule_history order by 1").fetchall()
+    assert versions == [(1, 100), (2, 90), (3, 90)]
