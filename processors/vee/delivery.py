@@ -43,14 +43,6 @@ def deliver(recent: Array, end: Ints, quantity: Ints, interval: Ints, wait: int)
     told = _hash(quantity)
     rows = np.arange(len(end))
     at = number % HASHES
-    if (step == 1).all():
-        filled = (filled << ONE) | ONE
-        recent["filled"] = filled
-        recent["hash"][rows, at] = told
-        recent["again"] = recent["other"] = 0
-        missing = ((filled >> np.uint64(wait)) & np.uint64(3)) == ONE
-        none = np.zeros(len(end), np.bool_)
-        return Delivered(~none, ~new, missing, none, none, none)
     ahead = step > 0
     far = np.where(ahead, np.minimum(step, REACH), 0).astype(np.uint64)
     back = np.where(ahead, 0, np.minimum(-step, REACH)).astype(np.uint64)
@@ -75,8 +67,19 @@ def deliver(recent: Array, end: Ints, quantity: Ints, interval: Ints, wait: int)
     return Delivered(ahead, ahead & (step == 1) & ~new, missing, late, duplicate, clock)
 
 
+def deliver_next(recent: Array, end: int, quantity: Ints, interval: int, wait: int) -> Mask:
+    """`deliver` for readings that are all directly behind the newest and have the same end; what is missing."""
+    filled = recent["filled"]
+    filled <<= ONE
+    filled |= ONE
+    recent["hash"][:, end // interval % HASHES] = _hash(quantity)
+    recent["again"] = recent["other"] = 0
+    two: Mask = (filled & np.uint64(3 << wait)) == np.uint64(1 << wait)
+    return two
+
+
 def _hash(quantity: Ints) -> NDArray[np.uint8]:
     """Eight bits of a value (Knuth's multiplicative hash)."""
-    return ((quantity.astype(np.uint64) * np.uint64(11_400_714_819_323_198_485)) >> np.uint64(56)).astype(
-        np.uint8
-    )
+    product = np.ascontiguousarray(quantity).view("<u8") * np.uint64(11_400_714_819_323_198_485)
+    highest: NDArray[np.uint8] = product.view(np.uint8)[7::8]
+    return highest

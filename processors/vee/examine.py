@@ -12,26 +12,36 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.vee.delivery import deliver
-from carbonstream.processors.vee.learning import CHANGED, FROZEN, HIGH, close_day, kind_of
-from carbonstream.processors.vee.levels import CHECK_OF, RATIO, UNIT, bin_of, decide, weigh
+from carbonstream.processors.vee.delivery import deliver, deliver_next
+from carbonstream.processors.vee.learning import CHANGED, FROZEN, HIGH, NEVER_FROZEN, close_day, kind_of
+from carbonstream.processors.vee.levels import (
+    CHECK_OF,
+    RATIO,
+    UNIT,
+    bin_of,
+    decide,
+    needed_of,
+    remembered,
+    weigh,
+)
 from carbonstream.processors.vee.params import (
     HOURS,
     INTERVAL_METER,
     RATIOS,
-    RUN_CLASSES,
     SHIFT_HOURS,
     STEPS_PER_OCTAVE,
-    ZERO_STEP,
     Params,
 )
-from carbonstream.processors.vee.profile import Habits, entries_of, put_entries
+from carbonstream.processors.vee.profile import PER_NAT, Habits, entries_of, put_entries
+from carbonstream.processors.vee.steps import OF_STEPS, octaves_at, octaves_of, run_class, steps_of
 from carbonstream.schemas.codes import Check, Decision
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, OFFSET_MS
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
+Times = int | Ints  # of all readings, or of each
 
 FINDING: Final = np.dtype(
     [
@@ -78,185 +88,322 @@ def examine(
     slot = readings.slot
     if not len(slot):
         return NOTHING
-    if int(slot.max()) >= len(habits.profile):
-        habits.reserve(int(slot.max()) + 1)
-    if (slot[1:] > slot[:-1]).all():
-        return _wave(np.arange(len(slot)), readings, habits, params, offset_ms, learning)
+    rising = np.count_nonzero(slot[1:] > slot[:-1]) == len(slot) - 1
+    highest = int(slot[-1] if rising else slot.max())
+    if highest >= len(habits.profile):
+        habits.reserve(highest + 1)
+    if rising:
+        return _Wave(None, readings, habits, params, offset_ms, learning).found()
     order = np.lexsort((readings.end, slot))
     ordered = slot[order]
     begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     turn = np.arange(len(slot)) - np.repeat(begins, np.diff(np.r_[begins, len(slot)]))
     waves = [
-        _wave(order[turn == k], readings, habits, params, offset_ms, learning)
+        _Wave(order[turn == k], readings, habits, params, offset_ms, learning).found()
         for k in range(int(turn.max()) + 1)
     ]
     found = np.concatenate(waves)
     return found[np.argsort(found["row"], kind="stable")]
 
 
-def _wave(
-    rows: Ints, all_: Readings, habits: Habits, params: Params, offset_ms: int, learning: bool
-) -> Array:
-    """At most one reading a meter."""
-    slot, start, end, quantity = all_.slot[rows], all_.start[rows], all_.end[rows], all_.quantity[rows]
-    findings: list[Array] = []
+class _Wave:
+    """At most one reading a meter, by rising slots.
 
-    def tell(where: Mask, check: Check, decision: Decision, of: Ints | None = None, size: Any = 0.0) -> None:
-        if learning or not where.any():
-            return
-        found = np.zeros(int(where.sum()), FINDING)
-        found["row"], found["check"], found["decision"] = rows[where], check, decision
-        found["of"] = (end if of is None else of)[where]
-        found["size"] = size[where] if isinstance(size, np.ndarray) else size
-        findings.append(found)
+    Nearly every frame is regular: all readings have one start and end, and each is the next of its meter. Times are
+    then numbers instead of arrays; nothing else differs.
+    """
 
-    recent = entries_of(habits.recent, slot)
-    seen = deliver(recent, end, quantity, all_.interval[rows], params.missing_wait)
-    # a register's hole is one longer interval, its energy known
-    tell(seen.missing & ~all_.register[rows], Check.MISSING, Decision.ACCEPT)
-    if not seen.ahead.all():
-        tell(seen.late, Check.SEQUENCE, Decision.ACCEPT)
-        tell(seen.duplicate, Check.DUPLICATE, Decision.REJECT)
-        tell(seen.clock, Check.CLOCK, Decision.QUESTION)
-        put_entries(habits.recent, slot, recent)
+    __slots__ = (
+        "findings", "following", "habits", "learning", "offset_ms", "params", "place", "quantity", "recent", "rows",
+        "slot",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        rows: Ints | None,
+        readings: Readings,
+        habits: Habits,
+        params: Params,
+        offset_ms: int,
+        learning: bool,
+    ) -> None:
+        """rows: of the frame; None: all."""
+        self.habits, self.params, self.offset_ms, self.learning = habits, params, offset_ms, learning
+        self.rows, self.findings = rows, []
+        slot, start, end, quantity, interval, register = (
+            a if rows is None else a[rows]
+            for a in (
+                readings.slot, readings.start, readings.end, readings.quantity, readings.interval,
+                readings.register,
+            )
+        )  # fmt: skip
+        self.slot, self.quantity = slot, quantity
+        first, n = int(slot[0]), len(slot)
+        # neighbouring slots are changed where they stand, others in a copy
+        together = int(slot[-1]) - first == n - 1
+        self.place: slice | Ints = slice(first, first + n) if together else slot
+        self.recent = habits.recent[self.place] if together else entries_of(habits.recent, slot)
+        self.following: Mask | None = None  # each directly behind the newest; None: all are
+        if _all_same(end) and _all_same(start) and _all_same(interval):
+            begins, ends, length = int(start[0]), int(end[0]), int(interval[0])
+            if ends >= length and np.count_nonzero(self.recent["end"] == ends - length) == n:
+                missing = deliver_next(self.recent, ends, quantity, length, params.missing_wait)
+                if np.count_nonzero(missing):
+                    self.tell(missing & ~register, Check.MISSING, Decision.ACCEPT, end)
+                self._ahead(begins, ends)
+                if not together:
+                    put_entries(habits.recent, slot, self.recent)
+                return
+        seen = deliver(self.recent, end, quantity, interval, params.missing_wait)
+        # a register's hole is one longer interval, its energy known
+        self.tell(seen.missing & ~register, Check.MISSING, Decision.ACCEPT, end)
+        self.following = seen.next
         on = seen.ahead
-        rows, slot, start, end, quantity, recent = (
-            rows[on],
-            slot[on],
-            start[on],
-            end[on],
-            quantity[on],
-            recent[on],
-        )
-        following = seen.next[on]
-        if not len(rows):
-            return np.concatenate(findings) if findings else NOTHING
-    else:
-        following = seen.next
+        if not on.all():
+            self.tell(seen.late, Check.SEQUENCE, Decision.ACCEPT, end)
+            self.tell(seen.duplicate, Check.DUPLICATE, Decision.REJECT, end)
+            self.tell(seen.clock, Check.CLOCK, Decision.QUESTION, end)
+            if not together:
+                put_entries(habits.recent, slot, self.recent)
+            if not on.any():
+                return
+            self.rows = np.flatnonzero(on) if rows is None else rows[on]
+            self.slot = self.place = slot = slot[on]
+            self.quantity, self.following, start, end = quantity[on], seen.next[on], start[on], end[on]
+            self.recent, together = entries_of(habits.recent, slot), False
+        self._ahead(start, end)
+        if not together:
+            put_entries(habits.recent, slot, self.recent)
 
-    local = start + offset_ms
-    day, clock_hour = local // DAY_MS, local // HOUR_MS
-    hour = clock_hour % HOURS
-    turned = day != recent["day"]
-    if turned.any():
-        old = turned & (recent["day"] >= 0)
-        if old.any():
-            put_entries(habits.recent, slot, recent)
-            close_day(habits, slot[old], params, learning)
-            recent = entries_of(habits.recent, slot)
-        recent["day"] = day
-    profile = habits.profile
-    i = np.arange(len(slot))
-    value = quantity.astype(np.float64)
-    scale = profile["scale"][slot].astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        octaves = np.log2(value / scale)
-    octaves = np.where(np.isfinite(octaves), octaves, -8.0)  # zero, and before the first day is over
-    steps = np.clip(np.rint(octaves * STEPS_PER_OCTAVE) + ZERO_STEP, 0, 255).astype(np.int64)
+    def found(self) -> Array:
+        """FINDING entries."""
+        return np.concatenate(self.findings) if self.findings else NOTHING
 
-    # single values: suspect above the hour's limit; a spike if its neighbours are not
-    limit = profile["limit"][slot, hour].astype(np.int64)
-    near = octaves - (limit - ZERO_STEP) / STEPS_PER_OCTAVE
-    suspect = (near > 0) & (limit < 255) & (limit > 0)  # 0: nothing is learned yet
-    if learning:
-        suspect[:] = False
-    held = recent["held"]
-    calm = ~suspect
-    if held.any():
-        last, before = recent["near"][:, 0], recent["near"][:, 1]
-        drop = params.spike_drop
-        spike = (
-            held
-            & ~suspect
-            & following
-            & (recent["run"] == 1)
-            & (before > -np.inf)
-            & (last - before >= drop)
-            & (last - near >= drop)
-        )
-        spike &= (recent["active"] & (UNIT | RATIO)) == 0  # of a level that has changed each peak is one
-        tell(spike, Check.SPIKE, Decision.REJECT, recent["end"])
-        # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
-        was = (recent["end"] - 1 + offset_ms) // HOUR_MS % HOURS
-        limit_was = profile["limit"][slot, was].astype(np.int64)
-        put = held & ((recent["end"] - 1 + offset_ms) // DAY_MS == day)
-        held_steps = np.where(
-            spike, limit_was, limit_was + (np.where(put, last, 0) * STEPS_PER_OCTAVE).astype(np.int64)
-        )
-        lifted = np.maximum(recent["highs"][i, was], np.clip(held_steps, 0, 255))
-        recent["highs"][i[put], was[put]] = lifted[put]
-    if suspect.any():
-        high = suspect & (
-            (steps - profile["top"][slot].astype(np.int64)) > params.high_octaves * STEPS_PER_OCTAVE
-        )
-        tell(suspect & held & high, Check.HIGH, Decision.QUESTION)
-        recent["told"][suspect & held & high] |= HIGH
-    recent["near"][:, 1] = np.where(following, recent["near"][:, 0], -np.inf)
-    recent["near"][:, 0] = near
-    recent["held"] = suspect
-    recent["peak"] = np.maximum(recent["peak"], value)
-    highs = recent["highs"]
-    highs[i, hour] = np.maximum(highs[i, hour], np.where(calm, steps, 0))
+    def tell(
+        self, where: Mask | Ints, check: Check | Ints, decision: Decision, of: Ints, size: Any = 0.0
+    ) -> None:
+        """where: readings of this wave; check, of, size: one of each reading told, or by mask one of each."""
+        if self.learning:
+            return
+        if where.dtype == np.bool_:
+            where = np.flatnonzero(where)
+            of = of[where]
+        if not len(where):
+            return
+        found = np.zeros(len(where), FINDING)
+        found["row"] = where if self.rows is None else self.rows[where]
+        found["check"], found["decision"], found["of"], found["size"] = check, decision, of, size
+        self.findings.append(found)
 
-    # consecutive identical
-    same = following & (quantity == recent["quantity"]) & (quantity > 0)
-    run = np.where(same, np.minimum(recent["run"], 253) + 1, 1)
-    recent["run"] = run
-    octave = np.clip((profile["top"][slot].astype(np.int64) - steps) // STEPS_PER_OCTAVE, 0, RUN_CLASSES - 1)
-    allowed = profile["frozen"][slot, octave]
-    if learning:
-        allowed = np.full(len(i), 255)
-    is_frozen = (run == allowed) & (allowed > 0) & (allowed < 255)
-    tell(is_frozen, Check.FROZEN, Decision.QUESTION, None, run.astype(np.float64))
-    recent["told"][is_frozen] |= FROZEN
-    counted = (quantity > 0) & (run < np.where(allowed == 0, 255, allowed))
-    runs = recent["runs"]
-    runs[i, octave] = np.maximum(runs[i, octave], np.where(counted, run, 0))
-    recent["quantity"], recent["end"] = quantity, end
+    def _ahead(self, start: Times, end: Times) -> None:
+        """Readings later than all before them. start, end: one of each, or one of all."""
+        recent = self.recent
+        hour = (start + self.offset_ms) // HOUR_MS
+        begun = recent["hour"] != hour
+        if np.count_nonzero(begun):
+            self._begin_hours(begun.nonzero()[0], hour)
+        value = self.quantity.astype(np.float32)
+        calm = value
+        closer = value > recent["bar"]
+        if np.count_nonzero(closer):
+            suspect = self._look_closer(closer.nonzero()[0], value, start, end)
+            calm = np.where(suspect, np.float32(0), value)
+        np.maximum(recent["high"], calm, out=recent["high"])
 
-    # the hour's energy
-    begun = clock_hour != recent["hour"]
-    recent["hour"] = clock_hour
-    recent["energy"] = np.where(begun, 0, recent["energy"]) + value
-    recent["parts"] = np.where(begun, 0, recent["parts"]) + 1
-    needed = np.maximum(HOUR_MS // np.maximum(end - start, 1), 1)
-    closed = ((end + offset_ms) // HOUR_MS > clock_hour) & (recent["parts"] == needed) & (scale > 0)
-    closed &= (run < allowed) | (quantity == 0)  # a frozen hour says nothing of the level
-    if closed.any():
-        c = np.flatnonzero(closed)
-        told = _hour(habits, slot[c], recent, c, hour[c], needed[c], scale[c], params, learning)
-        hit = told >= 0
-        if hit.any():
-            check = np.zeros(len(rows), np.int64)
-            size = np.zeros(len(rows))
-            check[c[hit]], size[c[hit]] = CHECK_OF[told[hit]], SIZES[told[hit]]
-            for number in np.unique(check[check > 0]).tolist():
-                tell(check == number, Check(number), Decision.QUESTION, None, size)
-    put_entries(habits.recent, slot, recent)
-    return np.concatenate(findings) if findings else NOTHING
+        same = self.quantity == recent["quantity"]
+        same &= self.quantity > 0
+        if self.following is not None:
+            same &= self.following
+        run = recent["run"]
+        recent["quantity"], recent["end"] = self.quantity, end
+        if np.count_nonzero(same):
+            i = same.nonzero()[0]
+            longer = np.minimum(run[i], 253) + np.uint8(1)
+            run[:] = 1
+            run[i] = longer
+            # two equal values are a run of every class: see learning
+            runs = recent["runs"][:, 0]
+            runs[i] = np.maximum(runs[i], 2)
+            long = (longer > 2).nonzero()[0]
+            if len(long):
+                self._repeated(i[long], longer[long])
+        else:
+            run[:] = 1
+
+        recent["energy"] += value
+        recent["parts"] += np.uint8(1)
+        past = (end + self.offset_ms) // HOUR_MS > hour
+        if isinstance(past, np.ndarray) or past:
+            needed = np.maximum(HOUR_MS // np.maximum(end - start, 1), 1)
+            closed = (recent["parts"] == needed) & (self.habits.profile["scale"][self.place] > 0) & past
+            long = (run >= self.params.frozen_floor).nonzero()[0]
+            if len(long):  # a frozen hour says nothing of the level
+                closed[long[run[long] >= self._allowed(long, self._octave(long))]] = False
+            if np.count_nonzero(closed):
+                self._close_hours(closed.nonzero()[0], hour, needed, end)
+
+    def _begin_hours(self, i: Ints, hour: Times) -> None:
+        """Keep what the hour before said; where it was the last of its day, learn from the day."""
+        recent, profile = self.recent, self.habits.profile
+        every = len(i) == len(recent)
+        slot = self.slot if every else self.slot[i]
+        part = recent if every else recent[i]
+        before, now = part["hour"].astype(np.int64), _at(hour, i)
+        high = part["high"]
+        k = np.arange(len(i))
+        steps = steps_of(high, profile["scale"][slot])
+        was = before % HOURS
+        highs = part["highs"]
+        highs[k, was] = np.maximum(highs[k, was], steps)
+        part["peak"] = np.maximum(part["peak"], high)
+        turned = (before // HOURS != now // HOURS) & (before >= 0)
+        turns = np.count_nonzero(turned)
+        if turns == len(i):
+            close_day(self.habits, slot, part, self.params, self.learning)
+        elif turns:
+            t = np.flatnonzero(turned)
+            old = part[t]
+            close_day(self.habits, slot[t], old, self.params, self.learning)
+            part[t] = old
+        part["hour"], part["high"], part["energy"], part["parts"] = now, 0, 0, 0
+        bar = self._bar(slot, now % HOURS)
+        part["bar"] = np.where(part["held"], -np.inf, bar)
+        if not every:
+            recent[i] = part
+
+    def _bar(self, slot: Ints, hour: Times) -> Floats:
+        """The highest value that is normal in this hour of day; infinite while it is not known, or not asked."""
+        profile = self.habits.profile
+        limit = profile["limit"][slot, hour]
+        known = (limit > 0) & (limit < 255)
+        if self.learning or not np.count_nonzero(known):
+            return np.full(len(slot), np.inf, np.float32)
+        return np.where(known, profile["scale"][slot] * OF_STEPS[limit], np.float32(np.inf))
+
+    def _look_closer(self, i: Ints, value: Floats, start: Times, end: Times) -> Mask:
+        """Suspect readings of all, where `i` are above the bar: a spike if its neighbours are not."""
+        profile, params = self.habits.profile, self.params
+        slot, part, value = self.slot[i], self.recent[i], value[i]
+        local = _at(start, i) + self.offset_ms
+        hour = local // HOUR_MS % HOURS
+        following = np.ones(len(i), np.bool_) if self.following is None else self.following[i]
+        bar = self._bar(slot, hour)
+        is_suspect = value > bar
+        scale = profile["scale"][slot]
+        near = octaves_of(value, scale) - octaves_at(profile["limit"][slot, hour])
+        held = part["held"]
+        was = (part["end"] - 1 + self.offset_ms) // HOUR_MS
+        limit_was = profile["limit"][slot, was % HOURS].astype(np.int64)
+        if held.any():
+            last, before = part["near"][:, 0], part["near"][:, 1]
+            drop = params.spike_drop
+            spike = held & ~is_suspect & following & (part["run"] == 1)
+            spike &= (before > -np.inf) & (last - before >= drop) & (last - near >= drop)
+            spike &= (part["active"] & (UNIT | RATIO)) == 0  # of a level that has changed each peak is one
+            self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike])
+            # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
+            put = np.flatnonzero(held & (was // HOURS == local // DAY_MS))
+            over = np.where(spike[put], 0, last[put] * STEPS_PER_OCTAVE).astype(np.int64)
+            at = put, was[put] % HOURS
+            part["highs"][at] = np.maximum(part["highs"][at], np.clip(limit_was[put] + over, 0, 255))
+        if is_suspect.any():
+            steps = steps_of(value, scale).astype(np.int64)
+            high = is_suspect & held
+            high &= steps - profile["top"][slot] > params.high_octaves * STEPS_PER_OCTAVE
+            self.tell(i[high], Check.HIGH, Decision.QUESTION, _at(end, i)[high])
+            part["told"][high] |= HIGH
+            previous = octaves_of(part["quantity"].astype(np.float32), scale) - octaves_at(limit_was)
+            part["near"][:, 1] = np.where(following, previous, -np.inf)
+            part["near"][:, 0] = near
+        part["held"] = is_suspect
+        part["bar"] = np.where(is_suspect, -np.inf, bar)
+        self.recent[i] = part
+        suspect = np.zeros(len(self.recent), np.bool_)
+        suspect[i] = is_suspect
+        return suspect
+
+    def _repeated(self, i: Ints, run: NDArray[np.uint8]) -> None:
+        """Consecutive identical values: `i` are those equal to the one before, `run` of them now."""
+        recent = self.recent
+        octave = self._octave(i)
+        allowed = self._allowed(i, octave)
+        frozen = (run == allowed).nonzero()[0]
+        if len(frozen):
+            f = i[frozen]
+            self.tell(f, Check.FROZEN, Decision.QUESTION, recent["end"][f], run[frozen])
+            recent["told"][f] |= FROZEN
+        runs = recent["runs"]
+        runs[i, octave] = np.maximum(runs[i, octave], run * (run < allowed))
+
+    def _octave(self, i: Ints) -> Ints:
+        """The class of the newest values' runs."""
+        profile, slot = self.habits.profile, self.slot[i]
+        value = self.recent["quantity"][i].astype(np.float32)
+        return run_class(value, profile["scale"][slot] * OF_STEPS[profile["top"][slot]])
+
+    def _allowed(self, i: Ints, octave: Ints) -> NDArray[np.uint8]:
+        """A run of so many of the newest value is told; NEVER_FROZEN."""
+        if self.learning:
+            return np.full(len(i), NEVER_FROZEN, np.uint8)
+        return self.habits.profile["frozen"][self.slot[i], octave]
+
+    def _close_hours(self, i: Ints, hour: Times, parts: Times, end: Times) -> None:
+        """The hour's energy against the habit of its hour and day."""
+        params, recent, profile = self.params, self.recent, self.habits.profile
+        every = len(i) == len(recent)
+        slot = self.slot if every else self.slot[i]
+        place = self.place if every else slot
+        clock, parts = _some(hour, i), _some(parts, i)
+        rows = slice(None) if every and isinstance(clock, int) else i
+        bins = bin_of(recent["energy"][rows] / parts, profile["scale"][place])
+        recent["energies"][rows, clock % HOURS] = np.minimum(bins, 254)
+        ready = profile["days"][place] >= params.shape_days
+        if not ready.all():
+            if not ready.any():
+                return
+            i, slot, bins = i[ready], slot[ready], bins[ready]
+            rows, place, clock = i, slot, _some(clock, ready)
+        said = weigh(self.habits, slot, place, kind_of(clock // HOURS), clock % HOURS, bins, params)
+        evidence = recent["said"][rows].T + said
+        np.maximum(evidence, 0, out=evidence)
+        # all others need no more than the steadiest meter, and have less
+        warm = np.logical_or.reduce(evidence > remembered(params)[:, None], axis=0)
+        warm |= recent["active"][rows] > 0
+        if np.count_nonzero(warm):
+            self._weigh_up(i[warm], evidence, warm.nonzero()[0], end)
+        recent["said"][rows] = evidence.T
+
+    def _weigh_up(self, i: Ints, evidence: NDArray[np.int16], columns: Ints, end: Times) -> None:
+        """Much evidence: is it enough? Limits it in place. i: rows; columns: of `evidence` for them."""
+        params, recent = self.params, self.recent
+        nats = evidence[:, columns].T * np.float32(1 / PER_NAT)
+        needed = needed_of(self.habits.profile["most"][self.slot[i]], params)
+        np.minimum(nats, np.maximum(needed * np.float32(1.2), params.llr_kept), out=nats)
+        evidence[:, columns] = np.rint(nats * PER_NAT).T
+        most = recent["most"]
+        most[i] = np.maximum(most[i], np.minimum(np.ceil(nats), 255))
+        if self.learning:
+            return
+        hot = (np.logical_or.reduce(nats >= needed, axis=1) | (recent["active"][i] > 0)).nonzero()[0]
+        if not len(hot):
+            return
+        i = i[hot]
+        hypothesis, recent["active"][i] = decide(nats[hot], needed[hot], recent["active"][i], params)
+        told = (hypothesis >= 0).nonzero()[0]
+        i, hypothesis = i[told], hypothesis[told]
+        recent["told"][i] |= CHANGED
+        self.tell(i, CHECK_OF[hypothesis], Decision.QUESTION, _at(end, i), SIZES[hypothesis])
 
 
-def _hour(
-    habits: Habits, slot: Ints, recent: Array, c: Ints, hour: Ints, parts: Ints, scale: Any, params: Params,
-    learning: bool,
-) -> Ints:  # fmt: skip
-    """Close an hour of the meters at rows `c` of `recent`; the hypothesis told of each, or -1."""
-    bins = bin_of(recent["energy"][c] / parts, scale)
-    recent["energies"][c, hour] = np.minimum(bins, 254)
-    ready = habits.profile["days"][slot] >= params.shape_days
-    if not ready.any():
-        return np.full(len(c), -1)
-    said = weigh(habits, slot, kind_of(recent["day"][c].astype(np.int64)), hour, bins, params)
-    said[~ready] = 0
-    most = habits.profile["most"][slot].astype(np.float64)
-    before = recent["said"][c].astype(np.float64)
-    if learning:
-        evidence = np.clip(before + said, 0, 120)
-        told = np.full(len(c), -1)
-    else:
-        evidence, told, active = decide(said, before, most, recent["active"][c], params)
-        recent["active"][c] = active
-        recent["told"][c] |= np.where(told < 0, 0, CHANGED).astype(np.uint8)
-    recent["said"][c] = evidence
-    recent["most"][c] = np.maximum(recent["most"][c], np.minimum(np.ceil(evidence), 255))
-    return told
+def _all_same(times: Ints) -> bool:
+    """Whether all entries are equal: by bytes, a tenth of the cost of comparing 200 numbers."""
+    text = times.tobytes()
+    return text == text[: times.itemsize] * len(times)
+
+
+def _some(times: Times, i: Ints) -> Times:
+    return times[i] if isinstance(times, np.ndarray) else times
+
+
+def _at(times: Times, i: Ints) -> Ints:
+    return times[i] if isinstance(times, np.ndarray) else np.full(len(i), times)

@@ -14,7 +14,7 @@ import numpy as np
 
 from carbonstream.processors.meters import BLOCK
 from carbonstream.processors.vee.params import BINS, HOURS, KINDS
-from carbonstream.processors.vee.profile import PROFILE, RECENT, Habits
+from carbonstream.processors.vee.profile import NO_TABLE, PROFILE, RECENT, Habits
 
 HABIT_BYTES: Final = KINDS * HOURS * BINS
 PROFILE_BYTES: Final = PROFILE.itemsize + HABIT_BYTES
@@ -60,5 +60,6 @@ def restore_profile(habits: Habits, slot: int, packed: bytes, *, is_met: bool) -
         raise ValueError(f"a profile of meter.state has {len(packed)} bytes, not {2 * PROFILE_BYTES}")
     part = packed[:PROFILE_BYTES] if is_met else packed[PROFILE_BYTES:]
     habits.reserve(slot + 1)
+    habits.table_of[slot] = NO_TABLE
     habits.profile[slot] = np.frombuffer(part[: PROFILE.itemsize], PROFILE)[0]
     habits.habit[slot] = np.frombuffer(part[PROFILE.itemsize :], np.uint8).reshape(KINDS, HOURS, BINS)

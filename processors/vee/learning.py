@@ -9,10 +9,13 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.vee.params import (
     BINS,
+    HOURS,
+    KINDS,
+    RUN_CLASSES,
     STEPS_PER_OCTAVE,
     Params,
 )
-from carbonstream.processors.vee.profile import NO_BIN, Habits, entries_of, put_entries
+from carbonstream.processors.vee.profile import NO_BIN, Habits, parts_of, sum_of_kinds
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -30,13 +33,13 @@ def kind_of(day: Ints) -> Ints:
     return np.maximum((day + 3) % 7 - 4, 0)
 
 
-def close_day(habits: Habits, slot: Ints, params: Params, learning: bool = False) -> None:
-    """Learn from the day that ended for the meters in `slot` (distinct), and begin an empty one."""
-    if habits.keeps_before:
-        for written in slot[~habits.dirty[slot]].tolist():
-            habits.before[written] = habits.profile[written].tobytes() + habits.habit[written].tobytes()
-    habits.dirty[slot] = True
-    today, profile = entries_of(habits.recent, slot), habits.profile[slot]
+def close_day(habits: Habits, slot: Ints, today: Array, params: Params, learning: bool = False) -> None:
+    """Learn from the day that ended for the meters in `slot` (distinct), and begin an empty one.
+
+    today: their RECENT entries, changed in place.
+    """
+    habits.about_to_learn(slot)
+    profile = habits.profile[slot]
     known = profile["scale"] > 0
     suspect = ((today["told"] & UNUSUAL) | today["active"]) > 0
     learned = known & (~suspect | (profile["unlearned"] >= params.new_habit_days))
@@ -61,28 +64,30 @@ def close_day(habits: Habits, slot: Ints, params: Params, learning: bool = False
     habits.profile[slot] = profile
     today["energies"], today["highs"], today["runs"], today["told"], today["most"] = NO_BIN, 0, 0, 0, 0
     today["peak"] = 0
-    put_entries(habits.recent, slot, today)
 
 
 def _learn_energies(habits: Habits, slot: Ints, profile: Array, day: Array) -> None:
     """Each hour's bin counts 2, its neighbours 1: energies near to those seen are likely too."""
-    kind = kind_of(day["day"].astype(np.int64))
+    kind = kind_of(day["hour"].astype(np.int64) // HOURS)
     rows = np.arange(len(slot))
     full = profile["weight"][rows, kind] >= FULL
     if full.any():
         habits.habit[slot[full], kind[full]] >>= 1
         profile["weight"][rows[full], kind[full]] >>= 1
     profile["weight"][rows, kind] += COUNT
-    told = day["energies"] != NO_BIN
-    row, hour = np.nonzero(told)
+    row, hour = np.nonzero(day["energies"] != NO_BIN)
     bins = np.minimum(day["energies"][row, hour].astype(np.int64), BINS - 1)
-    at = slot[row], kind[row], hour
-    for aside, count in ((-1, 1), (0, 2), (1, 1)):
-        # zero has no neighbours: the bins above it are its own
-        near = np.where(bins == 0, 0, np.clip(bins + aside, 1, BINS - 1))
-        habits.habit[(*at, near)] += np.uint8(count)
-    every = habits.habit[slot].sum(axis=1, dtype=np.int64).max(axis=1)
-    profile["any"] = np.minimum(255 * every // np.maximum(profile["weight"].sum(axis=1), 1)[:, None], 255)
+    cell = ((slot * KINDS + kind)[row] * HOURS + hour) * BINS + bins
+    # zero has no neighbours: the bins above it are its own
+    below, above = bins > 1, (bins > 0) & (bins < BINS - 1)
+    counts = habits.habit.reshape(-1)
+    counts[cell] += np.uint8(COUNT) - below - above
+    counts[cell[below] - 1] += np.uint8(1)
+    counts[cell[above] + 1] += np.uint8(1)
+    weight = np.maximum(profile["weight"].sum(axis=1, dtype=np.int64), 1)[:, None]
+    for part in parts_of(len(slot)):
+        every = sum_of_kinds(habits.habit[slot[part]]).max(axis=1).astype(np.int64)
+        profile["any"][part] = np.minimum(255 * every // weight[part], 255)
 
 
 def _learn_values(profile: Array, day: Array, params: Params, learning: bool) -> None:
@@ -112,7 +117,12 @@ def _least(high: Ints, params: Params) -> Ints:
 def _learn_runs(profile: Array, day: Array, params: Params) -> None:
     # what was told as frozen was not counted, unless it goes on day after day
     profile["run"] = np.maximum(profile["run"], day["runs"])
-    profile["run_days"] = np.minimum(profile["run_days"], 254) + (day["runs"] > 0)
+    # a class was seen today where an hour's highest lay in it, or a run of more than two; two stand in the first class
+    octave = np.maximum(profile["top"].astype(np.int64)[:, None] - day["highs"], 0) // STEPS_PER_OCTAVE
+    seen = day["runs"] > 2
+    row, hour = np.nonzero(day["highs"])
+    seen[row, np.minimum(octave[row, hour], RUN_CLASSES - 1)] = True
+    profile["run_days"] = np.minimum(profile["run_days"], 254) + seen
     longest = profile["run"].max(axis=1, keepdims=True)
     # a changed multiplier moves long runs into another octave, so up to frozen_common all of them count
     common = np.minimum(longest, params.frozen_common)

@@ -23,17 +23,23 @@ from carbonstream.processors.vee.params import (
     TOP_OCTAVES,
     Params,
 )
-from carbonstream.processors.vee.profile import Habits
+from carbonstream.processors.vee.profile import PER_NAT, Habits, parts_of, sum_of_kinds
+from carbonstream.processors.vee.steps import TINY
 from carbonstream.schemas.codes import Check
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Counts = NDArray[np.int16]
 
 SCALES: Final = len(RATIO_BINS)
 # The habit itself, each ratio, each shift
-BIN_OF: Final = np.array([0, *RATIO_BINS, *(0 for _ in SHIFT_HOURS)], np.int64)
-HOUR_OF: Final = np.array([0, *(0 for _ in RATIO_BINS), *SHIFT_HOURS], np.int64)
+BIN_OF: Final = np.array([0, *RATIO_BINS, *(0 for _ in SHIFT_HOURS)], np.int64)[:, None]
+HOUR_OF: Final = np.array([0, *(0 for _ in RATIO_BINS), *SHIFT_HOURS], np.int64)[:, None]
+CELLS: Final = BINS + 2  # one either side, for what was never seen
+KIND_AT: Final = np.arange(KINDS)[:, None] * (HOURS * BINS)
+# [hypothesis, bin]: the cell in which it looks for an energy; zero stays zero whatever the ratio
+CELL_OF: Final = 1 + np.clip(np.arange(2 * BINS + 1) - BIN_OF * (np.arange(2 * BINS + 1) > 0), -1, BINS)
 CHECK_OF: Final = np.array(
     [
         *([Check.MULTIPLIER] * (SCALES - 2)),
@@ -56,57 +62,109 @@ GROUPS: Final = (
 
 def bin_of(energy: Floats, scale: Floats) -> Ints:
     """Bins of hours' mean values, `scale` being the meter's; 0 for zero, unbounded above."""
-    with np.errstate(divide="ignore"):
-        found = np.rint(BINS_PER_OCTAVE * np.log2(energy / scale)) + (BINS - BINS_PER_OCTAVE * TOP_OCTAVES)
+    octaves = np.log2(np.maximum(energy, TINY) / np.maximum(scale, TINY))
+    found = np.rint(BINS_PER_OCTAVE * octaves) + (BINS - BINS_PER_OCTAVE * TOP_OCTAVES)
     bins: Ints = np.maximum(found, 0).astype(np.int64)
     return bins
 
 
-def weigh(habits: Habits, slot: Ints, kind: Ints, hour: Ints, bins: Ints, params: Params) -> Floats:
-    """What one hour of each meter says for each hypothesis against its habit, nats; shape (n, hypotheses)."""
-    weight = habits.profile["weight"][slot].astype(np.float64)
-    at_hour = (hour[:, None] - HOUR_OF) % HOURS
-    at_bin = bins[:, None] - BIN_OF
-    # zero stays zero whatever the ratio
-    at_bin = np.where(bins[:, None] == 0, 0, at_bin)
-    outside = (at_bin < 0) | (at_bin >= BINS)
-    cell = at_hour * BINS + np.where(outside, 0, at_bin)
-    flat = habits.habit.reshape(len(habits.habit), -1)
-    counts = flat[slot[:, None, None], np.arange(KINDS)[:, None] * (HOURS * BINS) + cell[:, None, :]]
-    own = counts[np.arange(len(slot)), kind] / np.maximum(weight[np.arange(len(slot)), kind], 1)[:, None]
-    every = counts.sum(axis=1, dtype=np.int64) / np.maximum(weight.sum(axis=1), 1)[:, None]
-    known = params.own_share * (weight[np.arange(len(slot)), kind] > 0)[:, None]
-    likely = np.log(np.where(outside, 0, known * own + (1 - known) * every) + params.floor)
-    usual = np.repeat(likely[:, :1], likely.shape[1] - 1, axis=1)
-    # a level has changed only where the values are strange at any hour: a night shift is none
-    at = np.minimum(bins, BINS - 1)
-    anywhere = np.where(bins < BINS, habits.profile["any"][slot, at] / 255, 0)
-    usual[:, :SCALES] = np.maximum(
-        usual[:, :SCALES], np.log(params.any_share * anywhere + params.floor)[:, None]
-    )
-    # nor has the clock where the day is like one of another kind: a holiday is none
-    kinds = (counts[:, :, 0] / np.maximum(weight, 1)).max(axis=1)
-    kinds = np.where(outside[:, 0], 0, kinds)
-    usual[:, SCALES:] = np.maximum(usual[:, SCALES:], np.log(kinds + params.floor)[:, None])
-    said: Floats = np.clip(likely[:, 1:] - usual, -params.llr_cap, params.llr_cap)
-    return said
+def weigh(
+    habits: Habits,
+    slot: Ints,
+    place: slice | Ints,
+    kind: int | Ints,
+    hour: int | Ints,
+    bins: Ints,
+    params: Params,
+) -> Counts:
+    """What one hour of each meter says for each hypothesis against its habit, 1 / PER_NAT; shape (hypotheses, n).
+
+    place: the slots, a slice where they are neighbours. kind, hour: of all, or of each.
+    """
+    stale = (habits.table_of[place] != kind).nonzero()[0]
+    if len(stale):
+        _tabulate(habits, slot[stale], kind[stale] if isinstance(kind, np.ndarray) else kind, params)
+    low = np.minimum(bins, 2 * BINS)
+    at = CELL_OF.take(low, axis=1)
+    at += (hour - HOUR_OF) % HOURS * CELLS
+    at += slot * (HOURS * CELLS)
+    likely = habits.likely.reshape(-1).take(at).astype(np.int16)
+    said: Counts = likely[1:]
+    profile = habits.profile[place]
+    # A level has changed only where the values are strange at any hour: a night shift is none. Nor has the clock where
+    # the day is like one of another kind: a holiday is none.
+    inside = low < BINS
+    at_bin = low * inside
+    usual = np.zeros((2, len(slot)), np.float32)
+    np.multiply(profile["any"][np.arange(len(slot)), at_bin], params.any_share / 255, out=usual[0])
+    cells = slot * (KINDS * HOURS * BINS) + hour * BINS + at_bin
+    counts = habits.habit.reshape(-1).take(cells + KIND_AT)
+    np.maximum.reduce(counts / np.maximum(profile["weight"].T, 1), axis=0, out=usual[1])
+    usual *= inside
+    level, shape = np.maximum(_units(usual, params), likely[0])
+    said[:SCALES] -= level
+    said[SCALES:] -= shape
+    cap = int(params.llr_cap * PER_NAT)
+    return np.minimum(np.maximum(said, -cap, out=said), cap, out=said)
+
+
+def _tabulate(habits: Habits, slot: Ints, kind: int | Ints, params: Params) -> None:
+    """Make the tables of likelihoods for days of a kind."""
+    weight = habits.profile["weight"][slot].astype(np.float32)
+    rows = np.arange(len(slot))
+    own_weight = weight[rows, kind]
+    known = params.own_share * (own_weight > 0)
+    of_all = ((1 - known) / np.maximum(weight.sum(axis=1), 1) / params.floor).astype(np.float32)
+    of_own = (known / np.maximum(own_weight, 1) / params.floor).astype(np.float32)
+    kinds = np.broadcast_to(kind, len(slot))
+    for part in parts_of(len(slot)):
+        counts = habits.habit[slot[part]]
+        likely = sum_of_kinds(counts) * of_all[part, None, None]
+        likely += counts[np.arange(len(counts)), kinds[part]] * of_own[part, None, None]
+        likely += 1
+        np.log(likely, out=likely)
+        likely *= PER_NAT
+        likely += np.float32(0.5)
+        table = np.zeros((len(counts), HOURS, CELLS), np.uint8)
+        table[:, :, 1:-1] = likely
+        habits.likely[slot[part]] = table
+    habits.table_of[slot] = kind
+
+
+def _units(probability: Floats, params: Params) -> Counts:
+    """log of probabilities against that of what was never seen, 1 / PER_NAT."""
+    units = np.log(probability * np.float32(1 / params.floor) + np.float32(1))
+    units *= PER_NAT
+    return np.rint(units, out=units).astype(np.int16)
+
+
+def least_of(params: Params) -> Floats:
+    """Nats that decide for the steadiest meter, by hypothesis."""
+    return np.repeat(
+        [params.llr_least, params.thousandfold_least, params.shape_least], [SCALES - 1, 1, len(SHIFT_HOURS)]
+    ).astype(np.float32)
+
+
+def remembered(params: Params) -> Counts:
+    """Evidence, 1 / PER_NAT by hypothesis, up to which a meter needs no more than the steadiest one."""
+    return (PER_NAT * (least_of(params) - params.llr_extra) / params.llr_factor).astype(np.int16)
+
+
+def needed_of(most: Array, params: Params) -> Floats:
+    """Nats that decide. most: the most that normal life said, nats; shape (n, hypotheses)."""
+    needed: Floats = np.float32(params.llr_factor) * most + np.float32(params.llr_extra)
+    return np.maximum(needed, least_of(params), out=needed)
 
 
 def decide(
-    said: Floats, before: Floats, most: Floats, active: NDArray[np.uint8], params: Params
-) -> tuple[Floats, Ints, NDArray[np.uint8]]:
-    """(evidence now, hypothesis told or -1, groups that are told) of meters whose hour closed.
+    evidence: Floats, needed: Floats, active: NDArray[np.uint8], params: Params
+) -> tuple[Ints, NDArray[np.uint8]]:
+    """(hypothesis told or -1, groups that are told) of meters whose hour closed.
 
-    said: nats of this hour; before: evidence so far; most: the most normal life said. A group (level, shape) that is
-    told is not told again before its evidence has gone.
+    evidence, needed: nats. A group (level, shape) that is told is not told again before its evidence has gone.
     """
-    least = np.repeat(
-        [params.llr_least, params.thousandfold_least, params.shape_least], [SCALES - 1, 1, len(SHIFT_HOURS)]
-    )
-    needed = np.maximum(least, params.llr_factor * most + params.llr_extra)
-    evidence = np.clip(before + said, 0, np.maximum(needed * 1.2, params.llr_kept))
     share = evidence / needed
-    told = np.full(len(said), -1)
+    told = np.full(len(evidence), -1)
     active = active.copy()
     for bit, first, last in GROUPS:
         highest = share[:, first:last].max(axis=1)
@@ -125,4 +183,4 @@ def decide(
             best = first + evidence[:, first:last].argmax(axis=1)
             told = np.where(new & (told < 0), best, told)
         active = np.where(new, active | bit, np.where(is_active & (highest < 0.3), active & ~bit, active))
-    return evidence, told, active
+    return told, active
