@@ -14,7 +14,7 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Format, Options, replay
 from carbonstream.ops.balance import ledger
-from carbonstream.ops.local import kill, start
+from carbonstream.ops.local import kill, start, stop
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.errors import NotReady
@@ -36,6 +36,7 @@ class Outcome:
     """All that must not depend on what was killed."""
 
     rows: list[tuple[Any, ...]]
+    findings: list[tuple[Any, ...]]
     hours: list[tuple[Any, ...]]
     periods: list[tuple[Any, ...]]
     ledger: list[tuple[Any, ...]]
@@ -48,6 +49,8 @@ def outcome(run: Running) -> Outcome:
     return Outcome(
         run.query("select m.meter_id, r.time, r.start, r.quantity, r.raw_index, r.quality, r.flags "
                   "from reading r join meter m on m.number = r.meter order by 1, 2"),
+        run.query('select m.meter_id, f.time, f."check", f.decision, f.size '
+                  "from finding f join meter m on m.number = f.meter order by 1, 2, 3"),
         run.query("select e.id, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated "
                   "from total_hour t join entity e on e.number = t.entity where e.kind <> 'class' order by 1, 2, 3"),
         run.query("select e.id, t.grain, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated "
@@ -110,10 +113,12 @@ def _warn_has_caught_up(run: Running) -> bool:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    """The year as fast as it goes, nothing killed."""
+    """The year as fast as it goes, nothing killed. Its servers end with the module."""
     with running(PROFILE, tmp_path_factory.mktemp("undisturbed")) as run:
         send(run, 0.0)
-        yield settled(run)
+        undisturbed = settled(run)
+    yield undisturbed
+    stop(PROFILE)
 
 
 def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path: Path) -> None:
