@@ -31,7 +31,7 @@ from carbonstream.schemas.errors import LayoutChanged
 from carbonstream.schemas.shards import partition_of
 
 CARRIER_IDS: Final = {number: carrier.id for number, carrier in CARRIER_BY_NUMBER.items()}
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,15 +150,15 @@ class Converter:
         return None
 
     def _remember(self, offset: int, shard: int, state: ShardState, judged: Judged) -> None:
-        slots, newest = judged.updates, judged.newest
+        slots, newest, past = judged.updates, judged.newest, judged.past
         if not len(slots):
             return
         if offset <= self._recovered_to:
             late = np.array([self._block_at.get((shard, b), -1) < offset for b in (slots // BLOCK).tolist()])
-            slots, newest = slots[late], newest[late]
+            slots, newest, past = slots[late], newest[late], past[late]
             if not len(slots):
                 return
-        state.put(slots, newest)
+        state.put(slots, newest, past)
 
     def blocks(self) -> Iterator[Block]:
         """The changed blocks as they stand, then the partition's own record. Marks all as written."""
@@ -190,7 +190,10 @@ class Converter:
         head, _, packed = value.partition(b"\n")
         document = orjson.loads(head)
         if document["version"] != STATE_VERSION:
-            raise LayoutChanged(f"meter.state {key!r} has version {document['version']}, not {STATE_VERSION}")
+            raise LayoutChanged(
+                f"meter.state {key!r} was written in layout {document['version']}, this convert reads {STATE_VERSION}: "
+                "start with new topics, or with the convert that wrote it"
+            )
         if "shard" in document:
             shard, number, at = document["shard"], document["block"], document["at"]
             self.shards.setdefault(shard, ShardState()).restore(number, packed)
