@@ -37,6 +37,8 @@ def load(
     ] = None,
     sites: File = None,
     meters: File = None,
+    multipliers: File = None,
+    exchanges: File = None,
     coefficients: File = None,
     targets: File = None,
     activity: File = None,
@@ -56,6 +58,8 @@ def load(
     named = {
         "sites": sites,
         "meters": meters,
+        "multipliers": multipliers,
+        "exchanges": exchanges,
         "coefficients": coefficients,
         "targets": targets,
         "activity": activity,

@@ -1,7 +1,8 @@
 """What was accepted, counted from meter.readings alone: the ledger's first hop.
 
 Deliberately its own plain code, sharing nothing with convert's judgement: only so does the ledger prove anything. An
-interval meter's reading counts what it claims; a register's what its index moved since the newest one before it.
+interval meter's reading counts what it claims; a register's what its index moved since the newest one before it, or up to the
+first one where it lies before that. An index between two known ones moves nothing.
 A frame is counted one reading at a time, or, where each meter stands in it once and nothing is odd, by columns; both
 ways give the same (a property test holds them together).
 """
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from carbonstream.processors.checks import Limits
 from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import ELECTRICITY, NO_DAY, Count, site_text
-from carbonstream.processors.meters import NEVER, NO_MODULUS, ShardMeters, grown
+from carbonstream.processors.meters import NEVER, ShardMeters, grown
 from carbonstream.processors.reference import Reference
+from carbonstream.processors.register_history import NO_MODULUS, History
 from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit
 from carbonstream.schemas.frames import MAX_READINGS
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
@@ -39,7 +41,10 @@ LISTS_REMEMBERED: Final = 5_000  # of up to 500 meters
 Line = tuple[str, str, int]  # source, site, day
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-REGISTER: Final = np.dtype([("end", "<i8"), ("index", "<i8"), ("moved", "?")])
+REGISTER: Final = np.dtype(
+    [("end", "<i8"), ("index", "<i8"), ("first_end", "<i8"), ("first_index", "<i8"), ("moved", "?")]
+)
+NO_REGISTER: Final = np.array([(NEVER, 0, NEVER, 0, False)], REGISTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ class _Meter:
     multiplier_milli: int = 0
     least_milli: int = 0  # the multiplier, or 1
     modulus: int = 0  # Wh before the multiplier, NO_MODULUS
+    history: History | None = None  # where there was more than one multiplier or register
     valid_from: int = 0  # UTC ms
     valid_to: int = 0
 
@@ -73,12 +79,13 @@ class _Meters:
     scale: NDArray[np.float64]
     multiplier_milli: Ints
     least_milli: Ints
+    steady_from: int  # UTC ms, of all of them: later ends have the multipliers given here
     valid_from: Ints
     valid_to: Ints
 
 
 class Registers:
-    """The newest index counted of each register: end (UTC ms, NEVER) and index (Wh before the multiplier)."""
+    """The newest and the first index counted of each register: end (UTC ms, NEVER), index (Wh before the multiplier)."""
 
     def __init__(self) -> None:
         self._shards: dict[int, NDArray[Any]] = {}
@@ -87,25 +94,26 @@ class Registers:
         """REGISTER entries by slot, at least `slots`."""
         array = self._shards.get(shard)
         if array is None:
-            array = np.array([(NEVER, 0, False)], REGISTER)
+            array = NO_REGISTER.copy()
         if len(array) < slots:
-            array = grown(array, slots, np.array([(NEVER, 0, False)], REGISTER))
+            array = grown(array, slots, NO_REGISTER)
         self._shards[shard] = array
         return array
 
-    def put(self, number: int, end: int, index: int, *, moved: bool) -> None:
-        """Replace one, by the meter's dense number."""
+    def put(self, number: int, newest: tuple[int, int], first: tuple[int, int], *, moved: bool) -> None:
+        """Replace one, by the meter's dense number; (end, index) each."""
         slot, shard = divmod(number, SHARDS)
-        self.shard(shard, slot + 1)[slot] = end, index, moved
+        self.shard(shard, slot + 1)[slot] = (*newest, *first, moved)
 
     def take_moved(self) -> Ints:
-        """(number, end, index) of what moved since the last call, int64[3, n]."""
+        """(number, end, index, first end, first index) of what moved since the last call, int64[5, n]."""
         found = []
         for shard, array in self._shards.items():
             slots = np.flatnonzero(array["moved"])
             array["moved"][slots] = False
-            found.append(np.stack([slots * SHARDS + shard, array["end"][slots], array["index"][slots]]))
-        return np.concatenate(found, axis=1) if found else np.empty((3, 0), np.int64)
+            columns = (array[name][slots] for name in ("end", "index", "first_end", "first_index"))
+            found.append(np.stack([slots * SHARDS + shard, *columns]))
+        return np.concatenate(found, axis=1) if found else np.empty((5, 0), np.int64)
 
     def copy(self) -> Registers:
         """Another of the same state."""
@@ -131,7 +139,7 @@ class AcceptedCounter:
         self._read: dict[str, int] = {}  # reference offsets that _seen was read at
 
     def take(self) -> tuple[list[Count], Ints]:
-        """What was counted since the last call: ledger lines, and (number, end, index) of registers that moved."""
+        """What was counted since the last call: ledger lines, and registers that moved, as take_moved."""
         counts = [Count(*line, ACCEPTED, n, wh) for line, (n, wh) in self._lines.items()]
         self._lines.clear()
         return counts, self.registers.take_moved()
@@ -167,6 +175,7 @@ class AcceptedCounter:
             and meters.are_distinct
             and len(set(at)) == n > 0
             and set(map(type, frame["value"])) <= set(NUMBERS)
+            and min(ends) > meters.steady_from
             and not one_by_one
         ):
             self._count_columns(frame, meters, window)
@@ -196,10 +205,11 @@ class AcceptedCounter:
             if not meter.electric or scale is None or type(value) not in NUMBERS:
                 continue
             amount = value * scale
-            if not 0 <= amount * meter.least_milli <= MOST_WH * 1_000:
+            milli = _milli_at(meter, end)
+            if not 0 <= amount * max(milli, 1_000) <= MOST_WH * 1_000:
                 continue
             if not meter.register:
-                line[1] += round(amount) * meter.multiplier_milli // 1_000
+                line[1] += round(amount) * milli // 1_000
                 continue
             first = end
             if starts and (first := starts[i]) is None:
@@ -235,14 +245,16 @@ class AcceptedCounter:
             known = self.registers.shard(frame["shard"], int(slot.max()) + 1)
             before_end, before = known["end"][slot], known["index"][slot]
             first, later = before_end == NEVER, at > before_end
-            onward = ~first & later & (now >= before)
+            onward = ~first & later & (now >= before) & (before_end > meters.steady_from)
             wh[rows[onward]] = (
                 now[onward] * factor[onward] // 1_000 - before[onward] * factor[onward] // 1_000
             )
             taken = first | onward
             known["end"][slot[taken]], known["index"][slot[taken]] = at[taken], now[taken]
             known["moved"][slot[taken]] = True
-            for row in rows[later & ~taken].tolist():
+            known["first_end"][slot[first]], known["first_index"][slot[first]] = at[first], now[first]
+            earlier = ~first & (at < known["first_end"][slot])
+            for row in rows[(later & ~taken) | earlier].tolist():
                 wh[row] = self._move(meters.each[int(which[row])], int(end[row]), int(index[row]))
         day = np.where(end > 0, (end - 1 + OFFSET_MS) // DAY_MS, NO_DAY)
         (sites, days), (counts, sums) = grouped([meters.site[which], day], [np.ones(len(day), np.int64), wh])
@@ -284,25 +296,27 @@ class AcceptedCounter:
         return False
 
     def _move(self, meter: _Meter, end: int, index: int) -> int:
-        """Wh a register's index (Wh before the multiplier) moved since the newest before it."""
-        milli, modulus = meter.multiplier_milli, meter.modulus
+        """Wh a register's index (Wh before the multiplier) moved since the newest before it, or up to the first."""
         slot, shard = divmod(meter.number, SHARDS)
         known = self.registers.shard(shard, slot + 1)[slot]
-        before = int(known["end"]), int(known["index"])
-        moved = 0
-        if before[0] != NEVER:
-            if end <= before[0]:
-                return 0
-            turned = 0
-            if index < before[1]:
-                turned = modulus
-                if modulus == NO_MODULUS or modulus <= before[1]:
-                    return 0
-                if (index + modulus - before[1]) * 2 >= modulus:
-                    return 0
-            moved = (turned + index) * milli // 1_000 - before[1] * milli // 1_000
-        self.registers.put(meter.number, end, index, moved=True)
-        return moved
+        newest, first, this = (
+            (int(known["end"]), int(known["index"])),
+            (int(known["first_end"]), int(known["first_index"])),
+            (end, index),
+        )
+        if newest[0] == NEVER:
+            self.registers.put(meter.number, this, this, moved=True)
+            return 0
+        if end > newest[0]:
+            wh, newest = _between(meter, newest, this), this
+        elif first[0] - LONGEST_MS <= end < first[0]:
+            wh, first = _between(meter, this, first), this
+        else:
+            return 0
+        if wh is None:
+            return 0
+        self.registers.put(meter.number, newest, first, moved=True)
+        return wh
 
     def _is_name(self, text: Any) -> bool:
         return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and "\0" not in text
@@ -351,9 +365,42 @@ def _known(meters: ShardMeters, shard: int, meter_id: str) -> _Meter:
         int(master["multiplier_milli"]),
         max(int(master["multiplier_milli"]), 1_000),
         int(master["modulus"]),
+        meters.histories.get(slot),
         int(master["valid_from"]),
         int(master["valid_to"]),
     )
+
+
+def _milli_at(meter: _Meter, end: int) -> int:
+    """The multiplier of what ends then: the newest that is valid from before it."""
+    if meter.history is None or end <= 0:
+        return meter.multiplier_milli
+    versions = meter.history.multipliers
+    return [v.milli for v in versions if v is versions[0] or v.valid_from < end][-1]
+
+
+def _between(meter: _Meter, one: tuple[int, int], other: tuple[int, int]) -> int | None:
+    """Wh a register moved from one (end, index) to a later one, exchanges between included; None: it cannot have."""
+    legs, modulus, index = [], meter.modulus, one[1]
+    if meter.history is not None:
+        modulus = meter.history.modulus
+        for exchange in meter.history.exchanges:
+            if exchange.at < other[0]:
+                is_new = exchange.at == one[0] and index == exchange.initial != exchange.final
+                if exchange.at >= one[0] and not is_new:
+                    legs.append((index, exchange.final, exchange.at, modulus))
+                    index = exchange.initial
+                modulus = modulus if exchange.modulus is None else exchange.modulus
+    legs.append((index, other[1], other[0], modulus))
+    wh = 0
+    for before, after, end, turn in legs:
+        milli = _milli_at(meter, end)
+        wh += after * milli // 1_000 - before * milli // 1_000
+        if after < before:
+            if turn == NO_MODULUS or turn <= before or (after + turn - before) * 2 >= turn:
+                return None
+            wh += turn * milli // 1_000
+    return wh
 
 
 def _columns(ids: list[str], each: list[_Meter]) -> _Meters:
@@ -371,6 +418,7 @@ def _columns(ids: list[str], each: list[_Meter]) -> _Meters:
         scale=np.array([meter.scale for meter in each], np.float64),  # None becomes NaN
         multiplier_milli=np.array([meter.multiplier_milli for meter in each], np.int64),
         least_milli=np.array([meter.least_milli for meter in each], np.int64),
+        steady_from=max((m.history.steady_from for m in each if m.history is not None), default=NEVER),
         valid_from=np.array([meter.valid_from for meter in each], np.int64),
         valid_to=np.array([meter.valid_to for meter in each], np.int64),
     )

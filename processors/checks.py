@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
-from carbonstream.processors.meters import STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
-from carbonstream.processors.registers import advance, advance_one_by_one, multiplied
+from carbonstream.processors.meters import PAST, STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
+from carbonstream.processors.register_history import History
+from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, pushed, take_one_by_one
 from carbonstream.schemas.codes import Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
@@ -61,8 +62,11 @@ class Judged:
     quantity: Ints
     raw_index: Ints  # registers: thousandths before the multiplier; NO_INDEX for interval meters
     quality: Ints
-    updates: Ints  # slots whose newest reading this frame moves
+    version: Ints  # of the multiplier in force at its end
+    adjusted: Array  # ADJUSTED: intervals known before that late indexes cut anew; row: the reading's
+    updates: Ints  # slots of which this frame moves what is remembered
     newest: Array  # STATE entries of those slots
+    past: Ints  # of those slots, as in ShardState
 
 
 def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limits: Limits) -> Judged:
@@ -71,7 +75,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     now: the partition's last tick, UTC ms; None before the first (then nothing can be too new or too old).
     """
     if not len(frame):
-        return Judged(NONE, NONE, NONE, NONE, NONE, NONE, NONE, state.newest[:0])
+        return refused(frame, known, Outcome.INVALID_FRAME)
     slot, master = _masters(frame, known)
     code = _sound(frame, *limits.window(frame.mode, now))
     if (slot < 0).any():
@@ -81,10 +85,14 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     start = _starts(frame, master, code)
     rows = np.flatnonzero(code == 0)
     if len(rows) == len(frame) and (slot[1:] > slot[:-1]).all():
-        step = _sequence(slot, frame.end, start, raw, master, state)
+        slot_of_row, master_of_row = slot, master
+        step = _sequence(slot, frame.end, start, raw, master, state, known.histories)
     else:
         rows = rows[np.lexsort((frame.end[rows], slot[rows]))]  # stable: arrival order breaks ties
-        step = _sequence(slot[rows], frame.end[rows], start[rows], raw[rows], master[rows], state)
+        slot_of_row, master_of_row = slot[rows], master[rows]
+        step = _sequence(
+            slot_of_row, frame.end[rows], start[rows], raw[rows], master_of_row, state, known.histories
+        )
     code[rows] = step.verdict
     took = step.verdict <= Outcome.BASELINE
     taken = rows[took]
@@ -97,7 +105,13 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     if code.any():
         start, end = told_times(np.where(code <= Outcome.BASELINE, start, frame.start), end)
     quality = np.where(code <= Outcome.BASELINE, int(Quality.VALID), int(Quality.RAW))
-    return Judged(code, start, end, quantity, raw_index, quality, *_newest(slot[rows], step, took))
+    adjusted = step.adjusted
+    if len(adjusted):
+        adjusted["row"] = rows[adjusted["row"]]
+    return Judged(
+        code, start, end, quantity, raw_index, quality, master["version"], adjusted,
+        *_remembered(slot_of_row, step, master_of_row, state),
+    )  # fmt: skip
 
 
 def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
@@ -112,16 +126,27 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
         quantity=_claims(slot, master, _amounts(frame, master, np.zeros_like(every)), every),
         raw_index=np.full(len(frame), NO_INDEX),
         quality=np.full(len(frame), int(Quality.RAW)),
+        version=master["version"],
+        adjusted=NOTHING_ADJUSTED,
         updates=NONE,
         newest=np.empty(0, STATE),
+        past=np.empty((0, PAST), np.int64),
     )
 
 
 def _masters(frame: Frame, known: Lookup) -> tuple[Ints, Array]:
-    """Slot and MASTER entry of each reading's meter."""
+    """Slot and MASTER entry of each reading's meter, with the multiplier in force at its end."""
     if len(frame) == len(known.slot) and (frame.meter[1:] > frame.meter[:-1]).all():
-        return known.slot, known.master  # each meter once, in the list's order
-    return known.slot[frame.meter], known.master[frame.meter]
+        slot, master = known.slot, known.master  # each meter once, in the list's order
+    else:
+        slot, master = known.slot[frame.meter], known.master[frame.meter]
+    if known.histories:
+        before = np.flatnonzero((frame.end > 0) & (frame.end <= master["steady_from"]) & (slot >= 0))
+        master = master.copy() if len(before) else master
+        for row in before.tolist():
+            multiplier = known.histories[int(slot[row])].in_force(int(frame.end[row]))
+            master["multiplier_milli"][row], master["version"][row] = multiplier.milli, multiplier.version
+    return slot, master
 
 
 def told_times(start: Ints, end: Ints) -> tuple[Ints, Ints]:
@@ -219,10 +244,20 @@ class _Step:
     end: Ints
     raw: Ints
     quantity: Ints
-    known_end: Ints  # of each row's meter before the frame
+    known: Array  # STATE of each row's meter before the frame
+    adjusted: Array  # ADJUSTED, by row here
+    past: dict[int, Ints]  # of registers taken one by one, by slot
 
 
-def _sequence(slot: Ints, end: Ints, start: Ints, raw: Ints, master: Array, state: ShardState) -> _Step:
+def _sequence(
+    slot: Ints,
+    end: Ints,
+    start: Ints,
+    raw: Ints,
+    master: Array,
+    state: ShardState,
+    histories: dict[int, History],
+) -> _Step:
     """Each row against the one before it: within the frame, or the newest known."""
     newest = state.newest
     if len(slot) and int(slot.max()) >= len(newest):
@@ -247,25 +282,60 @@ def _sequence(slot: Ints, end: Ints, start: Ints, raw: Ints, master: Array, stat
         # in a run that begins below the newest known reading, that newest one may be met further on
         same |= (end == known["end"]) & (start == known["start"]) & (raw == known["raw"])
     verdict[same & ~register] = Outcome.DUPLICATE
+    adjusted, past = NOTHING_ADJUSTED, {}
     if register.any():
-        moved = advance(end, raw, quantity, milli, before, register)
+        moved = advance(end, raw, quantity, master, before, register)
         if moved is None:
-            moved = advance_one_by_one(slot, end, raw, master, known)
+            taken = take_one_by_one(slot, end, raw, master, known, state.past[slot], histories)
+            moved, adjusted, past = taken.moved, taken.adjusted, taken.past
         verdict = np.where(register, moved.verdict, verdict)
         start = np.where(register, moved.start, start)
         quantity = np.where(register, moved.quantity, quantity)
-    return _Step(verdict, start, end, raw, quantity, known["end"])
+    return _Step(verdict, start, end, raw, quantity, known, adjusted, past)
 
 
-def _newest(slot: Ints, step: _Step, took: Mask) -> tuple[Ints, Array]:
-    """Per slot the last taken row, where it is not older than what is known."""
-    at = np.flatnonzero(took & (step.end >= step.known_end))
+def _remembered(slot: Ints, step: _Step, master: Array, state: ShardState) -> tuple[Ints, Array, Ints]:
+    """(slots, newest, past): per slot the last taken row, where it is not older than what is known; and the indexes
+    of its registers before that one."""
+    at = np.flatnonzero((step.verdict <= Outcome.BASELINE) & (step.end >= step.known["end"]))
     slots = slot[at]
+    size = np.ones(len(at), np.int64)
     if len(at) > 1:
         last = np.ones(len(at), np.bool_)
         np.not_equal(slots[1:], slots[:-1], out=last[:-1])
         if not last.all():
+            size = np.diff(np.flatnonzero(last), prepend=-1)
             at, slots = at[last], slots[last]
     newest = np.empty(len(at), STATE)
     newest["end"], newest["start"], newest["raw"] = step.end[at], step.start[at], step.raw[at]
-    return slots, newest
+    newest["history"] = history = master["history"][at]
+    past = state.past.take(slots, 0)
+    register = master["register"][at]
+    if step.past:
+        return _behind(slot, slots, newest, past, step, master, state)
+    if register.any():
+        known = step.known["end"][at], step.known["raw"][at]
+        is_stale = step.known["history"][at] != history
+        if register.all():
+            past = pushed(past, known, is_stale, step.end, step.raw, at, size)
+        else:
+            r = np.flatnonzero(register)
+            past[r] = pushed(
+                past[r], (known[0][r], known[1][r]), is_stale[r], step.end, step.raw, at[r], size[r]
+            )
+    return slots, newest, past
+
+
+def _behind(
+    slot: Ints, slots: Ints, newest: Array, past: Ints, step: _Step, master: Array, state: ShardState
+) -> tuple[Ints, Array, Ints]:
+    """The same where registers were taken one by one: of some only what lies behind the newest index changed."""
+    moved = set(slots.tolist())
+    more = np.array([s for s in step.past if s not in moved], np.int64)
+    unmoved = state.newest[more]
+    unmoved["history"] = master["history"][np.searchsorted(slot, more)]
+    slots = np.concatenate([slots, more])
+    past = np.concatenate([past, state.past[more]])
+    for position, s in enumerate(slots.tolist()):
+        past[position] = step.past.get(s, past[position])
+    return slots, np.concatenate([newest, unmoved]), past

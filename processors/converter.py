@@ -23,7 +23,7 @@ from carbonstream.processors.emissions import (
     refuse_frame,
 )
 from carbonstream.processors.frames import Frame, Refusal, Tick
-from carbonstream.processors.meters import BLOCK, STATE, Lookup, ShardState
+from carbonstream.processors.meters import BLOCK, PAST, STATE, Lookup, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.vee import keeping
 from carbonstream.processors.vee.examine import NOTHING, Readings, examine
@@ -36,7 +36,7 @@ from carbonstream.schemas.shards import partition_of
 
 CARRIER_IDS: Final = {number: carrier.id for number, carrier in CARRIER_BY_NUMBER.items()}
 STATE_VERSION: Final = 2
-BLOCK_BYTES: Final = BLOCK * STATE.itemsize
+BLOCK_BYTES: Final = BLOCK * (STATE.itemsize + PAST * 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +167,15 @@ class Converter:
         return None
 
     def _remember(self, offset: int, shard: int, state: ShardState, judged: Judged) -> None:
-        slots, newest = judged.updates, judged.newest
+        slots, newest, past = judged.updates, judged.newest, judged.past
         if not len(slots):
             return
         if offset <= self._recovered_to:
             late = self._is_late(offset, shard, slots)
-            slots, newest = slots[late], newest[late]
+            slots, newest, past = slots[late], newest[late], past[late]
             if not len(slots):
                 return
-        state.put(slots, newest)
+        state.put(slots, newest, past)
 
     def _examine(self, offset: int, frame: Frame, known: Lookup, judged: Judged) -> np.ndarray[Any, Any]:
         """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
@@ -251,7 +251,10 @@ class Converter:
         head, _, packed = value.partition(b"\n")
         document = orjson.loads(head)
         if document["version"] != STATE_VERSION:
-            raise LayoutChanged(f"meter.state {key!r} has version {document['version']}, not {STATE_VERSION}")
+            raise LayoutChanged(
+                f"meter.state {key!r} was written in layout {document['version']}, this convert reads {STATE_VERSION}: "
+                "start with new topics, or with the convert that wrote it"
+            )
         if "slot" in document:
             self._profiles.append((document["shard"], document["slot"], document["at"], packed))
             return {}

@@ -85,6 +85,7 @@ def answer_frame(
         "quantity": judged.quantity,
         "raw_index": _column(judged.raw_index),
         "quality": _column(judged.quality),
+        "multiplier_version": _column(judged.version),
         "code": _column(judged.code),
         "coefficient": _column(coefficient),
         "co2": co2,
@@ -95,6 +96,9 @@ def answer_frame(
         "held": [],
         "rejects": [],
     }
+    if len(judged.adjusted):
+        names = judged.adjusted.dtype.names or ()
+        document["adjusted"] = [dict(zip(names, line, strict=True)) for line in judged.adjusted.tolist()]
     if judged.code.any():
         held = judged.code == Outcome.UNKNOWN_METER
         document["held"] = _kept(frame, np.flatnonzero(held), None)
@@ -152,8 +156,8 @@ def answer_refusal(refusal: Refusal, payload: bytes | None, at: Standing) -> byt
 EMPTY: Final[dict[str, Any]] = {
     name: []
     for name in (
-        "meters", "numbers", "carriers", "meter", "start", "end", "quantity", "raw_index", "quality", "code",
-        "coefficient", "co2", "coefficients", "findings", "held", "rejects",
+        "meters", "numbers", "carriers", "meter", "start", "end", "quantity", "raw_index", "quality",
+        "multiplier_version", "code", "coefficient", "co2", "coefficients", "findings", "held", "rejects",
     )
 } | {"co2_exponent": 0, "refused": 0}  # fmt: skip
 

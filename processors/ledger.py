@@ -76,31 +76,34 @@ def outcome_counts(
     """Ledger lines of one batch: what convert decided, and what the sink found when it stored the rows.
 
     A reading moves from one outcome to another where its last part does; the energy of each part goes where that
-    part went. So the Wh of `stored` are those of the rows, however intervals overlap.
+    part went. So the Wh of `stored` are those of the rows, however intervals overlap. What a late index of a register
+    does to the intervals beside it is booked under that index: it adds a reading and, between two others, no energy.
     """
     names = Names()
     number = readings.number
     source = np.array([names.number(d["source"]) for d in frames], np.int64)[readings.frame]
     site = _sites(frames, readings, directory, names)
-    day = day_of(readings.end)
+    day, is_adjusted = day_of(readings.end)[readings.cause], readings.is_adjusted
     entries = directory.entries[np.where((number >= 0) & (number < len(directory.entries)), number, 0)]
     electric = (entries["carrier"] == ELECTRICITY) & (number >= 0)
+    register = entries["register"]
     # a register's index that was not taken moved nothing; an interval meter's claims what it says
-    wh = np.where(
-        electric & (~entries["register"] | (readings.code <= Outcome.BASELINE)), readings.quantity, 0
-    )
+    wh = np.where(electric & (~register | (readings.code <= Outcome.BASELINE)), readings.quantity, 0)
     lines = [np.arange(len(number))]
-    outcomes, counts, sums = [readings.code], [np.ones(len(number), np.int64)], [wh]
+    outcomes, counts, sums = [readings.code], [(~is_adjusted).astype(np.int64)], [wh]
 
-    def move(rows: Rows, line: Ints, to: Outcome, claims: NDArray[np.bool_]) -> None:
-        """Rows leave `stored` for `to`, under the readings `line`."""
+    def move(rows: Rows, line: Ints, to: Outcome) -> None:
+        """Rows leave `stored` for `to`, under the readings `line`; a reading whose interval was cut anew stays stored.
+
+        An index claims nothing beside what the rows in force say: theirs is all that the register moved.
+        """
         moved, energy = rows.is_last.astype(np.int64), np.where(electric[line], rows.quantity, 0)
         lines.extend((line, line))
         baseline = (rows.flags & RowFlag.BASELINE) != 0
         left = np.where(baseline, int(Outcome.BASELINE), int(Outcome.STORED))
-        outcomes.extend((left, np.full(len(line), int(to))))
+        outcomes.extend((left, np.where(is_adjusted[line], int(Outcome.STORED), int(to))))
         counts.extend((-moved, moved))
-        sums.extend((-energy, np.where(claims, energy, 0)))
+        sums.extend((-energy, np.where(register[line], 0, energy)))
 
     for rows, line, to in (
         (folded.equal, folded.equal.reading, Outcome.DUPLICATE),
@@ -108,8 +111,7 @@ def outcome_counts(
         (folded.replaced, folded.replaced_by, Outcome.SUPERSEDED),
     ):
         if len(rows):
-            # an index that is known already moved nothing
-            move(rows, line, to, ~entries["register"][line] | (to is not Outcome.DUPLICATE))
+            move(rows, line, to)
     at = np.concatenate(lines)
     (s, p, d, o), (n, q) = grouped(
         [source[at], site[at], day[at], np.concatenate(outcomes)],
@@ -139,10 +141,9 @@ def _sites(frames: Sequence[dict[str, Any]], readings: Readings, directory: Dire
         site = np.where(known, named[entity], site)
     unknown = np.flatnonzero(site < 0)
     if len(unknown):
-        first = np.searchsorted(readings.frame, np.arange(len(frames)))
         for i in unknown.tolist():
             f = int(readings.frame[i])
             document = frames[f]
-            meter_id = document["meters"][document["meter"][i - int(first[f])]]
+            meter_id = document["meters"][document["meter"][int(readings.row[i])]]
             site[i] = names.number(site_text(meter_id))
     return site

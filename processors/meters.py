@@ -8,18 +8,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any, Final
+from zlib import crc32
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from carbonstream.processors.register_history import (
+    ALWAYS,
+    NO_MODULUS,
+    Exchange,
+    History,
+    Multiplier,
+)
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS, UNITS, BaseUnit
 from carbonstream.schemas.shards import SHARDS
 
 BLOCK: Final = 512
 NEVER: Final = -1  # no reading yet
 NO_END: Final = np.iinfo(np.int64).max
-NO_MODULUS: Final = 0
 
 BASE_UNITS: Final = tuple(BaseUnit)
 # per unit of UNITS: base unit's position, and thousandths of the base unit in one of it
@@ -35,14 +42,21 @@ MASTER: Final = np.dtype(
         ("class", "<i4"),
         ("interval_ms", "<i8"),
         ("modulus", "<i8"),  # thousandths, before the multiplier; NO_MODULUS
-        ("multiplier_milli", "<i8"),  # thousandths
+        ("multiplier_milli", "<i8"),  # thousandths, of the newest version
+        ("version", "<i2"),  # of the multiplier
+        ("steady_from", "<i8"),  # UTC ms of the last exchange or change of the multiplier; ALWAYS
+        ("history", "<i8"),  # tells one history of multipliers and exchanges from another
         ("valid_from", "<i8"),  # UTC ms
         ("valid_to", "<i8"),  # UTC ms, NO_END
     ]
 )
-# 24 B a meter: the newest accepted reading. raw: a register's index, or an interval meter's quantity before the
-# multiplier, in thousandths of the base unit.
-STATE: Final = np.dtype([("end", "<i8"), ("start", "<i8"), ("raw", "<i8")])
+# 32 B a meter: the newest accepted reading. raw: a register's index, or an interval meter's quantity before the
+# multiplier, in thousandths of the base unit. history: the MASTER's by which it was taken.
+STATE: Final = np.dtype([("end", "<i8"), ("start", "<i8"), ("raw", "<i8"), ("history", "<i8")])
+# 80 B a register: (end, index) of its first one, and of the last ones before the newest, latest first. An index that is
+# late by no more than these splits an interval: at a quarter of an hour it may come an hour late.
+REMEMBERED: Final = 4
+PAST: Final = 2 + 2 * REMEMBERED
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
 LISTS_REMEMBERED: Final = (
@@ -52,7 +66,10 @@ LISTS_REMEMBERED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """One meter as ref.meters carries it. Times UTC ms; modulus in thousandths, None where it never rolls over."""
+    """One meter as ref.meters carries it. Times UTC ms; modulus in thousandths, None where it never rolls over.
+
+    multiplier_milli is the newest version's; multipliers: all versions by valid_from, none where there is one only.
+    """
 
     meter_id: str
     number: int
@@ -65,6 +82,14 @@ class Meter:
     valid_from: int
     valid_to: int | None
     class_: int
+    multipliers: tuple[Multiplier, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+
+    @property
+    def history(self) -> History:
+        """Its multipliers and exchanges over time."""
+        multipliers = self.multipliers or (Multiplier(ALWAYS, 1, self.multiplier_milli),)
+        return History(multipliers, self.exchanges, self.modulus or NO_MODULUS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +102,7 @@ class Lookup:
     groups: list[tuple[int, int]]  # distinct (class, carrier)
     group: Ints  # index into groups
     encoded: bytes  # the columns meters, numbers and carriers of an emissions frame, as JSON members
+    histories: dict[int, History]  # by slot, of those meters that had an exchange or another multiplier
     # what processors.emissions worked out for this list: local month -> (generation of the reference, plan)
     plans: dict[int, tuple[int, Any]] = field(default_factory=dict)
 
@@ -87,12 +113,15 @@ class ShardMeters:
     A source sends the same list of meters again and again, so the last lists looked up are remembered.
     """
 
-    __slots__ = ("_seen", "master", "shard", "slots")
+    __slots__ = ("_seen", "histories", "master", "shard", "slots")
 
     def __init__(self, shard: int) -> None:
         self.shard = shard
         self.slots: dict[str, int] = {}
         self.master: Array = np.zeros(BLOCK, MASTER)
+        self.histories: dict[
+            int, History
+        ] = {}  # by slot, where there is more than one multiplier and register
         self._seen: dict[tuple[int, str, str], Lookup] = {}
 
     def lookup(self, ids: list[str]) -> Lookup:
@@ -119,7 +148,8 @@ class ShardMeters:
             "carriers": np.where(slot < 0, 0, master["carrier"]).tolist(),
         }
         group = np.array([groups.index(pair) for pair in pairs], np.int64)
-        return Lookup(ids, slot, master, groups, group, orjson.dumps(columns)[1:-1])
+        histories = {s: self.histories[s] for s in slot.tolist() if s in self.histories}
+        return Lookup(ids, slot, master, groups, group, orjson.dumps(columns)[1:-1], histories)
 
     def put(self, meter: Meter) -> None:
         """Add or replace one meter."""
@@ -127,6 +157,11 @@ class ShardMeters:
         self._seen.clear()
         self.master = grown(self.master, slot + 1, np.zeros(1, MASTER))
         self.slots[meter.meter_id] = slot
+        history = meter.history
+        if meter.multipliers or meter.exchanges:
+            self.histories[slot] = history
+        else:
+            self.histories.pop(slot, None)
         self.master[slot] = (
             meter.register,
             BASE_UNITS.index(CARRIER_BY_NUMBER[meter.carrier].base_unit),
@@ -134,34 +169,42 @@ class ShardMeters:
             meter.carrier,
             meter.class_,
             meter.interval_ms,
-            NO_MODULUS if meter.modulus is None else meter.modulus,
-            meter.multiplier_milli,
+            history.last_modulus,
+            history.multipliers[-1].milli,
+            history.multipliers[-1].version,
+            history.steady_from,
+            crc32(repr(history).encode()),
             meter.valid_from,
             NO_END if meter.valid_to is None else meter.valid_to,
         )
 
 
 class ShardState:
-    """What convert remembers of a shard's meters: `newest`, a STATE array by slot."""
+    """What convert remembers of a shard's meters: `newest`, a STATE array by slot, and `past`, int64[slots, PAST]:
+    of registers, in pairs of end and index, the first one and those before the newest. NEVER where there is none.
+    """
 
-    __slots__ = ("dirty", "newest")
+    __slots__ = ("dirty", "newest", "past")
 
     def __init__(self) -> None:
         self.newest: Array = np.full(BLOCK, NEVER, STATE)
+        self.past: Ints = np.full((BLOCK, PAST), NEVER)
         self.dirty: NDArray[np.bool_] = np.zeros(
             1, np.bool_
         )  # blocks changed since they were last written down
 
-    def put(self, slots: Ints, newest: Array) -> None:
-        """Replace the newest readings of these slots."""
+    def put(self, slots: Ints, newest: Array, past: Ints | None = None) -> None:
+        """Replace the newest readings of these slots; without `past` those before are forgotten."""
         self.reserve(int(slots.max()) + 1)
         self.newest[slots] = newest
+        self.past[slots] = NEVER if past is None else past
         self.dirty[slots // BLOCK] = True
 
     def reserve(self, slots: int) -> None:
         """Make room for at least this many slots."""
         if slots > len(self.newest):
             self.newest = grown(self.newest, slots, np.full(1, NEVER, STATE))
+            self.past = grown(self.past, slots, np.full((1, PAST), NEVER))
             self.dirty = grown(self.dirty, len(self.newest) // BLOCK, np.zeros(1, np.bool_))
 
     def take_dirty(self) -> list[int]:
@@ -171,16 +214,19 @@ class ShardState:
         return numbers
 
     def block(self, number: int) -> bytes:
-        """One block of 512 slots, packed."""
-        return self.newest[number * BLOCK : (number + 1) * BLOCK].tobytes()
+        """One block of 512 slots, packed: 112 B a meter."""
+        slots = slice(number * BLOCK, (number + 1) * BLOCK)
+        return self.newest[slots].tobytes() + self.past[slots].tobytes()
 
     def restore(self, number: int, packed: bytes) -> None:
         """Inverse of block(). Raises ValueError when the length is not a block's."""
-        block = np.frombuffer(packed, STATE)
-        if len(block) != BLOCK:
-            raise ValueError(f"a block of meter.state has {len(block)} meters, not {BLOCK}")
+        newest, past = packed[: BLOCK * STATE.itemsize], packed[BLOCK * STATE.itemsize :]
+        if len(newest) != BLOCK * STATE.itemsize or len(past) != BLOCK * PAST * 8:
+            raise ValueError(f"a block of meter.state has {len(packed)} bytes, which are not {BLOCK} meters")
         self.reserve((number + 1) * BLOCK)
-        self.newest[number * BLOCK : (number + 1) * BLOCK] = block
+        slots = slice(number * BLOCK, (number + 1) * BLOCK)
+        self.newest[slots] = np.frombuffer(newest, STATE)
+        self.past[slots] = np.frombuffer(past, np.int64).reshape(BLOCK, PAST)
 
 
 def grown(array: Array, at_least: int, fill: Array) -> Array:
@@ -190,4 +236,4 @@ def grown(array: Array, at_least: int, fill: Array) -> Array:
         return array
     while size < at_least:
         size *= 2
-    return np.concatenate([array, np.repeat(fill, size - len(array))])
+    return np.concatenate([array, np.repeat(fill, size - len(array), axis=0)])

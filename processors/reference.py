@@ -12,6 +12,7 @@ import orjson
 
 from carbonstream.processors.coefficients import Coefficient, Coefficients, Resolved
 from carbonstream.processors.meters import Meter, ShardMeters
+from carbonstream.processors.register_history import ALWAYS, Exchange, Multiplier
 from carbonstream.processors.vee.rules import Rule
 from carbonstream.schemas import topics
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
@@ -135,4 +136,12 @@ def meter_of(document: dict[str, Any]) -> Meter:
         valid_from=document["valid_from_ms"],
         valid_to=document["valid_to_ms"],
         class_=document["class"],
+        multipliers=tuple(
+            Multiplier(ALWAYS if m["valid_from_ms"] is None else m["valid_from_ms"], m["version"], m["milli"])
+            for m in document.get("multipliers", ())
+        ),
+        exchanges=tuple(
+            Exchange(x["at_ms"], x["final"], x["initial"], x["modulus"])
+            for x in document.get("exchanges", ())
+        ),
     )

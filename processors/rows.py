@@ -5,9 +5,9 @@ Pure: a batch of frames in, arrays out. A frame is taken only when it continues 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +18,11 @@ from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, RowFl
 from carbonstream.schemas.errors import BrokenChain
 
 Ints = NDArray[np.int64]
-COLUMNS: Final = ("start", "end", "quantity", "raw_index", "quality", "code")
+COLUMNS: Final = ("start", "end", "quantity", "raw_index", "quality", "code", "multiplier_version")
+# where an interval cut anew has what a column holds; else 0: Quality.VALID and Outcome.STORED
+ADJUSTED_COLUMNS: Final = {
+    "start": "start", "end": "end", "quantity": "quantity", "raw_index": "raw_index", "multiplier_version": "version",
+}  # fmt: skip
 NONE: Final = np.empty(0, np.int64)
 STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
 
@@ -73,16 +77,35 @@ class Readings:
     code: Ints
     frame: Ints  # position of the frame in the batch
     backfill: NDArray[np.bool_]
+    multiplier_version: Ints
+    row: Ints  # in its frame
+    cause: Ints  # position here: of an interval that a late index cut anew the late reading's, else its own
+
+    @property
+    def is_adjusted(self) -> NDArray[np.bool_]:
+        """Whether an entry is no reading, but what a late one left of an interval stored before."""
+        adjusted: NDArray[np.bool_] = self.cause != np.arange(len(self.cause))
+        return adjusted
 
 
 def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
-    """The frames' columns, one after the other."""
+    """The frames' columns, one after the other; of each first what its late indexes cut anew: its readings are later."""
     lists: dict[str, list[int]] = {name: [] for name in COLUMNS}
     number: list[Ints] = []
     lengths: list[int] = []
+    row: list[Iterable[int]] = []
+    causes: list[tuple[int, int]] = []
+    before = 0
     for document in frames:
-        meter = document["meter"]
-        lengths.append(len(meter))
+        meter, adjusted = document["meter"], document.get("adjusted", ())
+        for k, interval in enumerate(adjusted):
+            causes.append((before + k, before + len(adjusted) + interval["row"]))
+            number.append(np.array([document["numbers"][meter[interval["row"]]]], np.int64))
+            for name in COLUMNS:
+                lists[name].append(interval.get(ADJUSTED_COLUMNS.get(name), 0))
+        row += ((interval["row"] for interval in adjusted), range(len(meter)))
+        lengths.append(len(adjusted) + len(meter))
+        before += lengths[-1]
         for name in COLUMNS:
             column = document[name]  # one value stands for as many
             lists[name].extend(column if isinstance(column, list) else repeat(column, len(meter)))
@@ -90,11 +113,16 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
             number.append(np.array(document["numbers"], np.int64)[meter])
     columns = {name: np.array(values, np.int64) for name, values in lists.items()}
     frame = np.repeat(np.arange(len(frames)), lengths)
+    cause = np.arange(before)
+    for at, reading in causes:
+        cause[at] = reading
     backfill = np.array([d["mode"] == Mode.BACKFILL for d in frames], np.bool_)
     return Readings(
         number=np.concatenate(number) if number else np.empty(0, np.int64),
         frame=frame,
         backfill=backfill[frame],
+        row=np.fromiter(chain.from_iterable(row), np.int64, before),
+        cause=cause,
         **columns,
     )
 
@@ -111,6 +139,7 @@ class Rows:
     quality: Ints
     flags: Ints
     reading: Ints  # position of the reading in Readings, or STORED_BEFORE
+    multiplier_version: Ints
 
     def __len__(self) -> int:
         return len(self.time)
@@ -151,6 +180,7 @@ def rows_of(readings: Readings) -> Rows:
     flags |= np.where(readings.backfill[of], int(RowFlag.BACKFILL), 0)
     flags |= np.where(readings.code[of] == Outcome.BASELINE, int(RowFlag.BASELINE), 0)
     return Rows(
+        multiplier_version=readings.multiplier_version[of],
         time=parts.end,
         start=parts.start,
         meter=readings.number[of],

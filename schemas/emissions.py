@@ -64,6 +64,17 @@ class Finding(Shape):
     size: Annotated[float, Field(description="ratio of a level, hours of a clock, values of a run; else 0")]
 
 
+class AdjustedInterval(Shape):
+    """A register's interval known before, cut anew because an index came late. Its reading was answered before."""
+
+    row: Annotated[int, Field(description="the late reading's, in this frame")]
+    start: UtcMs
+    end: UtcMs
+    quantity: int
+    raw_index: int
+    version: Annotated[int, Field(description="of the multiplier")]
+
+
 Column = Annotated[list[int] | int, Field(description="one entry a reading; or one value that all share")]
 
 
@@ -95,6 +106,7 @@ class EmissionsFrame(Shape):
         Column, Field(description="a register's index in thousandths; -1 for interval meters")
     ]
     quality: Column
+    multiplier_version: Annotated[Column, Field(description="of the multiplier in force at the end")]
     code: Annotated[Column, Field(description="schemas.codes.Outcome; 0 and 1 are taken")]
     coefficient: Annotated[Column, Field(description="index into coefficients; -1: none, CO2 unknown")]
     co2: Annotated[list[int | None], Field(description="kg x 10^co2_exponent, exact")]
@@ -103,6 +115,10 @@ class EmissionsFrame(Shape):
     findings: list[Finding]
     held: list[HeldReading]
     rejects: list[RejectedReading]
+    adjusted: Annotated[
+        list[AdjustedInterval],
+        Field(description="what late indexes of this frame cut anew; a later one replaces an earlier one"),
+    ] = []
     refused: Annotated[int, Field(description="readings that an unreadable record seems to hold")] = 0
     payload: Annotated[
         str | None, Field(description="base64 of a record that could not be read, first 64 kB")

@@ -49,6 +49,25 @@ class SiteRecord(Shape):
     industry: str
 
 
+class MultiplierRecord(Shape):
+    """One version of a meter's multiplier."""
+
+    version: int
+    valid_from_ms: Annotated[
+        UtcMs | None, Field(description="intervals that end after it; null: the first one")
+    ]
+    milli: Annotated[int, Field(gt=0, description="CT x PT, in thousandths")]
+
+
+class ExchangeRecord(Shape):
+    """An exchange or reset of a register. Indexes in thousandths of the base unit, before the multiplier."""
+
+    at_ms: UtcMs
+    final: Annotated[int, Field(ge=0, description="of the register that ended")]
+    initial: Annotated[int, Field(ge=0, description="of the one that began")]
+    modulus: Annotated[int | None, Field(description="of the one that began; null: as before")]
+
+
 class MeterRecord(Shape):
     """ref.meters, key the meter's id."""
 
@@ -58,7 +77,13 @@ class MeterRecord(Shape):
     carrier: int
     kind: MeterKind
     unit: Annotated[str, Field(description="meant where a reading names none")]
-    multiplier_milli: Annotated[int, Field(gt=0, description="CT x PT, in thousandths")]
+    multiplier_milli: Annotated[
+        int, Field(gt=0, description="CT x PT, in thousandths; of the newest version")
+    ]
+    multipliers: Annotated[
+        list[MultiplierRecord], Field(description="every version in force, where there are more than one")
+    ] = []
+    exchanges: list[ExchangeRecord] = []
     modulus: Annotated[
         int | None,
         Field(

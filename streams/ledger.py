@@ -35,10 +35,12 @@ COMMIT_BUSY_S: Final = 5.0  # while much comes: a register counts once a commit,
 BUSY: Final = 100  # records since the last commit
 FETCHED: Final = 500
 REGISTERS: Final = """
-insert into ledger_register as r (meter, partition, end_ms, raw_index)
-select meter, %s, end_ms, raw_index
-from unnest(%s::int[], %s::bigint[], %s::bigint[]) as t (meter, end_ms, raw_index)
-on conflict (meter) do update set end_ms = excluded.end_ms, raw_index = excluded.raw_index
+insert into ledger_register as r (meter, partition, end_ms, raw_index, first_end_ms, first_raw_index)
+select meter, %s, end_ms, raw_index, first_end_ms, first_raw_index
+from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+  as t (meter, end_ms, raw_index, first_end_ms, first_raw_index)
+on conflict (meter) do update set end_ms = excluded.end_ms, raw_index = excluded.raw_index,
+  first_end_ms = excluded.first_end_ms, first_raw_index = excluded.first_raw_index
 """
 POSITIONS: Final = """
 insert into ledger_position as p (partition, source_topic, source_offset, tick_ms, reference, sequences)
@@ -175,10 +177,11 @@ class LedgerReader:
             counter.sequences = {_sequence_key(text): seq for text, seq in sequences.items()}
             log.catch_up(reference)
             log.apply(counter.reference, reference)
-        for number, n, end, index in connection.execute(
-            "select meter, partition, end_ms, raw_index from ledger_register"
+        for number, n, *newest_and_first in connection.execute(
+            "select meter, partition, end_ms, raw_index, first_end_ms, first_raw_index from ledger_register"
         ).fetchall():
-            counters[n].registers.put(number, end, index, moved=False)
+            end, index, *first = newest_and_first
+            counters[n].registers.put(number, (end, index), (first[0], first[1]), moved=False)
         connection.commit()
         return counters, at
 
@@ -190,8 +193,7 @@ class LedgerReader:
                 counts, moved = counter.take()
                 write_ledger(cursor, "accepted", counts)
                 if moved.size:
-                    meters, ends, indexes = moved
-                    cursor.execute(REGISTERS, [n, integers(meters), integers(ends), integers(indexes)])
+                    cursor.execute(REGISTERS, [n, *(integers(column) for column in moved)])
                 offsets = orjson.dumps(counter.reference.offsets).decode()
                 sequences = {
                     f"{source}|{mode}|{shard}": q for (source, mode, shard), q in counter.sequences.items()

@@ -81,6 +81,7 @@ def _load(
                 quality=zero,
                 flags=zero,
                 reading=zero,
+                multiplier_version=zero + 1,
             )
             with connection.transaction(), connection.cursor() as cursor:
                 copy_rows(cursor, "stage", rows)

@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from carbonstream.ops.load import outbox
 from carbonstream.ops.load.activity import load_activity
+from carbonstream.ops.load.changes import load_exchanges, load_multipliers
 from carbonstream.ops.load.coefficients import load_coefficients
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.meters import load_meters
@@ -23,11 +24,14 @@ from carbonstream.ops.load.targets import load_targets
 
 Loader = Callable[[Rows, Path, Refusals, datetime], Counts]
 
-# In this order: meters and enterprises' coefficients need their sites, targets and activity their entities.
+# In this order: meters and enterprises' coefficients need their sites, what changes at meters these, targets and
+# activity their entities.
 FILES: Final[dict[str, Loader]] = {
     "sites": load_sites,
     "coefficients": load_coefficients,
     "meters": load_meters,
+    "multipliers": load_multipliers,
+    "exchanges": load_exchanges,
     "targets": load_targets,
     "activity": load_activity,
     "rules": load_rules,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from carbonstream.ops.load import fields
+from carbonstream.ops.load.changes import MAX_THOUSANDTHS, add_versions, multiplier
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
@@ -21,7 +22,6 @@ COLUMNS: Final = (
     "meter_id", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s", "boundary",
     "valid_from", "valid_to",
 )  # fmt: skip
-MAX_THOUSANDTHS: Final = 2**62  # a register's index is kept as a 64-bit integer of thousandths
 INCOMING: Final = (
     "meter_id", "site_id", "shard", "carrier", "kind", "unit", "multiplier", "modulus", "interval_s",
     "boundary", "valid_from", "valid_to",
@@ -47,13 +47,14 @@ def load_meters(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> 
     """Register meters, or change what may change of them.
 
     A meter keeps its carrier and kind, without which its stored quantities mean nothing, and whether it is a
-    boundary meter, by which they were summed.
+    boundary meter, by which they were summed. Another multiplier counts from `now` on.
     """
     meters = _read(path, refusals)
     _refuse_unknown_sites(cursor, meters, refusals)
     _refuse_other_meaning(cursor, meters)
     meters = {id_: meter for id_, meter in meters.items() if meter.row.sound}
     _stage(cursor, meters)
+    _version_multipliers(cursor, now)
     added = _add(cursor, now)
     changed = _change(cursor, now)
     return Counts(len(meters), added, changed)
@@ -69,7 +70,7 @@ def _read(path: Path, refusals: Refusals) -> dict[str, _Meter]:
             row.take("carrier", _carrier),
             row.take("kind", _kind),
             row.take("unit", _unit),
-            row.take("multiplier", _multiplier),
+            row.take("multiplier", multiplier),
             row.take_optional("modulus", fields.positive),
             row.take("interval_s", fields.seconds),
             row.take("boundary", fields.flag),
@@ -94,13 +95,6 @@ def _meter_id(text: str) -> str:
 _carrier = fields.one_of(CARRIER_BY_ID)
 _kind = fields.one_of([kind.value for kind in MeterKind])
 _unit = fields.one_of(UNITS)
-
-
-def _multiplier(text: str) -> Decimal:
-    value = fields.positive(text)
-    if value >= 10**9 or value * 1000 != int(value * 1000):
-        raise ValueError("is CT x PT: below 1,000,000,000, with at most three decimals")
-    return value
 
 
 def _check_together(meter: _Meter) -> None:
@@ -199,6 +193,14 @@ def _add(cursor: Rows, now: datetime) -> int:
         {"shards": SHARDS, "now": now},
     )
     return cursor.rowcount
+
+
+def _version_multipliers(cursor: Rows, now: datetime) -> None:
+    cursor.execute(
+        "select i.meter_id, i.multiplier from incoming_meter i join meter m using (meter_id) "
+        "where i.multiplier <> m.multiplier order by i.position"
+    )
+    add_versions(cursor, [(meter_id, now, value) for meter_id, value in cursor.fetchall()], now)
 
 
 def _change(cursor: Rows, now: datetime) -> int:

@@ -64,7 +64,19 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         """
         select m.meter_id, jsonb_build_object('meter_id', m.meter_id, 'number', m.number, 'shard', s.shard,
           'carrier', m.carrier, 'kind', m.kind, 'unit', m.unit,
-          'multiplier_milli', (m.multiplier * 1000)::bigint,
+          'multiplier_milli', (coalesce((select v.multiplier from meter_multiplier v
+             where v.meter_id = m.meter_id order by v.valid_from desc nulls last limit 1), m.multiplier)
+             * 1000)::bigint,
+          'multipliers', (select coalesce(jsonb_agg(jsonb_build_object('version', v.version,
+             'valid_from_ms', (extract(epoch from v.valid_from) * 1000)::bigint,
+             'milli', (v.multiplier * 1000)::bigint) order by v.valid_from nulls first), '[]')
+             from meter_multiplier v where v.meter_id = m.meter_id),
+          'exchanges', (select coalesce(jsonb_agg(jsonb_build_object(
+             'at_ms', (extract(epoch from x.at) * 1000)::bigint,
+             'final', (x.final_index * u.thousandths)::bigint,
+             'initial', (x.initial_index * u.thousandths)::bigint,
+             'modulus', (x.modulus * u.thousandths)::bigint) order by x.at), '[]')
+             from register_exchange x where x.meter_id = m.meter_id),
           'modulus', (m.modulus * u.thousandths)::bigint, 'interval_ms', m.interval_s::bigint * 1000,
           'boundary', m.boundary, 'valid_from_ms', (extract(epoch from m.valid_from) * 1000)::bigint,
           'valid_to_ms', (extract(epoch from m.valid_to) * 1000)::bigint, 'class', s.class)

@@ -58,7 +58,7 @@ def examine_registers(slot: Ints, end: Ints, raw: Ints, code: Ints, before: Ints
         findings.append(found)
     held["end"][slot] = np.where(holds, end, np.where(resumed | zero, NEVER, waiting["end"]))
     held["raw"][slot] = np.where(holds, raw, waiting["raw"])
-    newest = np.empty(int(resumed.sum()), STATE)
+    newest = np.full(int(resumed.sum()), NEVER, STATE)
     newest["end"] = newest["start"] = end[resumed]
     newest["raw"] = raw[resumed]
     return Resumed(np.concatenate(findings), slot[resumed], newest)

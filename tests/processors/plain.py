@@ -40,6 +40,9 @@ class PlainConvert:
     meters: dict[str, Meter]
     limits: Limits
     newest: dict[str, Newest] = field(default_factory=dict)
+    points: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # (end, index), the last five
+    first: dict[str, tuple[int, int]] = field(default_factory=dict)
+    cuts: list[tuple[int, int, int, int]] = field(default_factory=list)  # row, start, end, quantity
 
     def judge(self, document: dict[str, Any], now: int | None) -> list[Verdict]:
         n = len(document["end"])
@@ -119,32 +122,59 @@ class PlainConvert:
             before = this
 
     def _register(self, id_: str, mine: list[tuple[int, int, int, int]], verdicts: list[Verdict]) -> None:
-        meter = self.meters[id_]
         for end, i, _, raw in mine:
-            verdict, last = verdicts[i], self.newest.get(id_)
-            step = None if last is None else self._step(meter, last, end, raw)
-            if isinstance(step, Outcome):
-                verdict.code = step
-                continue
-            verdict.quality, verdict.raw_index = Quality.VALID, raw
-            if last is None or step is None:
-                verdict.code, verdict.start = Outcome.BASELINE, end
-            else:
-                verdict.start, verdict.quantity = last.end, step
-            self.newest[id_] = Newest(end, verdict.start, raw)
+            verdict = verdicts[i]
+            verdict.code, start, quantity = self._place(id_, i, (end, raw))
+            if verdict.code in (Outcome.STORED, Outcome.BASELINE):
+                verdict.quality, verdict.raw_index = Quality.VALID, raw
+                verdict.start, verdict.quantity = start, quantity
+                if end == self.points[id_][-1][0]:
+                    self.newest[id_] = Newest(end, start, raw)
 
-    def _step(self, meter: Meter, last: Newest, end: int, raw: int) -> int | Outcome:
-        milli = meter.multiplier_milli
-        if end <= last.end:
-            same = end == last.end and raw == last.raw
-            return Outcome.DUPLICATE if same else Outcome.LATE_INDEX
-        if raw >= last.raw:
-            return raw * milli // 1000 - last.raw * milli // 1000
-        if meter.modulus is not None and meter.modulus > last.raw:
-            turned = meter.modulus + raw
-            if 2 * (turned - last.raw) < meter.modulus:
-                return turned * milli // 1000 - last.raw * milli // 1000
-        return Outcome.REGISTER_BACKWARDS
+    def _place(self, id_: str, row: int, this: tuple[int, int]) -> tuple[Outcome, int, int]:
+        points, end = self.points.setdefault(id_, []), this[0]
+        if not points:
+            self.first[id_] = this
+            points.append(this)
+            return Outcome.BASELINE, end, 0
+        known = [*points, self.first[id_]]
+        if end in [at for at, _ in known]:
+            return Outcome.DUPLICATE if this in known else Outcome.LATE_INDEX, end, 0
+        before, after = [p for p in points if p[0] < end], [p for p in points if p[0] > end]
+        if end < self.first[id_][0]:
+            first = self.first[id_]
+            if first[0] - end > 32 * DAY_MS:
+                return Outcome.LATE_INDEX, end, 0
+            rest = self._energy(id_, this, first)
+            if rest is None:
+                return Outcome.REGISTER_BACKWARDS, end, 0
+            self.first[id_] = this
+            self.cuts.append((row, end, first[0], rest))
+            if points[0] == first and len(points) < 5:
+                points.insert(0, this)
+            return Outcome.BASELINE, end, 0
+        if not before:
+            return Outcome.LATE_INDEX, end, 0
+        quantity = self._energy(id_, before[-1], this)
+        rest = self._energy(id_, this, after[0]) if after else 0
+        if quantity is None or rest is None:
+            return Outcome.REGISTER_BACKWARDS, end, 0
+        if after:
+            if quantity + rest != self._energy(id_, before[-1], after[0]):
+                return Outcome.LATE_INDEX, end, 0
+            self.cuts.append((row, end, after[0][0], rest))
+        self.points[id_] = sorted([*points, this])[-5:]
+        return Outcome.STORED, before[-1][0], quantity
+
+    def _energy(self, id_: str, a: tuple[int, int], b: tuple[int, int]) -> int | None:
+        meter = self.meters[id_]
+        milli, modulus = meter.multiplier_milli, meter.modulus
+        energy = b[1] * milli // 1000 - a[1] * milli // 1000
+        if b[1] >= a[1]:
+            return energy
+        if modulus is None or modulus <= a[1] or 2 * (b[1] + modulus - a[1]) >= modulus:
+            return None
+        return energy + modulus * milli // 1000
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from carbonstream.processors.converter import Block, Converter, Layout
 from carbonstream.processors.frames import Tick, parse_record
 from carbonstream.processors.meters import Meter
 from carbonstream.processors.reference import Reference
+from carbonstream.processors.register_history import ALWAYS, Exchange, Multiplier
 from carbonstream.schemas.codes import MeterKind
 from carbonstream.schemas.frames import TYPE_READINGS, TYPE_TICK
 from carbonstream.schemas.periods import month_text
@@ -43,6 +44,13 @@ def meter_record(meter: Meter) -> bytes:
         "kind": MeterKind.REGISTER if meter.register else MeterKind.INTERVAL, "unit": meter.unit,
         "multiplier_milli": meter.multiplier_milli, "modulus": meter.modulus, "interval_ms": meter.interval_ms,
         "boundary": True, "valid_from_ms": meter.valid_from, "valid_to_ms": meter.valid_to, "class": meter.class_,
+        "multipliers": [
+            {"version": m.version, "valid_from_ms": None if m.valid_from == ALWAYS else m.valid_from, "milli": m.milli}
+            for m in meter.multipliers
+        ],
+        "exchanges": [
+            {"at_ms": x.at, "final": x.final, "initial": x.initial, "modulus": x.modulus} for x in meter.exchanges
+        ],
     })  # fmt: skip
 
 
@@ -54,7 +62,13 @@ def coefficient_record(at: int) -> bytes:
     })  # fmt: skip
 
 
-# what ref.* holds: all meters one by one, then some again with other multipliers and validity
+CHANGED = T0 + 5 * QUARTER_MS
+VERSIONS = (Multiplier(ALWAYS, 1, 500), Multiplier(CHANGED, 2, 2_333))
+EXCHANGED = (
+    Exchange(CHANGED - 60_000, 30_000, 7, 1_000_000),
+    Exchange(CHANGED + 3 * QUARTER_MS, 20_000, 0, None),
+)
+# what ref.* holds: all meters one by one, then some again with other multipliers and validity, then with exchanges
 LOGS: dict[str, list[bytes | None]] = {
     REF_SITES: [
         orjson.dumps({"record": "class", "class": 7, "scopes": ["330000", "CN"]}),
@@ -67,6 +81,8 @@ LOGS: dict[str, list[bytes | None]] = {
         None,
         *(meter_record(replace(m, multiplier_milli=m.multiplier_milli * 2)) for m in METERS),
         *(meter_record(replace(m, valid_to=T0 + 5 * QUARTER_MS)) for m in METERS[:4]),
+        *(meter_record(replace(m, multiplier_milli=2_333, multipliers=VERSIONS)) for m in METERS[2:6]),
+        *(meter_record(replace(m, exchanges=EXCHANGED)) for m in METERS[:2]),
     ],
 }
 

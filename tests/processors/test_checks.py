@@ -45,8 +45,7 @@ class Shard:
         assert isinstance(record, Frame), record
         judged = judge(record, self.meters.lookup(record.meters), self.state, now, LIMITS)
         if len(judged.updates):
-            self.state.reserve(int(judged.updates.max()) + 1)
-        self.state.newest[judged.updates] = judged.newest
+            self.state.put(judged.updates, judged.newest, judged.past)
         return judged
 
     def newest(self) -> dict[str, Newest]:
@@ -77,7 +76,11 @@ def test_judge_decides_as_if_it_took_one_reading_after_the_other(
     for document, now in stream:
         number = document["shard"]
         judged = shards[number].judge(document, now)
-        for row, verdict in enumerate(plain[number].judge(document, now)):
+        plain[number].cuts = []
+        verdicts = plain[number].judge(document, now)
+        cuts = judged.adjusted[["row", "start", "end", "quantity"]].tolist()
+        assert sorted(cuts) == sorted(plain[number].cuts)
+        for row, verdict in enumerate(verdicts):
             for column in COLUMNS:
                 assert getattr(judged, column)[row] == getattr(verdict, column), (row, column, verdict)
         assert shards[number].newest() == plain[number].newest

@@ -29,7 +29,7 @@ def rows_from(rows: list[Row]) -> Rows:
     n = len(rows)
     return Rows(
         T0 + column[:, 1], np.full(n, T0 - 1), column[:, 0], column[:, 2], np.full(n, -1), column[:, 3],
-        np.zeros(n, np.int64), np.arange(n),
+        np.zeros(n, np.int64), np.arange(n), np.ones(n, np.int64),
     )  # fmt: skip
 
 

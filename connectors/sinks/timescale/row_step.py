@@ -16,7 +16,6 @@ from carbonstream.schemas.periods import to_datetime
 
 Cursor = psycopg.Cursor[Any]
 ROW_COLUMNS: Final = "time, start, quantity, raw_index, meter, multiplier_version, quality, flags"
-MULTIPLIER_VERSION: Final = 1
 STAGE: Final = "create temporary table if not exists stage (like reading) on commit delete rows"
 STAGED_INSERT: Final = """
 insert into reading (time, start, quantity, raw_index, meter, multiplier_version, quality, flags)
@@ -26,7 +25,7 @@ on conflict do nothing
 # in a statement of its own: one statement doing both at once doubled totals under concurrency
 STAGED_OLD: Final = """
 select (extract(epoch from r.time) * 1000)::bigint, (extract(epoch from r.start) * 1000)::bigint, r.meter,
-  r.quantity, coalesce(r.raw_index, -1), r.quality, r.flags
+  r.quantity, coalesce(r.raw_index, -1), r.quality, r.flags, r.multiplier_version
 from reading r join stage s on s.time = r.time and s.meter = r.meter
 where r.time between %s and %s
 for update of r
@@ -97,7 +96,7 @@ def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
             (rows.quantity, 8),
             (rows.raw_index, 8),
             (rows.meter, 4),
-            (np.full(len(rows), MULTIPLIER_VERSION), 2),
+            (rows.multiplier_version, 2),
             (rows.quality, 2),
             (rows.flags, 2),
         ],
@@ -113,9 +112,8 @@ def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
 def _old_rows(cursor: Cursor, rows: Rows) -> Rows:
     """Stored rows with a staged row's (time, meter), locked."""
     found = cursor.execute(STAGED_OLD, _span(rows)).fetchall()
-    time, start, meter, quantity, raw_index, quality, flags = np.array(found, np.int64).reshape(-1, 7).T
-    before = np.full(len(found), STORED_BEFORE)
-    return Rows(time, start, meter, quantity, raw_index, quality, flags, before)
+    *columns, version = np.array(found, np.int64).reshape(-1, 8).T
+    return Rows(*columns, np.full(len(found), STORED_BEFORE), version)
 
 
 def _keys(rows: Rows) -> list[tuple[int, int]]:

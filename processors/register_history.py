@@ -1,0 +1,96 @@
+"""What reference data say of a meter over time: multipliers (CT x PT) by date, and exchanges of its register.
+
+An interval (start, end] has the multiplier in force at its end; an exchange at an instant ends the old register
+there, so it lies in the interval that begins at or before it and ends after it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+NO_MODULUS: Final = 0
+ALWAYS: Final = int(np.iinfo(np.int64).min)  # a multiplier in force from the beginning
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplier:
+    """One version of a meter's multiplier. Versions are numbered from 1, and never reused."""
+
+    valid_from: int  # UTC ms, ALWAYS
+    version: int
+    milli: int  # thousandths
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """At `at` (UTC ms) one register ended and another began, or the same one was reset. Indexes in thousandths."""
+
+    at: int
+    final: int
+    initial: int
+    modulus: int | None  # of the new register; None: the old one's
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Multipliers by valid_from, at least one; exchanges by instant; the modulus of the first register."""
+
+    multipliers: tuple[Multiplier, ...]
+    exchanges: tuple[Exchange, ...] = ()
+    modulus: int = NO_MODULUS
+
+    @property
+    def steady_from(self) -> int:
+        """The last change, UTC ms: what begins after it knows one multiplier and one register."""
+        return max([self.multipliers[-1].valid_from, *(exchange.at for exchange in self.exchanges)])
+
+    @property
+    def last_modulus(self) -> int:
+        """Of the register in use now."""
+        return next((x.modulus for x in reversed(self.exchanges) if x.modulus is not None), self.modulus)
+
+    def in_force(self, end: int) -> Multiplier:
+        """The multiplier of an interval that ends then."""
+        return self.multipliers[max(bisect_left(self.multipliers, end, key=_valid_from) - 1, 0)]
+
+    def energy(self, start: int, first: int, end: int, last: int) -> int | None:
+        """Thousandths after the multiplier from index `first` at `start` to `last` at `end`; None: impossible.
+
+        Across exchanges: (final - first) + (last - initial), each times the multiplier in force at its end. Sums of
+        intervals are those of any other cut, as long as one multiplier is in force between two exchanges.
+        """
+        total, modulus, index = 0, self.modulus, first
+        for exchange in self.exchanges:
+            if exchange.at >= end:
+                break
+            begins_there = exchange.at == start and index == exchange.initial != exchange.final
+            if exchange.at >= start and not begins_there:
+                part = moved(index, exchange.final, self.in_force(exchange.at).milli, modulus)
+                if part is None:
+                    return None
+                total, index = total + part, exchange.initial
+            modulus = modulus if exchange.modulus is None else exchange.modulus
+        part = moved(index, last, self.in_force(end).milli, modulus)
+        return None if part is None else total + part
+
+
+def moved(before: int, after: int, milli: int, modulus: int) -> int | None:
+    """What one register counted from one index to a later one; None where it cannot have.
+
+    An index below the one before it has rolled over where that is less than half a turn. A turn is the same number
+    wherever it falls, so that sums do not depend on the cut.
+    """
+    energy = after * milli // 1_000 - before * milli // 1_000
+    if after >= before:
+        return energy
+    if modulus > before and (after + modulus - before) * 2 < modulus:
+        return energy + modulus * milli // 1_000
+    return None
+
+
+def _valid_from(multiplier: Multiplier) -> int:
+    return multiplier.valid_from
