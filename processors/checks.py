@@ -109,7 +109,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     if len(adjusted):
         adjusted["row"] = rows[adjusted["row"]]
     return Judged(
-        code, start, end, quantity, raw_index, quality, master["version"], adjusted,
+        code, start, end, quantity, raw_index, quality, master["version"].astype(np.int64), adjusted,
         *_remembered(slot_of_row, step, master_of_row, state),
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
         quantity=_claims(slot, master, _amounts(frame, master, np.zeros_like(every)), every),
         raw_index=np.full(len(frame), NO_INDEX),
         quality=np.full(len(frame), int(Quality.RAW)),
-        version=master["version"],
+        version=master["version"].astype(np.int64),
         adjusted=NOTHING_ADJUSTED,
         updates=NONE,
         newest=np.empty(0, STATE),
@@ -320,7 +320,9 @@ def _remembered(slot: Ints, step: _Step, master: Array, state: ShardState) -> tu
             past = pushed(past, known, is_stale, step.end, step.raw, at, size)
         else:
             r = np.flatnonzero(register)
-            past[r] = pushed(past[r], (known[0][r], known[1][r]), is_stale[r], step.end, step.raw, at[r], size[r])
+            past[r] = pushed(
+                past[r], (known[0][r], known[1][r]), is_stale[r], step.end, step.raw, at[r], size[r]
+            )
     return slots, newest, past
 
 

@@ -119,7 +119,9 @@ class ShardMeters:
         self.shard = shard
         self.slots: dict[str, int] = {}
         self.master: Array = np.zeros(BLOCK, MASTER)
-        self.histories: dict[int, History] = {}  # by slot, where there is more than one multiplier and register
+        self.histories: dict[
+            int, History
+        ] = {}  # by slot, where there is more than one multiplier and register
         self._seen: dict[tuple[int, str, str], Lookup] = {}
 
     def lookup(self, ids: list[str]) -> Lookup:

@@ -112,9 +112,7 @@ def meter_of(document: dict[str, Any]) -> Meter:
         valid_to=document["valid_to_ms"],
         class_=document["class"],
         multipliers=tuple(
-            Multiplier(
-                ALWAYS if m["valid_from_ms"] is None else m["valid_from_ms"], m["version"], m["milli"]
-            )
+            Multiplier(ALWAYS if m["valid_from_ms"] is None else m["valid_from_ms"], m["version"], m["milli"])
             for m in document.get("multipliers", ())
         ),
         exchanges=tuple(

@@ -79,7 +79,9 @@ def advance(end: Ints, raw: Ints, amount: Ints, master: Array, before: Array, re
     return Moved(np.zeros(len(end), np.int64), before["end"], amount - multiplied(before["raw"], milli))
 
 
-def pushed(past: Ints, known: tuple[Ints, Ints], is_stale: Mask, end: Ints, raw: Ints, last: Ints, size: Ints) -> Ints:
+def pushed(
+    past: Ints, known: tuple[Ints, Ints], is_stale: Mask, end: Ints, raw: Ints, last: Ints, size: Ints
+) -> Ints:
     """What is remembered of registers that `advance` moved on: rows of ShardState.past, as many as `last`.
 
     past, known: what was remembered, and the newest ends and indexes; is_stale: it was taken by another history;
@@ -130,7 +132,9 @@ def take_one_by_one(
     return Taken(out, np.array(adjusted, ADJUSTED), past_of)
 
 
-Cut = tuple[int, int, int, int, int]  # start, end, quantity, index and multiplier's version of an interval cut anew
+Cut = tuple[
+    int, int, int, int, int
+]  # start, end, quantity, index and multiplier's version of an interval cut anew
 
 
 @dataclass(slots=True)

@@ -53,7 +53,9 @@ class MultiplierRecord(Shape):
     """One version of a meter's multiplier."""
 
     version: int
-    valid_from_ms: Annotated[UtcMs | None, Field(description="intervals that end after it; null: the first one")]
+    valid_from_ms: Annotated[
+        UtcMs | None, Field(description="intervals that end after it; null: the first one")
+    ]
     milli: Annotated[int, Field(gt=0, description="CT x PT, in thousandths")]
 
 

@@ -20,7 +20,9 @@ EXCHANGES: Final = ("meter_id", "at", "final_index", "initial_index", "modulus")
 MAX_THOUSANDTHS: Final = 2**62  # an index is kept as a 64-bit integer of thousandths
 
 METERS: Final = "select meter_id, kind, unit, valid_from from meter where meter_id = any(%s)"
-STORED_VERSIONS: Final = "select meter_id, valid_from, multiplier from meter_multiplier where meter_id = any(%s)"
+STORED_VERSIONS: Final = (
+    "select meter_id, valid_from, multiplier from meter_multiplier where meter_id = any(%s)"
+)
 STORED_EXCHANGES: Final = (
     "select meter_id, at, final_index, initial_index, modulus from register_exchange where meter_id = any(%s)"
 )
@@ -63,7 +65,9 @@ def load_multipliers(cursor: Rows, path: Path, refusals: Refusals, now: datetime
     added = _new(cursor, taken, STORED_VERSIONS)
     for (meter_id, at), (row, _) in added.items():
         if (last := _stored_behind(cursor, meter_id, at)) is not None:
-            row.refuse("valid_from", f"intervals up to {last} are stored with the multiplier before: date it later")
+            row.refuse(
+                "valid_from", f"intervals up to {last} are stored with the multiplier before: date it later"
+            )
     add_versions(cursor, [(m, at, v[1]) for (m, at), (row, v) in added.items() if row.sound], now)
     return Counts(len(taken), len(added), 0)
 
@@ -99,7 +103,9 @@ def load_exchanges(cursor: Rows, path: Path, refusals: Refusals, now: datetime) 
     added = _new(cursor, taken, STORED_EXCHANGES)
     for (meter_id, at), (row, _) in added.items():
         if (last := _stored_behind(cursor, meter_id, at)) is not None:
-            row.refuse("at", f"intervals up to {last} are stored without it: it cannot be between them any more")
+            row.refuse(
+                "at", f"intervals up to {last} are stored without it: it cannot be between them any more"
+            )
     for (meter_id, _), (row, values) in added.items():
         if row.sound:
             cursor.execute(EXCHANGE, [meter_id, *values, now])
@@ -156,7 +162,9 @@ def _new(cursor: Rows, taken: Taken, stored: LiteralString) -> Taken:
     for key, (row, values) in taken.items():
         if key in known and known[key] != values[1:]:
             standing = ", ".join(str(value) for value in known[key] if value is not None)
-            row.refuse(_instant_column(row), f"is recorded with {standing} already, and stored intervals count by it")
+            row.refuse(
+                _instant_column(row), f"is recorded with {standing} already, and stored intervals count by it"
+            )
     return {key: found for key, found in taken.items() if found[0].sound and key not in known}
 
 

@@ -64,7 +64,10 @@ def coefficient_record(at: int) -> bytes:
 
 CHANGED = T0 + 5 * QUARTER_MS
 VERSIONS = (Multiplier(ALWAYS, 1, 500), Multiplier(CHANGED, 2, 2_333))
-EXCHANGED = (Exchange(CHANGED - 60_000, 30_000, 7, 1_000_000), Exchange(CHANGED + 3 * QUARTER_MS, 20_000, 0, None))
+EXCHANGED = (
+    Exchange(CHANGED - 60_000, 30_000, 7, 1_000_000),
+    Exchange(CHANGED + 3 * QUARTER_MS, 20_000, 0, None),
+)
 # what ref.* holds: all meters one by one, then some again with other multipliers and validity, then with exchanges
 LOGS: dict[str, list[bytes | None]] = {
     REF_SITES: [

@@ -16,7 +16,18 @@ from carbonstream.processors.register_history import ALWAYS, Exchange, Multiplie
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS
 from tests.processors.test_checks import Shard, codes
-from tests.processors.world import BY_ID, KNOWN_IDS, LIMITS, NEAR, PARTITION, PARTITIONS, QUARTER_MS, T0, Document, frame
+from tests.processors.world import (
+    BY_ID,
+    KNOWN_IDS,
+    LIMITS,
+    NEAR,
+    PARTITION,
+    PARTITIONS,
+    QUARTER_MS,
+    T0,
+    Document,
+    frame,
+)
 
 R0 = BY_ID[KNOWN_IDS[0]]
 MODULUS = 100_000  # steps below add up to less than half a turn
@@ -52,7 +63,9 @@ def lives(draw: st.DrawFn) -> Life:
         counted = 0
         if not draw(st.integers(0, 3)):
             at = T0 + (k - 1) * QUARTER_MS + draw(st.sampled_from([0, 1, QUARTER_MS // 2, QUARTER_MS - 1]))
-            index, counted = on(index, 0 if at == T0 + (k - 1) * QUARTER_MS else draw(st.integers(0, MOST_STEP)))
+            index, counted = on(
+                index, 0 if at == T0 + (k - 1) * QUARTER_MS else draw(st.integers(0, MOST_STEP))
+            )
             final, index = index, draw(st.integers(0, MODULUS - 1))
             exchanges.append(Exchange(at, final, index, None))
             if draw(st.booleans()):
@@ -128,7 +141,9 @@ def test_in_any_order_intervals_add_up_to_last_less_first(case: tuple[Life, list
     assert sum(count.quantity_wh for count in counter.take()[0]) == counted
     meter = life.meter
     if not meter.exchanges:
-        turns = sum(b < a for a, b in zip(life.indexes[first:last], life.indexes[first + 1 : last + 1], strict=True))
+        turns = sum(
+            b < a for a, b in zip(life.indexes[first:last], life.indexes[first + 1 : last + 1], strict=True)
+        )
         assert counted == (
             life.indexes[last] * meter.multiplier_milli // 1_000
             - life.indexes[first] * meter.multiplier_milli // 1_000
