@@ -46,7 +46,10 @@ def test_a_dated_multiplier_and_an_exchange_reach_convert(registered: Connection
         "exchanges": write("exchanges", EXCHANGES, f"{REGISTER},{AT},900.5,3,100000"),
     }
     counts = load_files(registered, files, NOW)
-    assert {name: (c.rows, c.added) for name, c in counts.items()} == {"multipliers": (2, 2), "exchanges": (1, 1)}
+    assert {name: (c.rows, c.added) for name, c in counts.items()} == {
+        "multipliers": (2, 2),
+        "exchanges": (1, 1),
+    }
     assert told(registered) == {
         REGISTER: History(
             (Multiplier(ALWAYS, 1, 1_000), Multiplier(AT_MS, 2, 120_000)),
@@ -64,7 +67,11 @@ def test_a_dated_multiplier_and_an_exchange_reach_convert(registered: Connection
 @pytest.mark.parametrize(
     ("table", "row", "error"),
     [
-        ("multipliers", f"{REGISTER},2023-12-31T00:00:00Z,2", "multipliers.csv:2: valid_from: '2023-12-31T00:00:00Z'"),
+        (
+            "multipliers",
+            f"{REGISTER},2023-12-31T00:00:00Z,2",
+            "multipliers.csv:2: valid_from: '2023-12-31T00:00:00Z'",
+        ),
         ("multipliers", f"330502-0001/E02,{AT},2", "multipliers.csv:2: meter_id: '330502-0001/E02'"),
         ("multipliers", f"{REGISTER},{AT},0", "multipliers.csv:2: multiplier: '0'"),
         ("exchanges", f"{INTERVAL},{AT},1,0,", "exchanges.csv:2: meter_id: '330502-0002/E01'"),
