@@ -17,7 +17,9 @@ from carbonstream.schemas.periods import SHANGHAI
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 COLUMNS: Final = """
-select m.meter_id, m.number, m.site_id, c.id as carrier, m.kind, m.unit, m.multiplier, m.modulus,
+select m.meter_id, m.number, m.site_id, c.id as carrier, m.kind, m.unit,
+       coalesce((select v.multiplier from meter_multiplier v where v.meter_id = m.meter_id
+                 order by v.valid_from desc nulls last limit 1), m.multiplier) as multiplier, m.modulus,
        m.interval_s, m.boundary, m.valid_from, m.valid_to
 from meter m join carrier c on c.number = m.carrier
 """

@@ -1,8 +1,8 @@
 """What was accepted, counted from meter.readings alone: the ledger's first hop.
 
 Deliberately its own plain code, sharing nothing with convert's judgement: only so does the ledger prove anything. An
-interval meter's reading counts what it claims; a register's what its index moved since the newest one before it, or up to the
-first one where it lies before that. An index between two known ones moves nothing.
+interval meter's reading counts what it claims; a register's what its index moved since the newest one before it, or up
+to the first one where it lies before that. An index between two known ones moves nothing.
 A frame is counted one reading at a time, or, where each meter stands in it once and nothing is odd, by columns; both
 ways give the same (a property test holds them together).
 """
@@ -85,7 +85,7 @@ class _Meters:
 
 
 class Registers:
-    """The newest and the first index counted of each register: end (UTC ms, NEVER), index (Wh before the multiplier)."""
+    """The newest and the first index counted of each register: end (UTC ms, NEVER), index (Wh, not multiplied)."""
 
     def __init__(self) -> None:
         self._shards: dict[int, NDArray[Any]] = {}

@@ -109,7 +109,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     if len(adjusted):
         adjusted["row"] = rows[adjusted["row"]]
     return Judged(
-        code, start, end, quantity, raw_index, quality, master["version"], adjusted,
+        code, start, end, quantity, raw_index, quality, master["version"].astype(np.int64), adjusted,
         *_remembered(slot_of_row, step, master_of_row, state),
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
         quantity=_claims(slot, master, _amounts(frame, master, np.zeros_like(every)), every),
         raw_index=np.full(len(frame), NO_INDEX),
         quality=np.full(len(frame), int(Quality.RAW)),
-        version=master["version"],
+        version=master["version"].astype(np.int64),
         adjusted=NOTHING_ADJUSTED,
         updates=NONE,
         newest=np.empty(0, STATE),
@@ -306,23 +306,23 @@ def _remembered(slot: Ints, step: _Step, master: Array, state: ShardState) -> tu
         if not last.all():
             size = np.diff(np.flatnonzero(last), prepend=-1)
             at, slots = at[last], slots[last]
+    which = slice(None) if len(at) == len(slot) else at  # all of them, mostly: then nothing is copied
     newest = np.empty(len(at), STATE)
-    newest["end"], newest["start"], newest["raw"] = step.end[at], step.start[at], step.raw[at]
-    newest["history"] = history = master["history"][at]
+    newest["end"], newest["start"], newest["raw"] = step.end[which], step.start[which], step.raw[which]
+    newest["history"] = history = master["history"][which]
     past = state.past.take(slots, 0)
-    register = master["register"][at]
     if step.past:
         return _behind(slot, slots, newest, past, step, master, state)
-    if register.any():
-        known = step.known["end"][at], step.known["raw"][at]
-        is_stale = step.known["history"][at] != history
-        if register.all():
-            past = pushed(past, known, is_stale, step.end, step.raw, at, size)
-        else:
-            r = np.flatnonzero(register)
-            past[r] = pushed(
-                past[r], (known[0][r], known[1][r]), is_stale[r], step.end, step.raw, at[r], size[r]
-            )
+    register, known = master["register"][which], step.known
+    if register.all():
+        before = known["end"][which], known["raw"][which]
+        past = pushed(past, before, known["history"][which] != history, step.end, step.raw, at, size)
+    elif register.any():
+        r = np.flatnonzero(register)
+        a = at[r]
+        before = known["end"][a], known["raw"][a]
+        is_stale = known["history"][a] != history[r]
+        past[r] = pushed(past[r], before, is_stale, step.end, step.raw, a, size[r])
     return slots, newest, past
 
 

@@ -173,10 +173,15 @@ class ShardMeters:
             history.multipliers[-1].milli,
             history.multipliers[-1].version,
             history.steady_from,
-            crc32(repr(history).encode()),
+            crc32(repr(history).encode() if slot in self.histories else b"%d/%d" % _only(history)),
             meter.valid_from,
             NO_END if meter.valid_to is None else meter.valid_to,
         )
+
+
+def _only(history: History) -> tuple[int, int]:
+    """Multiplier and modulus of a meter that never had another."""
+    return history.multipliers[0].milli, history.modulus
 
 
 class ShardState:

@@ -96,7 +96,7 @@ def pushed(
         first = np.flatnonzero(known[0] == NEVER)
         at = last[first] - size[first] + 1
         out[first, 0], out[first, 1], out[first, 3] = end[at], raw[at], NEVER
-    if int(size.max()) > 1:
+    if int(size.max(initial=1)) > 1:
         older = out[:, 2:].copy()
         every = np.arange(len(out))
         for k in range(1, REMEMBERED + 1):  # the k-th before the last row is a row, or one known before
@@ -162,15 +162,14 @@ class Remembered:
         before = self.points[at - 1]
         quantity = self.history.energy(*before, *this)
         if quantity is None:
-            return Outcome.REGISTER_BACKWARDS, end, 0, None
+            is_late = at < len(self.points)
+            return Outcome.LATE_INDEX if is_late else Outcome.REGISTER_BACKWARDS, end, 0, None
         cut = None
         if at < len(self.points):
             behind = self.points[at]
             rest = self.history.energy(*this, *behind)
-            if rest is None:
-                return Outcome.REGISTER_BACKWARDS, end, 0, None
-            if quantity + rest != self.history.energy(*before, *behind):
-                # the multiplier changed between them, and no index tells where: what was computed stays
+            if rest is None or quantity + rest != self.history.energy(*before, *behind):
+                # it cannot lie between them, or the multiplier changed there and no index tells what it had counted
                 return Outcome.LATE_INDEX, end, 0, None
             cut = (end, behind[0], rest, behind[1], self.history.in_force(behind[0]).version)
         self.points.insert(at, this)
@@ -181,7 +180,7 @@ class Remembered:
         """An index before the first one is the first now; the interval up to the old one was not known yet."""
         quantity = self.history.energy(*this, *self.first)
         if quantity is None:
-            return Outcome.REGISTER_BACKWARDS, this[0], 0, None
+            return Outcome.LATE_INDEX, this[0], 0, None
         end, index = self.first
         if self.points[0] == self.first and len(self.points) <= REMEMBERED:
             self.points.insert(0, this)

@@ -89,7 +89,7 @@ class Readings:
 
 
 def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
-    """The frames' columns, one after the other; of each first what its late indexes cut anew: its readings are later."""
+    """The frames' columns, one after the other; of each first what its late indexes cut anew."""
     lists: dict[str, list[int]] = {name: [] for name in COLUMNS}
     number: list[Ints] = []
     lengths: list[int] = []

@@ -20,9 +20,9 @@ class Outcome(IntEnum):
     ANCIENT = 25
     INTERVAL = 26  # start missing its end, or not before it, or longer than 32 d
     OUTSIDE_VALIDITY = 27
-    LATE_INDEX = 28  # a register's index not later than its last one
+    LATE_INDEX = 28  # a register's index that came late and lies between no two remembered ones
     RANGE = 29  # beyond what an integer quantity can hold
-    REGISTER_BACKWARDS = 30  # an index below the last one, with no roll-over to explain it
+    REGISTER_BACKWARDS = 30  # an index below the last one, with no roll-over or exchange to explain it
     RULE = 31  # a rule of the user's says it cannot be
     WRONG_PARTITION = 40
     OVERSIZED = 41
@@ -46,10 +46,10 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.ANCIENT: "send old readings in mode backfill; nothing before 2000 is taken",
     Outcome.INTERVAL: "send `start` before `end`, at most 32 days apart",
     Outcome.OUTSIDE_VALIDITY: "correct valid_from and valid_to of the meter",
-    Outcome.LATE_INDEX: "send a register's indexes in order",
+    Outcome.LATE_INDEX: "send a register's indexes in order; this one's energy is in a later interval",
     Outcome.RANGE: "check value, unit and multiplier",
     Outcome.REGISTER_BACKWARDS: "record the meter's exchange or modulus",
-    Outcome.RULE: "see the rule's note (`GET /v1/rules`); correct the reading or the rule",
+    Outcome.RULE: "correct the reading, or the rule in rules.csv",
     Outcome.WRONG_PARTITION: "use shard = crc32(site) mod 64 and partition = shard mod partitions",
     Outcome.OVERSIZED: "send at most 500 readings a frame",
     Outcome.MISSING_ANSWER: "send the kept record again",

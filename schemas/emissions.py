@@ -118,7 +118,7 @@ class EmissionsFrame(Shape):
     adjusted: Annotated[
         list[AdjustedInterval],
         Field(description="what late indexes of this frame cut anew; a later one replaces an earlier one"),
-    ] = []
+    ] = Field(default_factory=list)
     refused: Annotated[int, Field(description="readings that an unreadable record seems to hold")] = 0
     payload: Annotated[
         str | None, Field(description="base64 of a record that could not be read, first 64 kB")

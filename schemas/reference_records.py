@@ -82,8 +82,8 @@ class MeterRecord(Shape):
     ]
     multipliers: Annotated[
         list[MultiplierRecord], Field(description="every version in force, where there are more than one")
-    ] = []
-    exchanges: list[ExchangeRecord] = []
+    ] = Field(default_factory=list)
+    exchanges: list[ExchangeRecord] = Field(default_factory=list)
     modulus: Annotated[
         int | None,
         Field(

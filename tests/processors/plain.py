@@ -147,7 +147,7 @@ class PlainConvert:
                 return Outcome.LATE_INDEX, end, 0
             rest = self._energy(id_, this, first)
             if rest is None:
-                return Outcome.REGISTER_BACKWARDS, end, 0
+                return Outcome.LATE_INDEX, end, 0
             self.first[id_] = this
             self.cuts.append((row, end, first[0], rest))
             if points[0] == first and len(points) < 5:
@@ -158,7 +158,7 @@ class PlainConvert:
         quantity = self._energy(id_, before[-1], this)
         rest = self._energy(id_, this, after[0]) if after else 0
         if quantity is None or rest is None:
-            return Outcome.REGISTER_BACKWARDS, end, 0
+            return Outcome.LATE_INDEX if after else Outcome.REGISTER_BACKWARDS, end, 0
         if after:
             if quantity + rest != self._energy(id_, before[-1], after[0]):
                 return Outcome.LATE_INDEX, end, 0

@@ -171,12 +171,13 @@ def test_a_late_index_splits_the_interval_it_falls_into() -> None:
 @pytest.mark.parametrize(
     ("quarter", "value", "code"),
     [
-        (1, 99, "REGISTER_BACKWARDS"),
-        (1, 181, "REGISTER_BACKWARDS"),
+        (1, 99, "LATE_INDEX"),
+        (1, 181, "LATE_INDEX"),
+        (3, 179, "REGISTER_BACKWARDS"),
         (2, 180, "DUPLICATE"),
         (2, 179, "LATE_INDEX"),
         (-1, 90, "BASELINE"),
-        (-1, 101, "REGISTER_BACKWARDS"),
+        (-1, 101, "LATE_INDEX"),
         (-33 * DAY_MS / QUARTER_MS, 90, "LATE_INDEX"),
     ],
 )

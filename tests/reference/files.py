@@ -2,6 +2,8 @@
 
 SITES = "site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,park_zh,park_en,county,industry"
 METERS = "meter_id,carrier,kind,unit,multiplier,modulus,interval_s,boundary,valid_from,valid_to"
+MULTIPLIERS = "meter_id,valid_from,multiplier"
+EXCHANGES = "meter_id,at,final_index,initial_index,modulus"
 COEFFICIENTS = "carrier,kind,scope,month,value,unit,document,published_on,approver"
 TARGETS = "entity,indicator,period,value,unit,levels"
 ACTIVITY = "entity,month,indicator,value,unit,provisional"

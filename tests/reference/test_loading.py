@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.schemas.errors import LoadRefused
+from carbonstream.schemas.periods import to_ms
 from carbonstream.schemas.reference_records import (
     ActivityRecord,
     CheckRuleRecord,
@@ -98,6 +99,8 @@ def test_every_change_is_published_in_its_shape_and_what_others_name_comes_first
         "kind": "register",
         "unit": "kWh",
         "multiplier_milli": 1000,
+        "multipliers": [],
+        "exchanges": [],
         "modulus": 1_000_000_000,
         "interval_ms": 900_000,
         "boundary": True,
@@ -139,6 +142,10 @@ def test_only_what_really_changed_is_published(connection: Connection, write: Wr
     assert [key for _, key, _ in records] == ["330502-0001", "330502-0001/E01"]
     assert records[0][2]["name_en"] == "Huzhou steel"
     assert records[1][2]["multiplier_milli"] == 2000
+    assert records[1][2]["multipliers"] == [
+        {"version": 1, "valid_from_ms": None, "milli": 1000},
+        {"version": 2, "valid_from_ms": to_ms(NOW), "milli": 2000},
+    ]
     name = connection.execute("select name_en from entity where id = 'site:330502-0001'").fetchone()
     assert name == ("Huzhou steel",)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,11 +14,11 @@ from hypothesis import strategies as st
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
 from carbonstream.schemas.codes import Check, Decision
 from carbonstream.schemas.settings import Settings
-from tests.processors.stream import Record, Worker, counted, streams
-from tests.processors.table import Table
+from tests.processors.stream import LOGS, Record, Worker, counted, streams
+from tests.processors.table import Table, totals_of_rows
 from tests.processors.test_ledger import answers, cut
-from tests.processors.world import BY_ID, NEAR, PARTITION, SITES, T0
-from tests.sink.plant import I0, I1, R0, Sink, Source, reading
+from tests.processors.world import BY_ID, NEAR, PARTITION, QUARTER_MS, SITES, T0
+from tests.sink.plant import I0, I1, R0, TICK, Sink, Source, reading
 
 
 def quantities(sink: Sink) -> list[int]:
@@ -242,3 +244,51 @@ def test_what_the_checks_found_is_kept_with_the_reading_it_means(sink: Sink) -> 
         'select source_offset, row, "check", decision, meter, (extract(epoch from time) * 1000)::bigint from finding'
     )
     assert found == (answer["origin"]["offset"], 1, 3, 3, BY_ID[I0].number, at)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_late_index_splits_the_stored_interval_and_the_sums_stay(sink: Sink, at_once: bool) -> None:
+    source = Source()
+    before = [source.tick, source.send(reading(R0, 0, 10), source="http/gw-8")]
+    before.append(source.send(reading(R0, 9, 100), source="http/gw-8"))  # across two hour borders
+    late = [source.send(reading(R0, 5, 70)), source.send(reading(R0, 6, 70))]
+    for batch in [before + late] if at_once else [before, *([answer] for answer in late)]:
+        sink.write(batch)
+    rows = [row for row in sink.rows() if not row[6] & 1]  # where readings end
+    assert [(row[0] - T0) // QUARTER_MS for row in rows] == [0, 5, 6, 9]
+    assert [row[4] for row in rows] == [10_000, 70_000, 70_000, 100_000]
+    parts = [(row[1], row[0], row[3]) for row in sink.rows()]
+    assert all(one[1] == other[0] for one, other in pairwise(parts))
+    assert sum(quantity for *_, quantity in parts) == 90_000
+    table = Table(sink.directory)
+    table.store(before + late)
+    assert sink.totals() == totals_of_rows(table.rows, sink.directory)
+    assert {total[:2] for (_, grain, *_), total in sink.totals().items() if grain == 3} == {(3, 90_000)}
+    # the readings are four, and a late one moves nothing
+    assert sink.outcomes() == {"stored": (3, 90_000), "baseline": (1, 0)}
+    assert {(source, sums) for (source, *_), sums in sink.ledger().items()} >= {("http/gw-7", (2, 0))}
+    ends = sink.all("select (extract(epoch from time) * 1000)::bigint from correction")
+    corrected = [end for (end,) in ends if end == T0 + 9 * QUARTER_MS]
+    assert len(corrected) == (0 if at_once else 2)
+
+
+def test_an_index_before_the_first_one_becomes_the_first(sink: Sink) -> None:
+    source = Source()
+    sink.write([source.tick, source.send(reading(R0, 2, 10)), source.send(reading(R0, 3, 15))])
+    sink.write([source.send(reading(R0, 1, 4))])
+    assert [(row[3], row[6]) for row in sink.rows()] == [(0, 4), (6_000, 0), (5_000, 0)]
+    assert sink.outcomes() == {"stored": (2, 11_000), "baseline": (1, 0)}
+    assert set(sink.totals().values()) == {(2, 11_000, 0)}
+
+
+def test_a_row_names_the_multiplier_it_was_computed_with(sink: Sink) -> None:
+    source = Source()
+    changed = orjson.loads(TICK.value)
+    changed["reference"]["ref.meters"] = len(LOGS["ref.meters"])
+    sink.write(
+        [source.tick, source.send(reading(I1, 1, 2)), source._pass(Record(orjson.dumps(changed), TICK.type))]
+    )
+    sink.write([source.send(reading(I1, 5, 2), reading(I1, 6, 2))])
+    assert sink.all("select multiplier_version, quantity from reading order by time") == [
+        (1, 666_000), (1, 1_000_000), (2, 4_666_000),
+    ]  # fmt: skip

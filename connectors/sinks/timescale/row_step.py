@@ -112,8 +112,11 @@ def copy_rows(cursor: Cursor, table: str, rows: Rows) -> None:
 def _old_rows(cursor: Cursor, rows: Rows) -> Rows:
     """Stored rows with a staged row's (time, meter), locked."""
     found = cursor.execute(STAGED_OLD, _span(rows)).fetchall()
-    *columns, version = np.array(found, np.int64).reshape(-1, 8).T
-    return Rows(*columns, np.full(len(found), STORED_BEFORE), version)
+    time, start, meter, quantity, raw_index, quality, flags, version = (
+        np.array(found, np.int64).reshape(-1, 8).T
+    )
+    before = np.full(len(found), STORED_BEFORE)
+    return Rows(time, start, meter, quantity, raw_index, quality, flags, before, version)
 
 
 def _keys(rows: Rows) -> list[tuple[int, int]]:
