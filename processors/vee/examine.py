@@ -16,10 +16,9 @@ from carbonstream.processors.vee.delivery import deliver, deliver_next
 from carbonstream.processors.vee.learning import CHANGED, FROZEN, HIGH, NEVER_FROZEN, close_day, kind_of
 from carbonstream.processors.vee.levels import (
     CHECK_OF,
-    RATIO,
-    UNIT,
     bin_of,
     decide,
+    excess_of,
     needed_of,
     remembered,
     weigh,
@@ -297,9 +296,10 @@ class _Wave:
         if held.any():
             last, before = part["near"][:, 0], part["near"][:, 1]
             drop = params.spike_drop
-            spike = held & ~is_suspect & following & (part["run"] == 1)
+            # while a level that has changed is told, its peaks are none
+            excess = excess_of(part["said"], part["active"])
+            spike = held & ~is_suspect & following & (part["run"] == 1) & (last > excess)
             spike &= (before > -np.inf) & (last - before >= drop) & (last - near >= drop)
-            spike &= (part["active"] & (UNIT | RATIO)) == 0  # of a level that has changed each peak is one
             self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike])
             # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
             put = np.flatnonzero(held & (was // HOURS == local // DAY_MS))
@@ -313,8 +313,8 @@ class _Wave:
             self.tell(i[high], Check.HIGH, Decision.QUESTION, _at(end, i)[high])
             part["told"][high] |= HIGH
             previous = octaves_of(part["quantity"].astype(np.float32), scale) - octaves_at(limit_was)
-            part["near"][:, 1] = np.where(following, previous, -np.inf)
-            part["near"][:, 0] = near
+            part["near"][is_suspect, 1] = np.where(following, previous, -np.inf)[is_suspect]
+            part["near"][is_suspect, 0] = near[is_suspect]
         part["held"] = is_suspect
         part["bar"] = np.where(is_suspect, -np.inf, bar)
         self.recent[i] = part

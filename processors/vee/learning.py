@@ -94,9 +94,7 @@ def _learn_values(profile: Array, day: Array, params: Params, learning: bool) ->
     fade = ((profile["days"] % FADE_DAYS == 0) & (profile["days"] > 0))[:, None] & (profile["high"] > 0)
     days = profile["days"].astype(np.int64)
     before = profile["high"].astype(np.int64)
-    rise = params.high_rise
-    if learning or (days < params.value_days).all():
-        rise = 255
+    rise = np.where(learning | (days < params.value_days), 255, params.high_rise)[:, None]
     profile["high"] = np.maximum(before - fade, np.minimum(day["highs"], _least(before, params) + rise))
     profile["top"] = profile["high"].max(axis=1)
     # a young profile has not seen its highest values yet

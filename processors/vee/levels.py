@@ -19,6 +19,7 @@ from carbonstream.processors.vee.params import (
     HOURS,
     KINDS,
     RATIO_BINS,
+    RATIOS,
     SHIFT_HOURS,
     TOP_OCTAVES,
     Params,
@@ -58,6 +59,8 @@ GROUPS: Final = (
     (RATIO, 0, SCALES - 2),
     (SHAPE, SCALES, SCALES + len(SHIFT_HOURS)),
 )
+LEVEL_GROUPS: Final = 3  # of them
+OCTAVES_OF: Final = np.log2(RATIOS).astype(np.float32)
 
 
 def bin_of(energy: Floats, scale: Floats) -> Ints:
@@ -154,6 +157,15 @@ def needed_of(most: Array, params: Params) -> Floats:
     """Nats that decide. most: the most that normal life said, nats; shape (n, hypotheses)."""
     needed: Floats = np.float32(params.llr_factor) * most + np.float32(params.llr_extra)
     return np.maximum(needed, least_of(params), out=needed)
+
+
+def excess_of(said: Counts, active: NDArray[np.uint8]) -> Floats:
+    """Octaves by which the level that is told is above the habit; said: evidence, shape (n, hypotheses)."""
+    excess = np.zeros(len(said), np.float32)
+    for bit, first, last in GROUPS[:LEVEL_GROUPS]:
+        octaves = OCTAVES_OF[first + said[:, first:last].argmax(axis=1)]
+        np.maximum(excess, np.where(active & bit, octaves, 0), out=excess)
+    return excess
 
 
 def decide(

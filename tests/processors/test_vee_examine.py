@@ -164,6 +164,95 @@ def _both(series: tuple[Series, Series], value: list[Floats], rows: Ints) -> Rea
     )
 
 
+# What each meter delivers: entries of (frame, end, quantity), one meter's in the order in which they are judged.
+Deliveries = list[list[tuple[int, int, int]]]
+
+
+def deliveries(chance: np.random.Generator, days: int, judged: int) -> Deliveries:
+    """Five meters: changed levels, spikes, repeated values, holes and late readings in the days that are judged."""
+    found: Deliveries = []
+    for series in (
+        office(days),
+        office(days, seed=6),
+        charger(days, HOUR_MS),
+        roof(days),
+        office(days, seed=7),
+    ):
+        value = series.value.copy()
+        first = (days - judged) * 24
+        begin = first + int(chance.integers(0, 48))
+        value[begin : begin + 30] *= chance.choice([1.0, 1 / 3, 2.0, 10.0, 1_000.0])
+        value[first + chance.integers(0, judged * 24, 3)] *= 6
+        frozen = first + int(chance.integers(0, judged * 24 - 12))
+        value[frozen : frozen + int(chance.integers(1, 12))] = value[frozen]
+        frame = np.arange(len(value))
+        late = first + chance.integers(0, judged * 24 - 9, 4)
+        frame[late] += chance.integers(1, 8, 4)
+        kept = np.ones(len(value), bool)
+        kept[first + chance.integers(0, judged * 24, 4)] = False
+        quantity = np.rint(value * 1_000).astype(np.int64)
+        rows = zip(frame[kept].tolist(), series.end[kept].tolist(), quantity[kept].tolist(), strict=True)
+        found.append(sorted(rows))
+    return found
+
+
+def judged_by(
+    frames: list[list[tuple[int, int, int]]], slots: list[int], habits: Habits, learned_until: int
+) -> set[tuple[int, int, int, int, float]]:
+    """Findings as (meter, end of the row, check, of, size). A frame: (meter, end, quantity); all of it teach, or none."""
+    found = set()
+    for frame in frames:
+        meter, end, quantity = (np.array(column, np.int64) for column in zip(*frame, strict=True))
+        n = len(frame)
+        part = Readings(
+            np.array(slots)[meter], end - HOUR_MS, end, quantity, np.full(n, HOUR_MS), np.zeros(n, bool)
+        )
+        for f in examine(part, habits, learning=bool((end <= learned_until).all())):
+            row = int(f["row"])
+            found.add((int(meter[row]), int(end[row]), int(f["check"]), int(f["of"]), float(f["size"])))
+    return found
+
+
+@settings(max_examples=6)
+@given(st.integers(0, 10_000))
+def test_a_regular_frame_tells_and_learns_what_irregular_ones_do(seed: int) -> None:
+    """One hour of neighbouring slots at once, against other slots whose meters are hours apart from each other."""
+    days, judged = 22, 5
+    given_ = deliveries(np.random.default_rng(seed), days, judged)
+    meters = range(len(given_))
+    learned_until = office(days).end[(days - judged) * 24 - 1]
+    regular: list[list[tuple[int, int, int]]] = [[] for _ in range(days * 24 + 8)]
+    for meter in meters:
+        for frame, end, quantity in given_[meter]:
+            regular[frame].append((meter, end, quantity))
+    # both halves are cut where learning ends, so that each frame is of one of them
+    irregular = []
+    for half in (True, False):
+        streams = [[r for r in stream if (r[1] <= learned_until) == half] for stream in given_]
+        for step in range(max(map(len, streams)) + 3 * len(streams)):
+            at = [(meter, step - 3 * meter) for meter in meters]
+            frame = [(m, *streams[m][k][1:]) for m, k in at if 0 <= k < len(streams[m])]
+            irregular.append(frame)
+    one, other = Habits(), Habits()
+    near, far = [11, 12, 13, 14, 15], [600, 8, 40, 3, 77]
+    told = judged_by([f for f in regular if f], near, one, learned_until)
+    assert told == judged_by([f for f in irregular if f], far, other, learned_until)
+    assert told
+    for name in ("profile", "recent", "habit"):
+        assert (getattr(one, name)[near] == getattr(other, name)[far]).all()
+
+
+def test_what_was_written_down_is_kept_until_it_is_written_down_again() -> None:
+    habits, cut = taught(OFFICE, 20)
+    habits.dirty[:] = False
+    habits.keeps_before = True
+    written = habits.profile[0].tobytes() + habits.habit[0].tobytes()
+    examine(readings(OFFICE, slice(cut, cut + 72)), habits)
+    assert habits.dirty[0]
+    assert habits.before == {0: written}
+    assert habits.profile[0].tobytes() + habits.habit[0].tobytes() != written
+
+
 def test_ten_minutes_are_an_interval_like_another() -> None:
     series = office(18, 10 * MINUTE_MS)
     habits, cut = taught(series, 14)
