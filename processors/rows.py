@@ -73,6 +73,7 @@ class Readings:
     code: Ints
     frame: Ints  # position of the frame in the batch
     backfill: NDArray[np.bool_]
+    release: Ints = field(default_factory=lambda: NONE)  # processors.release; empty: none is released
 
 
 def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
