@@ -58,11 +58,11 @@ def release_of(frame: dict[str, Any], readings: int) -> Release | None:
 def _origin(entry: Any) -> Origin | None:
     if not isinstance(entry, dict):
         return None
-    topic, *numbers = (entry.get(name) for name in Origin._fields)
+    origin = Origin(*(entry.get(name) for name in Origin._fields))  # type: ignore[arg-type]  # looked at below
+    topic, *numbers = origin
     if not _is_name(topic) or not all(type(n) is int and 0 <= n < SAFE for n in numbers):
         return None
-    partition, offset, row = numbers
-    return Origin(topic, partition, offset, row) if partition < 2**15 and row < 2**31 else None
+    return origin if origin.partition < 2**15 and origin.row < 2**31 else None
 
 
 def _is_name(text: Any) -> bool:
