@@ -140,7 +140,8 @@ def figures(settings: Settings) -> Figures:
         query(settings, "select e.id, t.bucket, t.carrier, t.shard, t.grain, t.readings, t.quantity, t.estimated "
                         "from total_period t join entity e on e.number = t.entity order by 1, 2, 3, 4, 5"),
         query(settings, "select source, site, day, outcome, readings, quantity_wh, converted from ledger "
-                        "where hop = 'outcome' and (readings, quantity_wh, converted) <> (0, 0, 0) order by 1, 2, 3, 4"),
+                        "where hop = 'outcome' and (readings, quantity_wh, converted) <> (0, 0, 0) "
+                        "order by 1, 2, 3, 4"),
         query(settings, "select source, partition, source_offset, row, meter_id, released_at is not null, outcome "
                         "from held union all select source, partition, source_offset, row, meter_id, null, code "
                         "from reject order by 2, 3, 4"),
