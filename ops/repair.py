@@ -6,9 +6,11 @@ booked as rejected (MISSING_ANSWER) and kept, so that they can be sent again.
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Final
 
 import psycopg
+from confluent_kafka import KafkaException
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
@@ -22,6 +24,8 @@ from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
 RELAY, LEDGER = 1_000, 1_001
+LEAVING_S: Final = 20.0  # a member that was killed or has a name of its own is in its group for 10 s more
+POLL_S: Final = 0.5
 
 
 def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
             if not new_epoch:
                 report["remedy"] = "topics were recreated: `carbonstream repair --new-epoch` accepts them"
                 return report
+            _convert_stopped(settings)
             report |= _open_epoch(settings, connection, found, changed) | {"new_epoch": True}
         else:
             report["gaps"] = [
@@ -61,6 +66,25 @@ def _services_stopped(connection: psycopg.Connection, partitions: int) -> None:
         row = connection.execute("select pg_try_advisory_xact_lock(%s, %s)", (LOCK_SPACE, key)).fetchone()
         if not row or not row[0]:
             raise NotReady("services are running; stop them first, so that nothing moves during the repair")
+
+
+def _convert_stopped(settings: Settings) -> None:
+    """convert holds no lock of the database: its consumer group tells whether it runs."""
+    group = settings.topic_prefix + "convert"
+    client = kafka.admin(settings)
+    until = time.monotonic() + LEAVING_S
+    while True:
+        try:
+            members = client.describe_consumer_groups([group])[group].result(LEAVING_S).members
+        except KafkaException as error:
+            raise NotReady(
+                f"Kafka at {settings.kafka} does not tell whether convert runs: {error}"
+            ) from error
+        if not members:
+            return
+        if time.monotonic() > until:
+            raise NotReady("convert is running; stop it first, so that its checkpoints stand still")
+        time.sleep(POLL_S)
 
 
 def _open_epoch(

@@ -68,12 +68,16 @@ class Canary:
         run_rounds(self._round, self.stopping, self.log)
 
     def _round(self) -> None:
+        took = 0.0
         with connect(self.config, application="canary", autocommit=True) as connection:
             while not self.stopping.is_set():
+                # first of all wait: at a start its meters are not yet in force
+                if self.stopping.wait(max(self.config.canary_s - took, 0)):
+                    return
                 began = time.monotonic()
                 for source, token in self.tokens.items():
                     self.report(connection, source, token)
-                self.stopping.wait(max(self.config.canary_s - (time.monotonic() - began), 0))
+                took = time.monotonic() - began
 
     def report(self, connection: psycopg.Connection, source: str, token: str) -> dict[int, float]:
         """Send one reading of each canary meter; seconds from accepted to committed by partition.
