@@ -15,7 +15,10 @@ OLD: Final[dict[str, tuple[LiteralString, ...]]] = {
         "delete from held where released_at < now() - %s * interval '1 day'",
         "delete from ledger_release where counted_at < now() - %s * interval '1 day'",
     ),
-    "rejects_days": ("delete from reject where rejected_at < now() - %s * interval '1 day'",),
+    "rejects_days": (
+        "delete from reject where rejected_at < now() - %s * interval '1 day'",
+        "delete from ledger_gap where found_at < now() - %s * interval '1 day'",
+    ),
     "corrections_days": ("delete from correction where recorded_at < now() - %s * interval '1 day'",),
 }
 

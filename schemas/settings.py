@@ -69,7 +69,9 @@ class Settings(BaseSettings):
         ge=8,
         description="released held readings are kept this long; those that wait are kept until released",
     )
-    rejects_days: int = Field(400, ge=1, description="rejected readings are kept this long, to be sent again")
+    rejects_days: int = Field(
+        400, ge=1, description="rejected readings, and gaps in the sources' numbers, are kept this long"
+    )
     corrections_days: int = Field(
         0,
         ge=0,

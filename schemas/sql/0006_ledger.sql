@@ -46,6 +46,8 @@ create table ledger_gap (
   partition smallint not null,
   source_offset bigint not null,         -- of the frame that came instead
   day date not null,                     -- its newest reading's local day
+  found_at timestamptz not null default now(),
   primary key (source, mode, shard, first_seq)
 );
+create index ledger_gap_at on ledger_gap (found_at);
 grant select on all tables in schema public to carbonstream_read;
