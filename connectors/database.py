@@ -41,9 +41,12 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
 async def reading_pool(
     settings: Settings, *, application: str, size: int = 8
 ) -> AsyncIterator[AsyncConnectionPool]:
-    """A pool whose connections may only read (role carbonstream_read, read-only transactions)."""
+    """A pool whose connections may only read (role carbonstream_read, read-only transactions).
+
+    With the setting read_database they also log in without any right to write.
+    """
     pool = AsyncConnectionPool(
-        settings.database,
+        settings.read_database or settings.database,
         min_size=1,
         max_size=size,
         open=False,

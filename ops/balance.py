@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
+from carbonstream.ops.chain import Break, find_break
+from carbonstream.ops.ledger_beside import beside_the_lines, kwh
 from carbonstream.processors.frames import Frame, Refusal, parse_record
-from carbonstream.processors.total_records import EXACT, exact
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import HELD_OUTCOMES, STORED_OUTCOMES, Outcome
 from carbonstream.schemas.settings import Settings
@@ -22,9 +23,10 @@ from carbonstream.streams.ledger import LedgerReader
 # Sources of their own that say nothing about what customers sent: left out of the top figures.
 NOT_COUNTED: Final = ("simulate/", "canary/")
 POLL_S: Final = 0.1
-LINES: Final = (
-    "select source, site, day, hop, outcome, readings, quantity_wh from ledger order by 1, 2, 3, 4, 5"
-)
+LINES: Final = """
+select source, site, day, hop, outcome, readings, quantity_wh, converted from ledger order by 1, 2, 3, 4, 5
+"""
+STORED_AT: Final = "select partition, source_offset, emissions_offset from position"
 PLACES: Final = ("stored", "rejected", "superseded", "held")
 
 
@@ -41,6 +43,7 @@ def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
     """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`."""
     ends = _ends(settings)
     lines: list[tuple[Any, ...]] = []
+    beside: dict[str, Any] = {}
     behind = ahead = 0
     reader = LedgerReader(settings)
     until = time.monotonic() + wait_s
@@ -50,7 +53,8 @@ def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
             reader.catch_up()  # nothing to do where the ledger service is at work
             with connection.transaction():
                 accepted_at = _positions(connection, "select partition, source_offset from ledger_position")
-                stored_at = _positions(connection, "select partition, source_offset from position")
+                positions = connection.execute(STORED_AT).fetchall()
+                stored_at = {n: source for n, source, _ in positions}
                 counted = all(accepted_at.get(n, -1) >= end - 1 for n, end in ends.items())
                 reached = all(stored_at.get(n, -1) >= end - 1 for n, end in ends.items())
                 in_time = time.monotonic() <= until
@@ -60,28 +64,36 @@ def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
                     ahead = _between(settings, accepted_at, stored_at)
                     if not (behind or ahead) or not in_time:
                         lines = connection.execute(LINES).fetchall()
+                        beside = beside_the_lines(connection)
                         break
             time.sleep(POLL_S)
-    return summary(lines, behind, ahead)
+    late = [row for row in positions if row[1] < ends.get(row[0], 0) - 1]
+    return summary(lines, behind, ahead, beside, _breaks(settings, late))
 
 
-def summary(lines: Iterable[tuple[Any, ...]], behind: int, ahead: int = 0) -> dict[str, Any]:
+def summary(
+    lines: Iterable[tuple[Any, ...]],
+    behind: int,
+    ahead: int = 0,
+    beside: Mapping[str, Any] | None = None,
+    breaks: Sequence[Break] = (),
+) -> dict[str, Any]:
     """The report. behind: readings of records that the ledger has counted and the sink has not reached yet; ahead:
     those the sink has stored and the ledger's reader has not counted yet (`not_counted_yet`).
 
     Balanced: every reading is accounted for; where the two are level also every Wh, and both for each source, site
-    and day by itself.
+    and day by itself; and no partition waits at a broken chain (`breaks`). beside: what is told but not balanced.
     """
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     codes: defaultdict[str, int] = defaultdict(int)
-    groups: defaultdict[tuple[str, str, Any], list[int]] = defaultdict(lambda: [0, 0])
+    groups: defaultdict[tuple[str, str, Any], Hops] = defaultdict(Hops)
     missing_readings = 0
     by: list[dict[str, Any]] = []
-    for source, site, day, hop, outcome, readings, wh in lines:
-        sign = 1 if hop == "accepted" else -1
-        groups[source, site, day][0] += sign * readings
-        groups[source, site, day][1] += sign * wh
-        missing_readings += sign * readings
+    for source, site, day, hop, outcome, readings, wh, converted in lines:
+        if not (readings or wh or converted):
+            continue
+        groups[source, site, day].add(hop, readings, wh, converted)
+        missing_readings += readings if hop == "accepted" else -readings
         place = "accepted" if hop == "accepted" else place_of(outcome)
         code = Outcome(outcome).name.lower() if hop == "outcome" else None
         by.append(
@@ -94,27 +106,79 @@ def summary(lines: Iterable[tuple[Any, ...]], behind: int, ahead: int = 0) -> di
         counts[place][1] += wh
         if place == "rejected" and code is not None:
             codes[code] += readings
+    by += [
+        {
+            "source": s,
+            "site": p,
+            "day": str(d),
+            "hop": "converted",
+            "code": None,
+            "readings": hops.converted,
+            "kwh": None,
+        }
+        for (s, p, d), hops in groups.items()
+    ]
     in_flight = [max(counts["accepted"][i] - sum(counts[place][i] for place in PLACES), 0) for i in (0, 1)]
-    even = all(not any(difference) for difference in groups.values())
+    differing = {group: found for group, hops in groups.items() if (found := hops.difference()) is not None}
     return {
         "accepted": _figure(counts["accepted"]),
         **{place: _figure(counts[place]) for place in PLACES},
         "in_flight": _figure(in_flight),
         "not_counted_yet": ahead,
-        "balanced": missing_readings == behind - ahead and (even if not (behind or ahead) else True),
+        "balanced": missing_readings == behind - ahead
+        and (not differing if not (behind or ahead) else True)
+        and not breaks,
         "rejected_by_code": dict(sorted(codes.items())),
         "differences": [
-            {"source": s, "site": p, "day": str(d), "readings": n, "kwh": kwh(w)}
-            for (s, p, d), (n, w) in groups.items()
-            if n or w
+            {
+                "source": s,
+                "site": p,
+                "day": str(d),
+                "readings": groups[s, p, d].readings,
+                "kwh": kwh(groups[s, p, d].wh),
+                "difference": {"hop": hop, "readings": n, "kwh": kwh(w)},
+            }
+            for (s, p, d), (hop, n, w) in differing.items()
         ],
+        "breaks": [
+            {"hop": "converted", "partition": b.partition, "from": b.first, "to": b.last, "before": b.at}
+            for b in breaks
+        ],
+        **(beside or {}),
         "by": by,
     }
 
 
-def kwh(wh: int) -> str:
-    """Wh as an exact decimal of kWh."""
-    return exact(EXACT.scaleb(Decimal(wh), -3))
+@dataclass(slots=True)
+class Hops:
+    """One source, site and day: what is missing between the first hop and the last, and what passed between."""
+
+    readings: int = 0  # accepted less decided
+    wh: int = 0
+    accepted: int = 0
+    converted: int = 0
+
+    def add(self, hop: str, readings: int, wh: int, converted: int) -> None:
+        """Add one line of the ledger."""
+        sign = 1 if hop == "accepted" else -1
+        self.readings += sign * readings
+        self.wh += sign * wh
+        self.converted += converted
+        self.accepted += readings if hop == "accepted" else 0
+
+    def difference(self) -> tuple[str, int, int] | None:
+        """(hop, readings, Wh) that are missing in a hop; None where all hops agree.
+
+        accepted: the sink stored what the ledger's reader has not counted; converted: accepted and not in
+        carbon.emissions, or with another quantity; stored: in carbon.emissions and not with what became of it.
+        """
+        if self.accepted > self.converted:
+            return "converted", self.accepted - self.converted, self.wh
+        if self.accepted < self.converted:
+            return "accepted", self.converted - self.accepted, -self.wh
+        if self.readings:
+            return "stored", self.readings, self.wh
+        return ("converted", 0, self.wh) if self.wh else None
 
 
 def _figure(count: list[int]) -> dict[str, Any]:
@@ -127,6 +191,18 @@ def _ends(settings: Settings) -> dict[int, int]:
     try:
         topic = settings.topic(topics.READINGS)
         return {n: kafka.end_offsets_of(consumer, topic, n)[1] for n in range(settings.partitions)}
+    finally:
+        consumer.close()
+
+
+def _breaks(settings: Settings, late: Sequence[tuple[int, int, int]]) -> list[Break]:
+    """Broken chains among partitions that are behind: (partition, source offset, emissions offset) of each."""
+    if not late:
+        return []
+    consumer = kafka.reader(settings)
+    try:
+        found = (find_break(settings, consumer, *position) for position in late)
+        return [b for b in found if b is not None]
     finally:
         consumer.close()
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from carbonstream.ops import reference_commands, source_commands, vee_command
+from carbonstream.ops import held, reference_commands, rejects, source_commands, vee_command
 from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, end_with_parent, run_service
 from carbonstream.schemas.errors import CarbonstreamError
@@ -18,6 +18,8 @@ from carbonstream.schemas.settings import settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
+app.add_typer(held.app, name="held", help="Readings that wait until their meter is registered.")
+app.add_typer(rejects.app, name="rejects", help="Readings that were not taken, and why.")
 app.command()(reference_commands.migrate)
 app.command()(reference_commands.load)
 app.command()(source_commands.replay)

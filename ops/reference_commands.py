@@ -80,7 +80,17 @@ def load(
         _refuse(refused, as_json)
     if wait:
         loaded["in_force"] = wait_until_in_force(settings(), timeout_s)
+        if released := _released(timeout_s):
+            loaded["released"] = released
     print(json.dumps(loaded, ensure_ascii=False) if as_json else _table(loaded))
+
+
+def _released(timeout_s: float) -> dict[str, int]:
+    """Held readings of meters registered now, taken in: by what became of them."""
+    from carbonstream.ops.held import release
+
+    outcomes: dict[str, int] = release(settings(), wait_s=timeout_s)["outcomes"]
+    return outcomes
 
 
 def _by_table(files: list[Path], named: dict[str, Path]) -> dict[str, Path]:
@@ -116,6 +126,8 @@ def _table(loaded: dict[str, Any]) -> str:
     for table, counts in [*loaded.pop("packaged", {}).items(), *loaded.items()]:
         if table == "in_force":
             lines.append("in force")
+        elif table == "released":
+            lines.append("held readings released: " + ", ".join(f"{n} {name}" for name, n in counts.items()))
         else:
             lines.append(
                 f"{table}: {counts['rows']} rows, {counts['added']} new, {counts['changed']} changed"

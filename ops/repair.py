@@ -6,27 +6,26 @@ booked as rejected (MISSING_ANSWER) and kept, so that they can be sent again.
 
 from __future__ import annotations
 
+import time
 from typing import Any, Final
 
-import numpy as np
-import orjson
 import psycopg
 from confluent_kafka import KafkaException
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.sinks.timescale.ownership import LOCK_SPACE
-from carbonstream.connectors.sinks.timescale.tables import write_ledger
-from carbonstream.processors.converter import rebased
-from carbonstream.processors.frames import Frame, Refusal, parse_record
-from carbonstream.processors.ledger import Count, day_of, site_text
+from carbonstream.ops.chain import find_break
+from carbonstream.ops.checkpoints import Checkpoints
+from carbonstream.ops.lost import book_in_flight, book_lost
+from carbonstream.processors.ledger import ELECTRICITY
 from carbonstream.schemas import topics
-from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
 RELAY, LEDGER = 1_000, 1_001
-KEPT_BYTES: Final = 65_536
+LEAVING_S: Final = 20.0  # a member that was killed or has a name of its own is in its group for 10 s more
+POLL_S: Final = 0.5
 
 
 def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
@@ -50,8 +49,8 @@ def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
             if not new_epoch:
                 report["remedy"] = "topics were recreated: `carbonstream repair --new-epoch` accepts them"
                 return report
-            _open_epoch(settings, connection, found)
-            report["new_epoch"] = True
+            _convert_stopped(settings)
+            report |= _open_epoch(settings, connection, found, changed) | {"new_epoch": True}
         else:
             report["gaps"] = [
                 gap
@@ -69,35 +68,81 @@ def _services_stopped(connection: psycopg.Connection, partitions: int) -> None:
             raise NotReady("services are running; stop them first, so that nothing moves during the repair")
 
 
+def _convert_stopped(settings: Settings) -> None:
+    """convert holds no lock of the database: its consumer group tells whether it runs."""
+    group = settings.topic_prefix + "convert"
+    client = kafka.admin(settings)
+    until = time.monotonic() + LEAVING_S
+    while True:
+        try:
+            members = client.describe_consumer_groups([group])[group].result(LEAVING_S).members
+        except KafkaException as error:
+            raise NotReady(
+                f"Kafka at {settings.kafka} does not tell whether convert runs: {error}"
+            ) from error
+        if not members:
+            return
+        if time.monotonic() > until:
+            raise NotReady("convert is running; stop it first, so that its checkpoints stand still")
+        time.sleep(POLL_S)
+
+
 def _open_epoch(
-    settings: Settings, connection: psycopg.Connection, found: dict[str, tuple[str, int]]
-) -> None:
-    """Positions begin anew; registers and the newest readings are kept, so the first interval spans the change."""
+    settings: Settings, connection: psycopg.Connection, found: dict[str, tuple[str, int]], changed: list[str]
+) -> dict[str, Any]:
+    """Accept recreated topics: book what was in flight, and let all hops begin at the same place.
+
+    Registers and the newest readings are kept, so the first interval spans the change. Where meter.readings stands
+    and only its answers are gone, partitions go on behind convert's last checkpoint; else they begin anew.
+    """
+    readings, emissions, state = (
+        settings.topic(name) for name in (topics.READINGS, topics.EMISSIONS, topics.STATE)
+    )
+    is_anew = readings in changed
+    if state in changed and not is_anew:
+        raise NotReady(
+            f"{state} was recreated and {readings} was not: convert no longer knows its registers; recreate {readings} "
+            f"and {emissions} too, or replay them into an empty database"
+        )
+    checkpoints = Checkpoints(settings)
+    begins = [-1] * settings.partitions if is_anew else checkpoints.at
+    if is_anew:
+        lost = book_in_flight(connection)
+        connection.execute(
+            "update ledger_position set source_topic = %s, source_offset = -1, reference = '{}'",
+            (found[readings][0],),
+        )
+        _begin_registers(connection, checkpoints)
+    else:
+        stored = connection.execute("select partition, source_offset from position").fetchall()
+        lost = sum(book_lost(settings, connection, n, at + 1, begins[n]) for n, at in stored)
+    for n, begin in enumerate(begins):
+        connection.execute(
+            "update position set epoch = epoch + 1, source_offset = %s, emissions_offset = -1, reference = '{}' "
+            "where partition = %s",
+            (begin, n),
+        )
     for name, (topic_id, partitions) in found.items():
         connection.execute(
             "insert into layout (topic, topic_id, partitions) values (%s, %s, %s) on conflict (topic) do update "
             "set topic_id = excluded.topic_id, partitions = excluded.partitions, epoch = layout.epoch + 1",
             (name, topic_id, partitions),
         )
-    connection.execute(
-        "update position set epoch = epoch + 1, source_offset = -1, emissions_offset = -1, reference = '{}'"
-    )
-    connection.execute("delete from ledger_position")
-    readings, emissions = (found[settings.topic(t)][0] for t in (topics.READINGS, topics.EMISSIONS))
-    consumer, producer = kafka.reader(settings), kafka.producer(settings)
-    state = settings.topic(topics.STATE)
-    for n in range(found[state][1]):
-        first, end = kafka.end_offsets_of(consumer, state, n)
-        newest: dict[bytes, bytes] = {}
-        for message in kafka.read_range(consumer, state, n, first, end):
-            key, value = message.key(), message.value()
-            if key is not None and value is not None:
-                newest[bytes(key)] = value
-        for key, value in newest.items():
-            producer.produce(state, rebased(value, readings, emissions), key, n)
-    if producer.flush(30):
-        raise NotReady("meter.state could not be written; nothing was changed in the database, repair again")
-    consumer.close()
+    checkpoints.carry_over(found[readings][0], found[emissions][0], begins)
+    return {"in_flight": lost}
+
+
+def _begin_registers(connection: psycopg.Connection, checkpoints: Checkpoints) -> None:
+    """The ledger's reader begins a new epoch from the indexes convert begins it from; what lay between is booked."""
+    registers = connection.execute(
+        "select number from meter where kind = 'register' and carrier = %s", (ELECTRICITY,)
+    ).fetchall()
+    connection.execute("delete from ledger_register")
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into ledger_register (meter, partition, end_ms, raw_index) values (%s, %s, %s, %s)",
+            checkpoints.newest_indexes([number for (number,) in registers]),
+        )
 
 
 def _close_gap(settings: Settings, connection: psycopg.Connection, partition: int) -> dict[str, Any] | None:
@@ -107,62 +152,16 @@ def _close_gap(settings: Settings, connection: psycopg.Connection, partition: in
     ).fetchone()
     if row is None:
         return None
-    source_at, emissions_at = row
     consumer = kafka.reader(settings)
     try:
-        topic = settings.topic(topics.EMISSIONS)
-        first, end = kafka.end_offsets_of(consumer, topic, partition)
-        for message in kafka.read_range(consumer, topic, partition, max(first, emissions_at + 1), end):
-            origin = orjson.loads(message.value() or b"{}")["origin"]
-            if origin["offset"] <= source_at:
-                continue
-            if origin["previous"] == source_at:
-                return None
-            lost = _book(settings, connection, partition, source_at + 1, origin["previous"])
-            connection.execute(
-                "update position set source_offset = %s, emissions_offset = %s where partition = %s",
-                (origin["previous"], (message.offset() or 0) - 1, partition),
-            )
-            return {"partition": partition, "from": source_at + 1, "to": origin["previous"], "readings": lost}
+        gap = find_break(settings, consumer, partition, *row)
+    finally:
+        consumer.close()
+    if gap is None:
         return None
-    finally:
-        consumer.close()
-
-
-def _book(settings: Settings, connection: psycopg.Connection, partition: int, first: int, last: int) -> int:
-    """Readings of meter.readings[first..last] as rejected, their records kept; how many there were."""
-    consumer = kafka.reader(settings)
-    readings = 0
-    try:
-        for message in kafka.read_range(
-            consumer, settings.topic(topics.READINGS), partition, first, last + 1
-        ):
-            record = parse_record(message.value(), kafka.type_of(message.headers()))  # type: ignore[arg-type]
-            if not isinstance(record, Frame | Refusal):
-                continue
-            counts = _counts(record)
-            readings += sum(count.readings for count in counts)
-            write_ledger(connection.cursor(), "outcome", counts)
-            connection.execute(
-                "insert into reject (partition, source_offset, row, code, source, detail, payload) "
-                "values (%s, %s, -1, %s, %s, %s, %s)",
-                (partition, message.offset(), int(Outcome.MISSING_ANSWER), record.source,
-                 "its answer was gone from carbon.emissions", (message.value() or b"")[:KEPT_BYTES]),
-            )  # fmt: skip
-    except KafkaException as error:
-        raise NotReady(
-            f"meter.readings[{partition}] no longer holds {first} to {last}: what it held cannot be counted ({error})"
-        ) from error
-    finally:
-        consumer.close()
-    return readings
-
-
-def _counts(record: Frame | Refusal) -> list[Count]:
-    if isinstance(record, Refusal):
-        return [Count(record.source, "", 0, int(Outcome.MISSING_ANSWER), record.readings, 0)]
-    days = day_of(np.maximum(record.end, 0)).tolist()
-    return [
-        Count(record.source, site_text(record.meters[m]), day, int(Outcome.MISSING_ANSWER), 1, 0)
-        for m, day in zip(record.meter.tolist(), days, strict=True)
-    ]
+    lost = book_lost(settings, connection, partition, gap.first, gap.last)
+    connection.execute(
+        "update position set source_offset = %s, emissions_offset = %s where partition = %s",
+        (gap.last, gap.at - 1, partition),
+    )
+    return {"partition": partition, "from": gap.first, "to": gap.last, "readings": lost}

@@ -22,5 +22,26 @@ def ledger_table(result: dict[str, Any], console: Console | None = None) -> None
     for code, readings in result["rejected_by_code"].items():
         console.print(f"  rejected as {code}: {readings:,}")
     for difference in result["differences"][:20]:
-        console.print(f"  [red]differs[/]: {difference}")
+        where = difference["difference"]
+        console.print(
+            f"  [red]differs[/] at hop {where['hop']}: {where['readings']:,} readings, {where['kwh']} kWh of "
+            f"{difference['source']}, {difference['site']}, {difference['day']}"
+        )
+    for at in result["breaks"]:
+        console.print(
+            f"  [red]broken chain[/]: carbon.emissions[{at['partition']}] has no answer to offsets {at['from']} to "
+            f"{at['to']} before its offset {at['before']}; run `carbonstream repair`"
+        )
+    for sent in result["sent"]:
+        for gap in sent["gaps"][:20]:
+            console.print(
+                f"  sent and never got: frames {gap['from']} to {gap['to']} of {sent['source']} ({sent['mode']}, shard "
+                f"{gap['shard']}) before offset {gap['before']} of meter.readings[{gap['partition']}]"
+            )
+    for refused in result["refused_at_edge"][-20:]:
+        console.print(
+            f"  refused at the edge: {refused['day']} {refused['source']}: {refused['requests']:,} x {refused['code']}"
+        )
+    if result["estimated"]["kwh"] != "0":
+        console.print(f"  of what is stored, {result['estimated']['kwh']} kWh are estimates")
     console.print("[green]balanced[/]" if result["balanced"] else "[red]does NOT balance[/]")

@@ -17,22 +17,21 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, is_sound, newest_day
 from carbonstream.processors.checks import Limits
 from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import ELECTRICITY, NO_DAY, Count, site_text
 from carbonstream.processors.meters import NEVER, ShardMeters, grown
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.register_history import NO_MODULUS, History
+from carbonstream.processors.release import Origin, Release, release_of
 from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit
-from carbonstream.schemas.frames import MAX_READINGS
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
 from carbonstream.schemas.shards import SHARDS, meter_number, partition_of
 
 ACCEPTED: Final = 0
-LAST_END_MS: Final = 4_102_444_800_000  # 2100
 LONGEST_MS: Final = 32 * DAY_MS
 MOST_WH: Final = 10**15
-LONGEST_NAME: Final = 200
 
 NUMBERS: Final = (int, float)
 NEVER_TIMELY: Final = (LAST_END_MS + 1, LAST_END_MS + 1)
@@ -124,7 +123,7 @@ class Registers:
 
 class AcceptedCounter:
     """Counts one partition. `registers`: the newest index counted of each; `sequences`: (source, mode, shard) ->
-    number of the newest frame.
+    number of the newest frame; `released`: held readings that were counted before, when they were sent again.
     """
 
     def __init__(self, partition: int, partitions: int, limits: Limits, reference: Reference) -> None:
@@ -134,15 +133,22 @@ class AcceptedCounter:
         self.tick: int | None = None
         self.registers = Registers()
         self.sequences: dict[tuple[str, str, int], int] = {}
+        self.released: set[Origin] = set()
+        self._gaps: list[Gap] = []
         self._lines: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
         self._seen: dict[tuple[Any, ...], _Meters] = {}
         self._read: dict[str, int] = {}  # reference offsets that _seen was read at
 
     def take(self) -> tuple[list[Count], Ints]:
         """What was counted since the last call: ledger lines, and registers that moved, as take_moved."""
-        counts = [Count(*line, ACCEPTED, n, wh) for line, (n, wh) in self._lines.items()]
+        counts = [Count(*line, ACCEPTED, n, wh) for line, (n, wh) in self._lines.items() if n or wh]
         self._lines.clear()
         return counts, self.registers.take_moved()
+
+    def take_gaps(self) -> list[Gap]:
+        """Gaps in the sources' numbers found since the last call."""
+        gaps, self._gaps = self._gaps, []
+        return gaps
 
     def advance(self, tick_ms: int) -> None:
         """A tick passed; its reference offsets must have been applied before."""
@@ -158,9 +164,9 @@ class AcceptedCounter:
             return
         ends: Any = frame.get("end")
         n = len(ends) if isinstance(ends, list) else 0
-        if not self._is_sound(frame, n):
+        if not is_sound(frame, n):
             source: Any = frame.get("source")
-            self._lines[source if self._is_name(source) else "", "", NO_DAY][0] += n
+            self._lines[source if is_name(source) else "", "", NO_DAY][0] += n
             return
         shard, at = frame["shard"], frame["meter"]
         here = partition_of(shard, self.partitions) == self.partition
@@ -168,7 +174,10 @@ class AcceptedCounter:
         meters = self._meters(shard, frame["meters"], here)
         times = _times(ends)
         window = NEVER_TIMELY if again else self._window(frame.get("mode", "live"))
-        if (
+        if (release := release_of(frame, n)) is not None:
+            if here and not again:
+                self._count_release(frame, meters, times, window, release)
+        elif (
             times is ends
             and frame.get("start") is None
             and not isinstance(frame.get("unit"), list)
@@ -181,6 +190,30 @@ class AcceptedCounter:
             self._count_columns(frame, meters, window)
         else:
             self._count_each(frame, meters, times, window)
+
+    def _count_release(
+        self,
+        frame: dict[str, Any],
+        meters: _Meters,
+        times: list[int],
+        window: tuple[int, int],
+        release: Release,
+    ) -> None:
+        """Readings sent again once their meters were registered: accepted before, only their energy is new."""
+        first: list[int] = []
+        for i, origin in enumerate(release.origins):
+            if meters.each[frame["meter"][i]].number >= 0 and origin not in self.released:
+                self.released.add(origin)
+                first.append(i)
+        part = frame | {"source": release.source}
+        for name in ("meter", "end", "value", "start", "unit"):
+            if isinstance(column := frame.get(name), list):
+                part[name] = [column[i] for i in first]
+        lines, self._lines = self._lines, defaultdict(lambda: [0, 0])
+        self._count_each(part, meters, [times[i] for i in first], window)
+        counted, self._lines = self._lines, lines
+        for line, (_, wh) in counted.items():
+            self._lines[line][1] += wh
 
     def _count_each(
         self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]
@@ -290,9 +323,12 @@ class AcceptedCounter:
     def _is_known(self, frame: Any) -> bool:
         """Whether a frame of this or a higher number was counted before: then it is not taken again."""
         key = frame["source"], frame.get("mode", "live"), frame["shard"]
-        if frame["seq"] <= self.sequences.get(key, -1):
+        known, seq = self.sequences.get(key), frame["seq"]
+        if known is not None and seq <= known:
             return True
-        self.sequences[key] = frame["seq"]
+        if known is not None and seq > known + 1:
+            self._gaps.append(Gap(*key, known + 1, seq - 1, newest_day(_times(frame["end"]))))
+        self.sequences[key] = seq
         return False
 
     def _move(self, meter: _Meter, end: int, index: int) -> int:
@@ -317,37 +353,6 @@ class AcceptedCounter:
             return 0
         self.registers.put(meter.number, newest, first, moved=True)
         return wh
-
-    def _is_name(self, text: Any) -> bool:
-        return isinstance(text, str) and 0 < len(text) <= LONGEST_NAME and "\0" not in text
-
-    def _is_sound(self, frame: Any, n: int) -> bool:
-        """Whether columns fit together, so that single readings can be told apart."""
-        meters, meter, unit, start = (frame.get(name) for name in ("meters", "meter", "unit", "start"))
-        shard, seq, sent = frame.get("shard"), frame.get("seq"), frame.get("sent")
-        return (
-            n <= MAX_READINGS
-            and self._is_name(frame.get("source"))
-            and all(type(x) is int and x >= 0 for x in (shard, seq, sent))
-            and shard < SHARDS
-            and seq < 2**62
-            and sent < LAST_END_MS
-            and frame.get("mode", "live") in ("live", "backfill")
-            and isinstance(frame.get("end"), list)
-            and isinstance(frame.get("value"), list)
-            and isinstance(meter, list)
-            and isinstance(meters, list)
-            and len(frame["value"]) == len(meter) == n
-            and (not isinstance(unit, list) or len(unit) == n)
-            and (start is None or (isinstance(start, list) and len(start) == n))
-            and len(meters) <= MAX_READINGS
-            and set(map(type, meters)) <= {str}
-            and max(map(len, meters), default=0) <= LONGEST_NAME
-            and "\0" not in "".join(meters)
-            and set(map(type, meter)) <= {int}
-            and min(meter, default=0) >= 0
-            and max(meter, default=-1) < len(meters)
-        )
 
 
 def _known(meters: ShardMeters, shard: int, meter_id: str) -> _Meter:

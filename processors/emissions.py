@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from carbonstream.processors.checks import Judged, refused
 from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
 from carbonstream.processors.meters import Lookup
+from carbonstream.processors.release import release_of
 from carbonstream.processors.vee.examine import NOTHING
 from carbonstream.schemas.codes import REMEDY, Outcome
 from carbonstream.schemas.periods import month_index, month_text
@@ -72,10 +73,12 @@ def answer_frame(
     *,
     findings: NDArray[Any] = NOTHING,
     generation: int | None = None,
+    is_taken: bool = True,
 ) -> bytes:
     """The emissions frame of a readings frame, with what was found beside its outcomes (vee.examine.FINDING).
 
-    generation: as long as it is the same, `resolve` gives the same; None: it may change at any time.
+    generation: as long as it is the same, `resolve` gives the same; None: it may change at any time. is_taken: False
+    for a frame refused whole.
     """
     co2, exponent, coefficient, applied = _first_co2(frame, judged, known, resolve, carrier_ids, generation)
     document = _head(frame.source, frame.shard, frame.seq, frame.mode.value, frame.sent, at) | {
@@ -99,6 +102,9 @@ def answer_frame(
     if len(judged.adjusted):
         names = judged.adjusted.dtype.names or ()
         document["adjusted"] = [dict(zip(names, line, strict=True)) for line in judged.adjusted.tolist()]
+    release = release_of(frame.document, len(frame))
+    if release is not None:
+        document |= release.columns(is_taken=is_taken)
     if judged.code.any():
         held = judged.code == Outcome.UNKNOWN_METER
         document["held"] = _kept(frame, np.flatnonzero(held), None)
@@ -125,7 +131,7 @@ def _column(values: Ints) -> Ints | int:
 
 def refuse_frame(frame: Frame, code: Outcome, known: Lookup, at: Standing) -> bytes:
     """The emissions frame of a readings frame refused whole (a known seq, a wrong partition)."""
-    return answer_frame(frame, refused(frame, known, code), known, lambda *_: None, {}, at)
+    return answer_frame(frame, refused(frame, known, code), known, lambda *_: None, {}, at, is_taken=False)
 
 
 def answer_tick(at: Standing, reference: dict[str, int]) -> bytes:

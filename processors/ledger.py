@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.grouping import grouped
+from carbonstream.processors.release import MOVES, MOVES_NOTHING, is_release, mark_of
 from carbonstream.processors.rows import Folded, Readings, Rows
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import Outcome, RowFlag
@@ -44,6 +45,7 @@ class Count:
     outcome: int
     readings: int
     quantity_wh: int
+    converted: int = 0  # of hop outcome: readings as convert decided, before the sink's moves
 
 
 @dataclass(slots=True)
@@ -78,10 +80,11 @@ def outcome_counts(
     A reading moves from one outcome to another where its last part does; the energy of each part goes where that
     part went. So the Wh of `stored` are those of the rows, however intervals overlap. What a late index of a register
     does to the intervals beside it is booked under that index: it adds a reading and, between two others, no energy.
+    A released reading leaves `held` under the source that had sent it; a second copy of it is no line at all.
     """
     names = Names()
     number = readings.number
-    source = np.array([names.number(d["source"]) for d in frames], np.int64)[readings.frame]
+    source = np.array([names.number(_source(d)) for d in frames], np.int64)[readings.frame]
     site = _sites(frames, readings, directory, names)
     day, is_adjusted = day_of(readings.end)[readings.cause], readings.is_adjusted
     entries = directory.entries[np.where((number >= 0) & (number < len(directory.entries)), number, 0)]
@@ -89,8 +92,13 @@ def outcome_counts(
     register = entries["register"]
     # a register's index that was not taken moved nothing; an interval meter's claims what it says
     wh = np.where(electric & (~register | (readings.code <= Outcome.BASELINE)), readings.quantity, 0)
-    lines = [np.arange(len(number))]
-    outcomes, counts, sums = [readings.code], [(~is_adjusted).astype(np.int64)], [wh]
+    mark = mark_of(readings)
+    counts_here = mark != MOVES_NOTHING
+    one, released = (counts_here & ~is_adjusted).astype(np.int64), np.flatnonzero(mark == MOVES)
+    lines = [np.arange(len(number)), released]
+    outcomes = [readings.code, np.full(len(released), int(Outcome.UNKNOWN_METER))]
+    counts, sums = [one, -one[released]], [wh * counts_here, np.zeros(len(released), np.int64)]
+    said = [one, -one[released]]  # as convert decided
 
     def move(rows: Rows, line: Ints, to: Outcome) -> None:
         """Rows leave `stored` for `to`, under the readings `line`; a reading whose interval was cut anew stays stored.
@@ -103,6 +111,7 @@ def outcome_counts(
         left = np.where(baseline, int(Outcome.BASELINE), int(Outcome.STORED))
         outcomes.extend((left, np.where(is_adjusted[line], int(Outcome.STORED), int(to))))
         counts.extend((-moved, moved))
+        said.extend((np.zeros_like(moved), np.zeros_like(moved)))
         sums.extend((-energy, np.where(register[line], 0, energy)))
 
     for rows, line, to in (
@@ -113,19 +122,27 @@ def outcome_counts(
         if len(rows):
             move(rows, line, to)
     at = np.concatenate(lines)
-    (s, p, d, o), (n, q) = grouped(
+    keys, values = grouped(
         [source[at], site[at], day[at], np.concatenate(outcomes)],
-        [np.concatenate(counts), np.concatenate(sums)],
+        [np.concatenate(counts), np.concatenate(sums), np.concatenate(said)],
     )
-    columns = zip(s.tolist(), p.tolist(), d.tolist(), o.tolist(), n.tolist(), q.tolist(), strict=True)
-    found = [Count(names.texts[a], names.texts[b], c, e, f, g) for a, b, c, e, f, g in columns if f or g]
+    found = [
+        Count(names.texts[s], names.texts[p], d, o, n, q, c)
+        for s, p, d, o, n, q, c in zip(*(column.tolist() for column in (*keys, *values)), strict=True)
+        if n or q or c
+    ]
     found += [  # records no reading could be taken from
-        Count(document["source"], "", NO_DAY, reject["code"], document["refused"], 0)
+        Count(document["source"], "", NO_DAY, reject["code"], document["refused"], 0, document["refused"])
         for document in frames
         if document["refused"]
         for reject in document["rejects"]
     ]
     return found
+
+
+def _source(document: dict[str, Any]) -> str:
+    source: str = document["release_source"] if is_release(document) else document["source"]
+    return source
 
 
 def _sites(frames: Sequence[dict[str, Any]], readings: Readings, directory: Directory, names: Names) -> Ints:

@@ -80,6 +80,7 @@ class Readings:
     multiplier_version: Ints
     row: Ints  # in its frame
     cause: Ints  # position here: of an interval that a late index cut anew the late reading's, else its own
+    release: Ints = field(default_factory=lambda: NONE)  # processors.release; empty: none is released
 
     @property
     def is_adjusted(self) -> NDArray[np.bool_]:

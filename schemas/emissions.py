@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from carbonstream.schemas.codes import Mode
-from carbonstream.schemas.frames import Shape, UtcMs
+from carbonstream.schemas.frames import ReleaseOf, Shape, UtcMs
 
 
 class Origin(Shape):
@@ -119,6 +119,15 @@ class EmissionsFrame(Shape):
         list[AdjustedInterval],
         Field(description="what late indexes of this frame cut anew; a later one replaces an earlier one"),
     ] = Field(default_factory=list)
+    release_of: Annotated[
+        list[ReleaseOf] | None,
+        Field(
+            description="of held readings sent again: one entry a reading, none where the frame was refused"
+        ),
+    ] = None
+    release_source: Annotated[
+        str | None, Field(description="with release_of: the source that had sent these readings")
+    ] = None
     refused: Annotated[int, Field(description="readings that an unreadable record seems to hold")] = 0
     payload: Annotated[
         str | None, Field(description="base64 of a record that could not be read, first 64 kB")

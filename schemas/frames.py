@@ -40,6 +40,7 @@ class Shape(BaseModel):
 class ReleaseOf(Shape):
     """Where a held reading was first accepted, when it is sent again."""
 
+    topic: Annotated[str, Field(description="id of meter.readings at that time")]
     partition: int
     offset: int
     row: int
@@ -66,7 +67,12 @@ class ReadingsFrame(Shape):
         list[str | None] | str | None, Field(description="one, or one a reading; absent: the meter's own")
     ] = None
     flag: list[int] | None = None
-    release_of: list[ReleaseOf] | None = None
+    release_of: Annotated[
+        list[ReleaseOf] | None, Field(description="of held readings sent again: one entry a reading")
+    ] = None
+    release_source: Annotated[
+        str | None, Field(description="with release_of: the source that had sent these readings")
+    ] = None
 
 
 class Tick(Shape):

@@ -22,6 +22,11 @@ class Settings(BaseSettings):
     database: str = Field(
         "postgresql://carbonstream@127.0.0.1:15432/carbonstream", description="database URL of the owner role"
     )
+    read_database: str = Field(
+        "",
+        description="database URL of a login that is only a member of carbonstream_read; the API then has no rights "
+        "to write. Empty: the owner's login with its rights put down",
+    )
     topic_prefix: str = Field(
         "", description="put before every topic name and consumer group, to share a cluster"
     )
@@ -57,6 +62,27 @@ class Settings(BaseSettings):
     watchdog_s: float = Field(
         60.0, description="a process with lag and no progress for this long ends itself"
     )
+
+    refusals_days: int = Field(30, ge=1, description="what the edge refused is told this long")
+    held_days: int = Field(
+        400,
+        ge=8,
+        description="released held readings are kept this long; those that wait are kept until released",
+    )
+    rejects_days: int = Field(
+        400, ge=1, description="rejected readings, and gaps in the sources' numbers, are kept this long"
+    )
+    corrections_days: int = Field(
+        0,
+        ge=0,
+        description="corrections are kept this long; 0: for ever, as figures `as_of` a time need them",
+    )
+    canary_meters: list[str] = Field(
+        default_factory=list,
+        description='JSON list of registered meters outside the boundary, e.g. ["330502-c/CANARY"], one a partition; '
+        "the canary reports as these through every source it has a token for, and measures the way",
+    )
+    canary_s: float = Field(15.0, ge=1, description="how often the canary reports")
 
     host: str = Field("127.0.0.1", description="address the servers listen on; loopback unless set")
     http_port: int = Field(8710, description="HTTP push source")

@@ -1,13 +1,14 @@
 """ledger: counts meter.readings by a reader of its own into the ledger's hop `accepted`.
 
-Counts, register states and positions commit together, so every record is counted once. It runs behind the others
-on purpose: nothing waits for it.
+Counts, register states, gaps in the sources' numbers and positions commit together, so every record is counted once.
+It runs behind the others on purpose: nothing waits for it. Beside, once an hour, it drops what was kept long enough.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import astuple
 from typing import Final
 
 import orjson
@@ -17,12 +18,15 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect, integers
+from carbonstream.connectors.retention import drop_old
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
 from carbonstream.processors.accepted import AcceptedCounter
+from carbonstream.processors.accepted_frames import Gap
 from carbonstream.processors.checks import Limits
 from carbonstream.processors.frames import Tick, parse_record
 from carbonstream.processors.reference import Reference
+from carbonstream.processors.release import Origin, release_of
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.frames import TYPE_TICK
@@ -34,6 +38,7 @@ COMMIT_S: Final = 1.0
 COMMIT_BUSY_S: Final = 5.0  # while much comes: a register counts once a commit, however often it was read
 BUSY: Final = 100  # records since the last commit
 FETCHED: Final = 500
+TIDY_S: Final = 3_600.0
 REGISTERS: Final = """
 insert into ledger_register as r (meter, partition, end_ms, raw_index, first_end_ms, first_raw_index)
 select meter, %s, end_ms, raw_index, first_end_ms, first_raw_index
@@ -41,6 +46,18 @@ from unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
   as t (meter, end_ms, raw_index, first_end_ms, first_raw_index)
 on conflict (meter) do update set end_ms = excluded.end_ms, raw_index = excluded.raw_index,
   first_end_ms = excluded.first_end_ms, first_raw_index = excluded.first_raw_index
+"""
+GAPS: Final = """
+insert into ledger_gap (partition, source_offset, source, mode, shard, first_seq, last_seq, day)
+values (%s, %s, %s, %s, %s, %s, %s, date '1970-01-01' + %s) on conflict do nothing
+"""
+RELEASED: Final = """
+insert into ledger_release (source_topic, partition, source_offset, row) values (%s, %s, %s, %s) on conflict do nothing
+"""
+RELEASED_BEFORE: Final = """
+select r.source_topic, r.partition, r.source_offset, r.row from ledger_release r
+join unnest(%s::text[], %s::smallint[], %s::bigint[], %s::int[]) as t (topic, partition, source_offset, row)
+  on r.source_topic = t.topic and r.partition = t.partition and r.source_offset = t.source_offset and r.row = t.row
 """
 POSITIONS: Final = """
 insert into ledger_position as p (partition, source_topic, source_offset, tick_ms, reference, sequences)
@@ -59,6 +76,8 @@ class LedgerReader:
         self.topic = config.topic(topics.READINGS)
         self.stopping = threading.Event()
         self._reference: ReferenceLog | None = None
+        self._gaps: list[tuple[int, int, Gap]] = []  # (partition, offset, gap) not yet committed
+        self._tidy_at = 0.0  # monotonic
         self.limits = Limits(
             config.live_max_age_s * 1_000,
             config.live_max_ahead_s * 1_000,
@@ -123,7 +142,7 @@ class LedgerReader:
                     kafka.check(message)
                     if message.error() is None:
                         n = message.partition() or 0
-                        self._count(counters[n], message)
+                        self._count(connection, counters[n], message)
                         at[n] = message.offset() or 0
                         touched.add(n)
             now = time.monotonic()
@@ -135,10 +154,13 @@ class LedgerReader:
                 since, gathered = time.monotonic(), 0
             if done:
                 return
+            if ends is None and now > self._tidy_at:
+                self._tidy_at = now + TIDY_S
+                drop_old(connection, self.config)
         if touched:
             self._commit(connection, {n: counters[n] for n in touched}, at)
 
-    def _count(self, counter: AcceptedCounter, message: Message) -> None:
+    def _count(self, connection: psycopg.Connection, counter: AcceptedCounter, message: Message) -> None:
         value, type_ = message.value(), kafka.type_of(message.headers())  # type: ignore[arg-type]
         if type_ == TYPE_TICK or b'"tick"' in (value or b""):
             tick = parse_record(value, type_)
@@ -148,7 +170,10 @@ class LedgerReader:
                 log.apply(counter.reference, tick.reference)
                 counter.advance(tick.time)
                 return
+        if b'"release_of"' in (value or b""):
+            counter.released |= released_before(connection, value)
         counter.count(value)
+        self._gaps += [(counter.partition, message.offset() or 0, gap) for gap in counter.take_gaps()]
 
     def _reference_log(self) -> ReferenceLog:
         """The reference log, one for all rounds as it reads in a thread of its own; a new one when that has ended."""
@@ -162,6 +187,7 @@ class LedgerReader:
         if self.topic not in found:
             raise NotReady(f"topic {self.topic} does not exist; create the topics with `carbonstream topics`")
         self.topic_id, partitions = found[self.topic]
+        self._gaps.clear()
         counters: dict[int, AcceptedCounter] = {}
         at: dict[int, int] = {}
         for n in range(partitions):
@@ -189,7 +215,11 @@ class LedgerReader:
         self, connection: psycopg.Connection, counters: dict[int, AcceptedCounter], at: dict[int, int]
     ) -> None:
         with connection.transaction(), connection.cursor() as cursor:
+            cursor.executemany(GAPS, [(n, offset, *astuple(gap)) for n, offset, gap in self._gaps])
+            self._gaps.clear()
             for n, counter in counters.items():
+                cursor.executemany(RELEASED, sorted(counter.released))
+                counter.released.clear()
                 counts, moved = counter.take()
                 write_ledger(cursor, "accepted", counts)
                 if moved.size:
@@ -202,6 +232,18 @@ class LedgerReader:
                     POSITIONS,
                     (n, self.topic_id, at[n], counter.tick or 0, offsets, orjson.dumps(sequences).decode()),
                 )
+
+
+def released_before(connection: psycopg.Connection, value: bytes | None) -> set[Origin]:
+    """Which of the held readings a record releases were counted before."""
+    frame = orjson.loads(value or b"")
+    ends = frame.get("end") if isinstance(frame, dict) else None
+    release = release_of(frame, len(ends)) if isinstance(ends, list) else None
+    if release is None or not release.origins:
+        return set()
+    columns = [list(column) for column in zip(*release.origins, strict=True)]
+    with connection.transaction():
+        return {Origin(*row) for row in connection.execute(RELEASED_BEFORE, columns)}
 
 
 def _sequence_key(text: str) -> tuple[str, str, int]:

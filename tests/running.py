@@ -89,7 +89,7 @@ def running(
     }
     settings = Settings(**given)
     environment = os.environ | {
-        f"CARBONSTREAM_{k.upper()}": json.dumps(v) if isinstance(v, dict) else str(v)
+        f"CARBONSTREAM_{k.upper()}": json.dumps(v) if isinstance(v, dict | list) else str(v)
         for k, v in given.items()
     }
     migrate(settings)

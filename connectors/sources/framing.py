@@ -6,7 +6,7 @@ steps whether it holds one pushed reading or 500 of a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -87,8 +87,10 @@ def frames_needed(readings: int) -> int:
     return -(-readings // MAX_READINGS)
 
 
-def record(stamp: Stamp, shard: int, seq: int, columns: Columns) -> bytes:
-    """One frame as meter.readings carries it: at most MAX_READINGS readings, all of `shard`."""
+def record(
+    stamp: Stamp, shard: int, seq: int, columns: Columns, more: Mapping[str, Any] | None = None
+) -> bytes:
+    """One frame as meter.readings carries it: at most MAX_READINGS readings, all of `shard`. more: further members."""
     if len(columns) > MAX_READINGS:
         raise ValueError(f"a frame holds at most {MAX_READINGS} readings, not {len(columns)}")
     used, meter = _distinct(columns.meter)
@@ -117,7 +119,7 @@ def record(stamp: Stamp, shard: int, seq: int, columns: Columns) -> bytes:
         unit = unit[0]
     if unit is not None:
         frame["unit"] = unit
-    return orjson.dumps(frame, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(frame | dict(more or {}), option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _distinct(meter: Ints) -> tuple[list[int], Ints | list[int]]:

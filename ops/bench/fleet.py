@@ -113,7 +113,7 @@ def round_frames(loads: list[ShardLoad], round_: int, sent_ms: int) -> Iterator[
             if i >= len(load.meters):
                 continue
             value = np.round(load.first[i] + load.step[i] * round_, 2)
-            n, seq = len(value), round_ * longest + i
+            n, seq = len(value), round_ * len(load.meters) + i
             head = b'{"source":"%b","shard":%d,"seq":%d,"sent":%d,"mode":"live","unit":"kWh",' % (
                 SOURCE.encode(), load.shard, seq, sent_ms
             )  # fmt: skip

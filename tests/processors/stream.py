@@ -144,7 +144,7 @@ def counted(
     counter = AcceptedCounter(PARTITION, PARTITIONS, LIMITS, Reference(PARTITION, PARTITIONS))
     if before is not None:
         counter.tick, counter.registers = before.tick, before.registers.copy()
-        counter.sequences = dict(before.sequences)
+        counter.sequences, counter.released = dict(before.sequences), set(before.released)
         apply(counter.reference, before.reference.offsets)
     for record in records:
         parsed = parse_record(record.value, record.type)

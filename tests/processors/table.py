@@ -10,6 +10,7 @@ import numpy as np
 
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.ledger import Count, outcome_counts
+from carbonstream.processors.release import Origin, settle
 from carbonstream.processors.rows import STORED_BEFORE, Folded, Rows, concatenate, fold, joined, rows_of
 from carbonstream.processors.totals import GRAINS, LEVELS, Changes, total_changes
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES
@@ -28,13 +29,17 @@ class Table:
         self.rows = EMPTY
         self.totals: defaultdict[TotalKey, list[int]] = defaultdict(lambda: [0, 0, 0])
         self.ledger: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
+        self.converted: Counter[Line] = Counter()
+        self.released: set[Origin] = set()
 
     def store(self, frames: list[dict[str, Any]]) -> Folded:
-        readings = concatenate(frames)
+        readings, moved = settle(frames, concatenate(frames), self.released)
+        self.released |= {m.origin for m in moved}
         folded = self._fold(rows_of(readings))
         for count in outcome_counts(frames, readings, folded, self.directory):
             line = self.ledger[count.source, count.site, count.day, count.outcome]
             line[0], line[1] = line[0] + count.readings, line[1] + count.quantity_wh
+            self.converted[count.source, count.site, count.day, count.outcome] += count.converted
         old = folded.replaced.take(folded.replaced.reading == STORED_BEFORE)
         changes = changes_of(folded.rows, old)
         moved = total_changes(changes, self.directory)

@@ -26,7 +26,7 @@ from carbonstream.processors.directory import ENTRY, Directory
 from carbonstream.processors.rows import Position, concatenate, follow
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Check, Outcome
-from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.errors import BrokenChain, LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
 REBALANCE_S: Final = 2.0
@@ -142,7 +142,8 @@ def _masters_end(position: Position) -> tuple[int, int]:
 class Reader(threading.Thread):
     """Reads the owned partitions from their positions and makes batches; `next` hands them over.
 
-    Only the first copy of an answer is taken; a broken chain or any other error is raised in `next`.
+    Only the first copy of an answer is taken; a broken chain or any other error is raised in `next`, behind a batch of
+    what came before it: so the stored position shows where the chain broke.
     """
 
     def __init__(self, config: Settings, topic: str, positions: dict[int, Position], topic_id: str) -> None:
@@ -151,6 +152,7 @@ class Reader(threading.Thread):
         self._positions = positions
         self._out: queue.Queue[Batch | Exception] = queue.Queue(1)
         self._ending = threading.Event()
+        self._broken: BrokenChain | None = None
         self._handed_at = self._wanted_at = 0.0  # monotonic; wanted: 0 while the writer is busy
 
     def run(self) -> None:
@@ -164,6 +166,8 @@ class Reader(threading.Thread):
                 batch = self._gather(consumer)
                 if batch is not None:
                     self._put(batch)
+                if self._broken is not None:
+                    raise self._broken  # handed over below like any other error
         except Exception as error:  # handed to the writing thread, which ends the round
             self._put(error)
         finally:
@@ -190,7 +194,12 @@ class Reader(threading.Thread):
                 number = message.partition() or 0
                 document = orjson.loads(message.value() or b"")
                 touched.add(number)
-                if follow(self._positions[number], document, message.offset() or 0, self._topic_id):
+                try:
+                    is_next = follow(self._positions[number], document, message.offset() or 0, self._topic_id)
+                except BrokenChain as error:
+                    self._broken = error
+                    return self._batch(frames, touched)
+                if is_next:
                     frames.append(document)
                     rows += len(document["meter"])
                 else:
@@ -201,6 +210,9 @@ class Reader(threading.Thread):
                 continue
             if until and time.monotonic() >= until and self._is_due():
                 break
+        return self._batch(frames, touched)
+
+    def _batch(self, frames: list[dict[str, Any]], touched: set[int]) -> Batch | None:
         if not touched:
             return None
         return Batch(frames, concatenate(frames), {n: replace(self._positions[n]) for n in touched})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, integers, pg_time
 from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import Count
+from carbonstream.processors.release import Moved, Origin, is_release
 from carbonstream.processors.rows import STORED_BEFORE, Folded, Position, Readings
 from carbonstream.processors.totals import TotalChanges
 from carbonstream.schemas.codes import Grain
@@ -47,16 +48,34 @@ select %s::int[], %s::smallint[], array(select to_timestamp(b / 1000) from unnes
 """
 # Each line once, as `on conflict` asks for, and in one order: two sinks may meet at the lines without a site.
 LEDGER: Final = """
-insert into ledger as l (source, site, day, hop, outcome, readings, quantity_wh)
-select source, site, date '1970-01-01' + day, %s, outcome, sum(readings), sum(wh)
-from unnest(%s::text[], %s::text[], %s::int[], %s::smallint[], %s::bigint[], %s::bigint[])
-  as t (source, site, day, outcome, readings, wh)
+insert into ledger as l (source, site, day, hop, outcome, readings, quantity_wh, converted)
+select source, site, date '1970-01-01' + day, %s, outcome, sum(readings), sum(wh), sum(converted)
+from unnest(%s::text[], %s::text[], %s::int[], %s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[])
+  as t (source, site, day, outcome, readings, wh, converted)
 group by source, site, day, outcome order by source, site, day, outcome
 on conflict (source, site, day, hop, outcome) do update
-  set readings = l.readings + excluded.readings, quantity_wh = l.quantity_wh + excluded.quantity_wh
+  set readings = l.readings + excluded.readings, quantity_wh = l.quantity_wh + excluded.quantity_wh,
+    converted = l.converted + excluded.converted
 """
 HELD: Final = """
-copy held (partition, source_offset, row, source, mode, meter_id, start_ms, end_ms, value, unit) from stdin
+copy held (source_topic, partition, source_offset, row, source, mode, meter_id, start_ms, end_ms, value, unit)
+from stdin
+"""
+# A release may be all there is: Kafka may hold it longer than what it releases. Then it leaves a mark of its own.
+RELEASED: Final = """
+insert into held as h (source_topic, partition, source_offset, row, source, mode, meter_id, end_ms, released_at,
+  outcome)
+select topic, partition, source_offset, row, source, '', meter_id, end_ms, now(), outcome
+from unnest(%s::text[], %s::smallint[], %s::bigint[], %s::int[], %s::text[], %s::text[], %s::bigint[], %s::smallint[])
+  as t (topic, partition, source_offset, row, source, meter_id, end_ms, outcome)
+on conflict (source_topic, partition, source_offset, row) do update
+  set released_at = excluded.released_at, outcome = excluded.outcome
+"""
+RELEASED_BEFORE: Final = """
+select h.source_topic, h.partition, h.source_offset, h.row
+from held h join unnest(%s::text[], %s::smallint[], %s::bigint[], %s::int[]) as t (topic, partition, source_offset, row)
+  on h.source_topic = t.topic and h.partition = t.partition and h.source_offset = t.source_offset and h.row = t.row
+where h.released_at is not null
 """
 REJECT: Final = """
 copy reject (partition, source_offset, row, code, source, meter_id, start_ms, end_ms, value, unit, detail, payload)
@@ -113,25 +132,33 @@ def write_ledger(cursor: Cursor, hop: str, counts: Sequence[Count]) -> None:
     """Add counts to the ledger."""
     if counts:
         columns = zip(
-            *((c.source, c.site, c.day, c.outcome, c.readings, c.quantity_wh) for c in counts), strict=True
+            *((c.source, c.site, c.day, c.outcome, c.readings, c.quantity_wh, c.converted) for c in counts),
+            strict=True,
         )
         cursor.execute(LEDGER, [hop, *(list(column) for column in columns)])
 
 
-def write_kept(cursor: Cursor, frames: Frames) -> None:
-    """Held and rejected readings as they came, and what the checks found."""
+def write_kept(cursor: Cursor, frames: Frames, moved: Sequence[Moved]) -> None:
+    """Held and rejected readings as they came. moved: held readings that move on in this batch; of a frame that
+    releases, only what moves is kept again, where it is rejected now. And what the checks found."""
     held: list[tuple[Any, ...]] = []
     rejects: list[tuple[Any, ...]] = []
+    moving = {(m.at.partition, m.at.offset, m.at.row) for m in moved}
     for d in frames:
         at = d["origin"]["partition"], d["origin"]["offset"]
-        held += [
-            (*at, h["row"], d["source"], d["mode"], h["meter"], h["start"], h["end"], h["value"], h["unit"])
-            for h in d["held"]
-        ]
+        source, kept = d["source"], d["rejects"]
+        if is_release(d):
+            source, kept = d["release_source"], [r for r in kept if (*at, r["row"]) in moving]
+        else:
+            held += [
+                (d["origin"]["topic_id"], *at, h["row"], source, d["mode"], h["meter"], h["start"], h["end"],
+                 h["value"], h["unit"])
+                for h in d["held"]
+            ]  # fmt: skip
         rejects += [
-            (*at, r["row"], r["code"], d["source"], r["meter"], r["start"], r["end"], r["value"], r["unit"],
+            (*at, r["row"], r["code"], source, r["meter"], r["start"], r["end"], r["value"], r["unit"],
              r["detail"], b64decode(payload) if (payload := d.get("payload")) is not None else None)
-            for r in d["rejects"]
+            for r in kept
         ]  # fmt: skip
     findings = [
         (d["origin"]["partition"], d["origin"]["offset"], f["row"], f["check"], f["decision"],
@@ -141,6 +168,19 @@ def write_kept(cursor: Cursor, frames: Frames) -> None:
     _copy(cursor, HELD, held)
     _copy(cursor, REJECT, rejects)
     _copy(cursor, FINDING, findings)
+
+
+def released_before(cursor: Cursor, origins: Sequence[Origin]) -> list[Origin]:
+    """Which of these held readings an earlier batch has moved on."""
+    columns = [list(column) for column in zip(*origins, strict=True)]
+    return [Origin(*row) for row in cursor.execute(RELEASED_BEFORE, columns)] if origins else []
+
+
+def write_released(cursor: Cursor, moved: Sequence[Moved]) -> None:
+    """Mark held readings as released, with what became of them."""
+    if moved:
+        lines = ((*m.origin, m.source, m.meter_id, m.end, m.code) for m in moved)
+        cursor.execute(RELEASED, [list(column) for column in zip(*lines, strict=True)])
 
 
 def _copy(cursor: Cursor, statement: LiteralString, lines: list[tuple[Any, ...]]) -> None:

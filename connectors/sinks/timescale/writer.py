@@ -8,7 +8,7 @@ their advisory locks), so no row can appear between looking and writing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from carbonstream.connectors.sinks.timescale import tables
 from carbonstream.connectors.sinks.timescale.row_step import STAGE, store_fast, store_staged
 from carbonstream.processors.directory import Directory
 from carbonstream.processors.ledger import outcome_counts
+from carbonstream.processors.release import Moved, is_release, origins_of, settle
 from carbonstream.processors.rows import STORED_BEFORE, Folded, Position, Readings, Rows, rows_of
 from carbonstream.processors.totals import Changes, total_changes
 
@@ -49,17 +50,31 @@ class Writer:
 
     def write(self, batch: Batch, directory: Directory) -> str:
         """Store one batch; returns the path taken. On any error nothing of it is stored."""
+        batch, moved = self._settled(batch)
         rows = rows_of(batch.readings)
         if len(rows):
             self._reserve(int(rows.meter.max()) + 1)
         if self._is_new(rows):
             try:
-                return self._transaction(batch, rows, directory, staged=False)
+                return self._transaction(batch, rows, moved, directory, staged=False)
             except errors.UniqueViolation:
                 self.connection.rollback()
-        return self._transaction(batch, rows, directory, staged=True)
+        return self._transaction(batch, rows, moved, directory, staged=True)
 
-    def _transaction(self, batch: Batch, rows: Rows, directory: Directory, *, staged: bool) -> str:
+    def _settled(self, batch: Batch) -> tuple[Batch, list[Moved]]:
+        """The batch with its released readings told apart. What is released is decided before the transaction: only
+        this connection moves held readings of its partitions."""
+        if not any(is_release(document) for document in batch.frames):
+            return batch, []
+        origins = origins_of(batch.frames)
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            before = tables.released_before(cursor, origins)
+        readings, moved = settle(batch.frames, batch.readings, before)
+        return replace(batch, readings=readings), moved
+
+    def _transaction(
+        self, batch: Batch, rows: Rows, moved: list[Moved], directory: Directory, *, staged: bool
+    ) -> str:
         with self.connection.transaction(), self.connection.cursor() as cursor:
             step = store_staged if staged else store_fast
             stored = step(cursor, rows)
@@ -68,7 +83,8 @@ class Writer:
             tables.write_mark(cursor, totals)
             counts = outcome_counts(batch.frames, batch.readings, stored.folded, directory)
             tables.write_ledger(cursor, "outcome", counts)
-            tables.write_kept(cursor, batch.frames)
+            tables.write_kept(cursor, batch.frames, moved)
+            tables.write_released(cursor, moved)
             tables.write_corrections(cursor, batch.frames, batch.readings, stored.folded)
             tables.write_positions(cursor, batch.positions)
         np.maximum.at(self.newest, stored.folded.rows.meter, stored.folded.rows.time)

@@ -1,0 +1,287 @@
+"""Readings of every kind through a running Carbonstream, and copies of its topics with one record altered."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import orjson
+import psycopg
+from confluent_kafka import Producer
+
+from carbonstream.connectors import kafka
+from carbonstream.connectors.database import connect
+from carbonstream.connectors.migrations import migrate
+from carbonstream.connectors.sinks.timescale.sink import Sink
+from carbonstream.connectors.sources.framing import Stamp, headers, record
+from carbonstream.connectors.sources.resend import Again, columns_of
+from carbonstream.ops.supervisor import Supervisor
+from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.schemas import topics
+from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.periods import HOUR_MS
+from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.shards import partition_of, shard_of, site_of
+from tests.running import eventually, load
+
+PARTITIONS = 2
+SOURCE = "test/plant"
+T0 = 1_772_323_200_000  # 2026-03-01T08:00 local
+QUARTER_MS = HOUR_MS // 4
+SITE_HEAD = (
+    "site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,park_zh,park_en,county,industry\n"
+)
+METER_HEAD = "meter_id,carrier,kind,unit,multiplier,modulus,interval_s,boundary,valid_from,valid_to\n"
+A, B = "330502-a", "330502-d"  # of the two partitions
+SINCE = "2026-01-01T00:00:00+08:00"
+LATER = "2026-03-01T10:00:00+08:00"
+
+
+def meter(name: str, kind: str, since: str, multiplier: int, boundary: str) -> str:
+    return f"{name},electricity,{kind},kWh,{multiplier},,900,{boundary},{since},\n"
+
+
+SITES = SITE_HEAD + "".join(
+    f"{site},测试站点,Test site,test-e,测试企业,Test enterprise,test-p,测试园区,Test park,330502,C31\n"
+    for site in (A, B)
+)
+CANARIES = [f"{A}/CANARY", f"{B}/CANARY"]
+METERS = {
+    **dict.fromkeys(CANARIES, ("interval", SINCE, 1)),
+    f"{A}/R": ("register", SINCE, 80),
+    f"{A}/I": ("interval", SINCE, 1),
+    f"{B}/I": ("interval", LATER, 1),  # a mistake: it was there since January
+}
+LATE_METERS = {f"{A}/NEW": ("interval", SINCE, 1), f"{B}/NEW": ("register", SINCE, 10)}
+
+
+def meters_csv(meters: dict[str, tuple[str, str, int]]) -> str:
+    return METER_HEAD + "".join(
+        meter(name, *of, "false" if name in CANARIES else "true") for name, of in meters.items()
+    )
+
+
+class Sender:
+    """A source that numbers its own frames."""
+
+    def __init__(self, settings: Settings, source: str = SOURCE) -> None:
+        self.settings, self.source = settings, source
+        self.producer: Producer = kafka.producer(settings)
+        self.seqs: dict[int, int] = {}
+
+    def send(self, *readings: Again, skip: int = 0, seq: int | None = None) -> None:
+        """One frame of one site's readings; skip: numbers left out before it."""
+        shard = shard_of(site_of(readings[0].meter))
+        number = self.seqs.get(shard, 0) + skip if seq is None else seq
+        self.seqs[shard] = max(number + 1, self.seqs.get(shard, 0))
+        stamp = Stamp(self.source, Mode.BACKFILL, T0)
+        self.raw(record(stamp, shard, number, columns_of(readings)), shard, headers(stamp, shard, number))
+
+    def raw(self, value: bytes, shard: int, heads: Any = ()) -> None:
+        partition = partition_of(shard, self.settings.partitions)
+        self.producer.produce(
+            self.settings.topic(topics.READINGS), value, partition=partition, headers=list(heads)
+        )
+        assert self.producer.flush(30) == 0
+
+
+def at(quarter: float, name: str, value: float, unit: str | None = None) -> Again:
+    return Again(name, None, T0 + int(quarter * QUARTER_MS), value, unit)
+
+
+def send_everything(sender: Sender) -> None:
+    """Registers, intervals, late and repeated readings, corrections, rejects, unknown meters, a gap."""
+    r, i, b = f"{A}/R", f"{A}/I", f"{B}/I"
+    for quarter in range(8):
+        sender.send(at(quarter, r, 100 + 2 * quarter), at(quarter, i, 5 + quarter))
+        sender.send(at(quarter + 0.5, b, 3))  # outside its validity while that is wrong
+    sender.send(at(8, r, 130), at(11, i, 4))
+    sender.send(at(10, i, 6))  # late
+    sender.send(at(2, i, 9))  # a correction
+    sender.send(at(2, i, 9))  # the same again
+    sender.send(at(5, r, 90), at(12, i, -3), at(13, i, 1, "t"))
+    sender.send(at(14, i, 2), seq=0)  # a known number
+    sender.send(at(0, f"{A}/NEW", 7), at(1, f"{A}/NEW", 8), at(40, f"{A}/NEW", -1))
+    sender.send(at(0, f"{B}/NEW", 50), at(1, f"{B}/NEW", 51.5), at(2, f"{B}/NEVER", 1))
+    sender.send(at(15, i, 2.5), skip=3)
+    sender.raw(b'{"source":"test/plant","shard":1,"end":[1,2]}', shard_of(A))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a replay must give again, by names instead of numbers."""
+
+    rows: list[tuple[Any, ...]]
+    hours: list[tuple[Any, ...]]
+    periods: list[tuple[Any, ...]]
+    ledger: list[tuple[Any, ...]]
+    kept: list[tuple[Any, ...]]
+
+
+def query(settings: Settings, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    with connect(settings, application="test") as connection:
+        return connection.execute(statement, values).fetchall()
+
+
+def figures(settings: Settings) -> Figures:
+    return Figures(
+        query(settings, "select m.meter_id, r.time, r.start, r.quantity, r.raw_index, r.quality, r.flags "
+                        "from reading r join meter m on m.number = r.meter order by 1, 2"),
+        query(settings, "select e.id, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated "
+                        "from total_hour t join entity e on e.number = t.entity order by 1, 2, 3, 4"),
+        query(settings, "select e.id, t.bucket, t.carrier, t.shard, t.grain, t.readings, t.quantity, t.estimated "
+                        "from total_period t join entity e on e.number = t.entity order by 1, 2, 3, 4, 5"),
+        query(settings, "select source, site, day, outcome, readings, quantity_wh, converted from ledger "
+                        "where hop = 'outcome' and (readings, quantity_wh, converted) <> (0, 0, 0) "
+                        "order by 1, 2, 3, 4"),
+        query(settings, "select source, partition, source_offset, row, meter_id, released_at is not null, outcome "
+                        "from held union all select source, partition, source_offset, row, meter_id, null, code "
+                        "from reject order by 2, 3, 4"),
+    )  # fmt: skip
+
+
+def empty_database(settings: Settings, tables: list[dict[str, Path]]) -> Settings:
+    """The same settings with a new database, reference data loaded in the same order."""
+    name = f"replay_{uuid.uuid4().hex[:10]}"
+    with psycopg.connect(settings.database, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    new = settings.model_copy(
+        update={"database": urlunsplit(urlsplit(settings.database)._replace(path=f"/{name}"))}
+    )
+    migrate(new)
+    for each in tables:
+        load(new, each)
+    record_layout(new)
+    return new
+
+
+@contextmanager
+def services(settings: Settings, environment: dict[str, str], *names: str) -> Iterator[None]:
+    """Some services with these settings, each a process."""
+    changed = {
+        f"CARBONSTREAM_{name.upper()}": str(getattr(settings, name))
+        for name in ("database", "topic_prefix", "state_dir")
+    }
+    supervisor = Supervisor(names, environment | changed, logs=settings.state_dir / "logs")
+    supervisor.start()
+    ending = threading.Event()
+
+    def watch() -> None:
+        while not ending.wait(0.1):
+            supervisor.watch()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        watcher.join()
+        supervisor.end()
+
+
+def sink_until(settings: Settings, reached: Callable[[], bool], what: str) -> None:
+    """A sink in this process until a condition holds; raises what ended it before."""
+    sink = Sink(settings)
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            sink.run()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        eventually(lambda: bool(failed) or reached(), what)
+    finally:
+        sink.stop()
+        thread.join()
+    if failed:
+        raise failed[0]
+
+
+def is_stored(settings: Settings) -> bool:
+    """Whether the sink has passed every record of meter.readings."""
+    stored = dict(query(settings, "select partition, source_offset from position"))
+    return all(stored.get(n, -1) >= end - 1 for n, end in ends(settings, topics.READINGS).items())
+
+
+def ends(settings: Settings, topic: str) -> dict[int, int]:
+    consumer = kafka.reader(settings)
+    try:
+        return {
+            n: kafka.end_offsets_of(consumer, settings.topic(topic), n)[1]
+            for n in range(settings.partitions_of(topic))
+        }
+    finally:
+        consumer.close()
+
+
+Records = list[tuple[int, bytes | None, bytes | None, Any]]  # offset, key, value, headers
+
+
+def records(settings: Settings, topic: str, partition: int) -> Records:
+    consumer = kafka.reader(settings)
+    try:
+        first, end = kafka.end_offsets_of(consumer, settings.topic(topic), partition)
+        found = kafka.read_range(consumer, settings.topic(topic), partition, first, end)
+        return [(m.offset() or 0, m.key(), m.value(), m.headers()) for m in found]
+    finally:
+        consumer.close()
+
+
+def copied(
+    settings: Settings, tables: list[dict[str, Path]], alter: Callable[[str, int, Records], Records]
+) -> Settings:
+    """Topics of their own with the same records but for what `alter` (topic, partition, records) does, and an empty
+    database. Reference records keep their offsets, as ticks name them."""
+    prefix = f"copy_{uuid.uuid4().hex[:8]}."
+    new = settings.model_copy(update={"topic_prefix": prefix, "state_dir": settings.state_dir / prefix})
+    create_topics(new)
+    ids = {name: kafka.topic_ids(s, [s.topic(topics.READINGS)])[s.topic(topics.READINGS)][0]
+           for name, s in (("old", settings), ("new", new))}  # fmt: skip
+    producer = kafka.producer(new)
+    for topic in (*topics.REFERENCE, topics.READINGS, topics.EMISSIONS):
+        for n in range(settings.partitions_of(topic)):
+            position = 0
+            for offset, key, value, heads in alter(topic, n, records(settings, topic, n)):
+                while topic in topics.REFERENCE and position < offset:  # where a transaction's marker stands
+                    producer.produce(new.topic(topic), None, b"hole", n)
+                    position += 1
+                body = (value or b"").replace(ids["old"].encode(), ids["new"].encode())
+                producer.produce(
+                    new.topic(topic), body if value is not None else None, key, n, headers=heads or []
+                )
+                position += 1
+            old_end = ends(settings, topic)[n]
+            while topic in topics.REFERENCE and position < old_end:
+                producer.produce(new.topic(topic), None, b"hole", n)
+                position += 1
+    assert producer.flush(60) == 0
+    return empty_database(new, tables)
+
+
+def origin_of(value: bytes | None) -> int:
+    offset: int = orjson.loads(value or b"{}")["origin"]["offset"]
+    return offset
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    given = settings.model_dump(include={
+        "kafka", "database", "topic_prefix", "partitions", "state_dir", "metrics_port", "checkpoint_s", "push_tokens",
+        "http_port", "canary_meters", "canary_s", "api_token",
+    })  # fmt: skip
+    return dict(os.environ) | {
+        f"CARBONSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
+        for name, value in given.items()
+    }
