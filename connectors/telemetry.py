@@ -11,7 +11,18 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from carbonstream.schemas.settings import Settings
 
-SERVICES: Final = ("http", "ticker", "convert", "watch", "timescale", "relay", "ledger", "warn", "api")
+SERVICES: Final = (
+    "http",
+    "ticker",
+    "convert",
+    "watch",
+    "timescale",
+    "relay",
+    "ledger",
+    "warn",
+    "api",
+    "estimator",
+)
 
 READINGS = Counter(
     "carbonstream_readings_total", "Readings handled, by service and outcome", ["service", "outcome"]

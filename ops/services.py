@@ -13,7 +13,7 @@ from typing import Final, NoReturn, Protocol
 from carbonstream.schemas.settings import Settings
 
 # In the order of starting: consumers of a topic before its producers, so that nothing waits long.
-NAMES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api", "ticker", "http")
+NAMES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api", "ticker", "http", "estimator")
 
 
 class Stoppable(Protocol):
@@ -25,7 +25,7 @@ class Stoppable(Protocol):
 
 
 # On a busy machine the way of a reading comes first: what only tells or counts what is stored catches up later.
-NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15}
+NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15, "estimator": 15}
 PR_SET_PDEATHSIG: Final = 1
 
 
@@ -75,6 +75,12 @@ def _ledger(settings: Settings) -> None:
     _until_signal(LedgerReader(settings))
 
 
+def _estimator(settings: Settings) -> None:
+    from carbonstream.connectors.sources.estimator import Estimator
+
+    _until_signal(Estimator(settings))
+
+
 def _warn(settings: Settings) -> None:
     from carbonstream.streams.warn import Warn
 
@@ -113,4 +119,5 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "api": _api,
     "ticker": _ticker,
     "http": _http,
+    "estimator": _estimator,
 }

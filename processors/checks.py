@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
 from carbonstream.processors.meters import STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.registers import advance, advance_one_by_one, multiplied
-from carbonstream.schemas.codes import Mode, Outcome, Quality
+from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
 from carbonstream.schemas.shards import shard_of, site_of
 
@@ -74,6 +75,8 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
         return Judged(NONE, NONE, NONE, NONE, NONE, NONE, NONE, state.newest[:0])
     slot, master = _masters(frame, known)
     code = _sound(frame, *limits.window(frame.mode, now))
+    if frame.mode is Mode.ESTIMATE or frame.source == SOURCE_ESTIMATOR or frame.quality is not None:
+        code[(code == 0) & ~_is_estimate(frame, slot, master)] = Outcome.ESTIMATE
     if (slot < 0).any():
         code[(code == 0) & (slot < 0)] = Outcome.UNKNOWN_METER
         _misplaced(code, frame)
@@ -96,7 +99,10 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     end = frame.end
     if code.any():
         start, end = told_times(np.where(code <= Outcome.BASELINE, start, frame.start), end)
-    quality = np.where(code <= Outcome.BASELINE, int(Quality.VALID), int(Quality.RAW))
+    said = int(Quality.VALID) if frame.quality is None else frame.quality
+    quality = np.where(code <= Outcome.BASELINE, said, int(Quality.RAW))
+    if frame.mode is Mode.ESTIMATE:  # never what a measurement is compared with
+        return Judged(code, start, end, quantity, raw_index, quality, NONE, state.newest[:0])
     return Judged(code, start, end, quantity, raw_index, quality, *_newest(slot[rows], step, took))
 
 
@@ -118,7 +124,11 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
 
 
 def _masters(frame: Frame, known: Lookup) -> tuple[Ints, Array]:
-    """Slot and MASTER entry of each reading's meter."""
+    """Slot and MASTER entry of each reading's meter. An estimate is of the quantity: no multiplier is left to apply."""
+    if frame.mode is Mode.ESTIMATE:
+        master = known.master[frame.meter]  # a copy
+        master["multiplier_milli"] = 1_000
+        return known.slot[frame.meter], master
     if len(frame) == len(known.slot) and (frame.meter[1:] > frame.meter[:-1]).all():
         return known.slot, known.master  # each meter once, in the list's order
     return known.slot[frame.meter], known.master[frame.meter]
@@ -156,6 +166,14 @@ def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
     ):
         code[(code == 0) & failed] = outcome
     return code
+
+
+def _is_estimate(frame: Frame, slot: Ints, master: Array) -> Mask:
+    """Whether each reading is an estimate that may be taken: of the estimator, in its mode, of an interval meter."""
+    if frame.mode is not Mode.ESTIMATE or frame.source != SOURCE_ESTIMATOR or frame.quality is None:
+        return np.zeros(len(frame), np.bool_)
+    told: Mask = np.isin(frame.quality, ESTIMATED_QUALITIES) & (slot >= 0) & ~master["register"]
+    return told
 
 
 def _misplaced(code: Ints, frame: Frame) -> None:

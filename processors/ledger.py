@@ -19,6 +19,7 @@ from carbonstream.processors.rows import Folded, Readings, Rows
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import InvalidReading
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS
 from carbonstream.schemas.shards import site_of
 
@@ -76,11 +77,13 @@ def outcome_counts(
     """Ledger lines of one batch: what convert decided, and what the sink found when it stored the rows.
 
     A reading moves from one outcome to another where its last part does; the energy of each part goes where that
-    part went. So the Wh of `stored` are those of the rows, however intervals overlap.
+    part went. So the Wh of `stored` are those of the rows, however intervals overlap. An estimate that gives way is
+    superseded in the estimator's own lines: the measurement is stored, as if nothing had been missing.
     """
     names = Names()
     number = readings.number
     source = np.array([names.number(d["source"]) for d in frames], np.int64)[readings.frame]
+    estimator = names.number(SOURCE_ESTIMATOR)
     site = _sites(frames, readings, directory, names)
     day = day_of(readings.end)
     entries = directory.entries[np.where((number >= 0) & (number < len(directory.entries)), number, 0)]
@@ -89,13 +92,14 @@ def outcome_counts(
     wh = np.where(
         electric & (~entries["register"] | (readings.code <= Outcome.BASELINE)), readings.quantity, 0
     )
-    lines = [np.arange(len(number))]
+    lines, sources = [np.arange(len(number))], [source]
     outcomes, counts, sums = [readings.code], [np.ones(len(number), np.int64)], [wh]
 
     def move(rows: Rows, line: Ints, to: Outcome, claims: NDArray[np.bool_]) -> None:
         """Rows leave `stored` for `to`, under the readings `line`."""
         moved, energy = rows.is_last.astype(np.int64), np.where(electric[line], rows.quantity, 0)
         lines.extend((line, line))
+        sources.extend((np.where(rows.is_estimate, estimator, source[line]),) * 2)
         baseline = (rows.flags & RowFlag.BASELINE) != 0
         left = np.where(baseline, int(Outcome.BASELINE), int(Outcome.STORED))
         outcomes.extend((left, np.full(len(line), int(to))))
@@ -112,7 +116,7 @@ def outcome_counts(
             move(rows, line, to, ~entries["register"][line] | (to is not Outcome.DUPLICATE))
     at = np.concatenate(lines)
     (s, p, d, o), (n, q) = grouped(
-        [source[at], site[at], day[at], np.concatenate(outcomes)],
+        [np.concatenate(sources), site[at], day[at], np.concatenate(outcomes)],
         [np.concatenate(counts), np.concatenate(sums)],
     )
     columns = zip(s.tolist(), p.tolist(), d.tolist(), o.tolist(), n.tolist(), q.tolist(), strict=True)
