@@ -13,7 +13,18 @@ from typing import Final, NoReturn, Protocol
 from carbonstream.schemas.settings import Settings
 
 # In the order of starting: consumers of a topic before its producers, so that nothing waits long.
-NAMES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api", "ticker", "http", "estimator")
+NAMES: Final = (
+    "relay",
+    "timescale",
+    "convert",
+    "watch",
+    "ledger",
+    "warn",
+    "api",
+    "ticker",
+    "http",
+    "estimator",
+)
 
 
 class Stoppable(Protocol):

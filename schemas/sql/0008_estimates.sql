@@ -30,4 +30,19 @@ returns table (entity int, since timestamptz, start timestamptz) language sql st
   where g.start < a.upto and g.until > a.since
   group by 1, 2
 $$;
+-- How many sites an entity's parts hold, by the span in which they were metered; valid_from null: never.
+create view metering as
+  select p.entity, d.valid_from, d.valid_to, count(*)::int as sites
+  from (  -- one branch a level, as in view expectation
+    select entity, site_id from site
+    union all select enterprise, site_id from site
+    union all select park, site_id from site where park is not null
+    union all select class, site_id from site
+  ) as p
+  left join (
+    select site_id, min(valid_from) as valid_from,
+           case when bool_and(valid_to is not null) then max(valid_to) end as valid_to
+    from meter where boundary group by site_id
+  ) as d using (site_id)
+  group by 1, 2, 3;
 grant select on all tables in schema public to carbonstream_read;
