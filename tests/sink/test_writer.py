@@ -215,7 +215,7 @@ def test_any_cut_into_batches_gives_the_same_rows_totals_and_ledger(
     sink: Sink, stream: list[Record], data: st.DataObject
 ) -> None:
     frames = answers(stream)
-    for answer in frames:  # some of them as estimates, which no source can send
+    for answer in frames:  # many of them as estimates
         if data.draw(st.integers(0, 4)) == 0:
             answer["quality"] = data.draw(st.sampled_from([8, 9]))
     sink.empty()
