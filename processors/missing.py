@@ -61,9 +61,10 @@ def watchable(interval_ms: int) -> bool:
 class Watched:
     """Interval meters by dense number, and what was seen of each."""
 
-    __slots__ = ("interval_ms", "is_odd", "is_open", "is_silent", "valid_from", "valid_to")
+    __slots__ = ("interval_ms", "is_odd", "is_open", "is_silent", "lengths", "valid_from", "valid_to")
 
     def __init__(self) -> None:
+        self.lengths: list[int] = []  # of intervals there are, ms
         self.interval_ms: Ints = np.zeros(1, np.int64)  # NO_INTERVAL: not watched
         self.valid_from: Ints = np.zeros(1, np.int64)  # UTC ms
         self.valid_to: Ints = np.zeros(1, np.int64)
@@ -78,7 +79,9 @@ class Watched:
         most = int(number.max(initial=0)) + 1
         for name in self.__slots__:
             array = getattr(self, name)
-            setattr(self, name, grown(array, most, np.zeros(1, array.dtype)))
+            if name != "lengths":
+                setattr(self, name, grown(array, most, np.zeros(1, array.dtype)))
+        self.lengths = np.unique(interval_ms).tolist()
         self.interval_ms[:] = NO_INTERVAL
         self.interval_ms[number], self.valid_from[number], self.valid_to[number] = (
             interval_ms,
@@ -86,14 +89,9 @@ class Watched:
             valid_to,
         )
 
-    def intervals(self) -> list[int]:
-        """The interval lengths there are, ms."""
-        lengths: list[int] = np.unique(self.interval_ms).tolist()
-        return [length for length in lengths if length != NO_INTERVAL]
-
     def any_due(self, since: int, upto: int) -> bool:
         """Whether some interval may end in (since, upto]."""
-        return any(_line(upto, length) > _line(since, length) for length in self.intervals())
+        return any(_line(upto, length) > _line(since, length) for length in self.lengths)
 
     def due(self, since: int, upto: int) -> Ints:
         """How many intervals of each meter end in (since, upto], by number."""

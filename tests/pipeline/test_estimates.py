@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from carbonstream.connectors import kafka
@@ -15,8 +16,10 @@ from carbonstream.connectors.sources.replay import Options, replay
 from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode, Quality
 from carbonstream.schemas.periods import SHANGHAI, to_ms
+from carbonstream.schemas.totals import Total
 from tests.running import Running, eventually, running
 
 QUARTER = timedelta(minutes=15)
@@ -134,6 +137,18 @@ class Plant:
                 found[line["code"]] += line["readings"]
         return {code: n for code, n in found.items() if n}
 
+    def told(self, entity: str) -> dict[str, Any]:
+        """The newest total of the month that subscribers of carbon.totals read."""
+        consumer, topic, found = kafka.reader(self.run.settings), self.run.settings.topic(topics.TOTALS), {}
+        for partition in range(self.run.settings.partitions):
+            first, end = kafka.end_offsets_of(consumer, topic, partition)
+            for message in kafka.read_range(consumer, topic, partition, first, end):
+                record = orjson.loads(message.value() or b"")
+                if (record["entity"], record["grain"]) == (entity, "month"):
+                    found = Total.model_validate(record).model_dump(by_alias=True)
+        consumer.close()
+        return found
+
     def estimates(self) -> int:
         return int(self.run.query(ESTIMATES)[0][0])
 
@@ -177,6 +192,12 @@ def test_a_meter_that_stops_for_an_hour_is_estimated_and_no_other(plant: Plant) 
     plant.eventually_estimates(4)
     assert plant.of("E1", STOPS) == truth("E1", STOPS, STOPS + HOUR, Quality.REFERENCE_DAY)
     assert plant.gaps() == [("E1", STOPS, None), ("E4", STOPS - HOUR, None)]
+    told = eventually(
+        lambda: (t := plant.told("site:330502-a")) and t["estimated_share"] > 0 and t, "a share is estimated"
+    )
+    assert told["provisional"]
+    assert told["coverage"] == 1
+    assert told["completeness"] < 1
 
 
 @pytest.mark.timeout(600)
@@ -233,6 +254,11 @@ def test_late_readings_make_everything_as_if_nothing_had_been_missing(plant: Pla
     assert report["accepted"] == report["stored"]
     assert report["superseded"] == {"readings": 0, "kwh": "0"}
     assert plant.outcomes() == {"superseded": 32}
+    told = eventually(
+        lambda: (t := plant.told("site:330502-a"))["estimated_share"] == 0 and t,
+        "nothing is estimated any more",
+    )
+    assert told["oldest_missing"] == (STOPS - HOUR).isoformat()  # the fourth meter's
 
 
 @pytest.mark.timeout(600)
