@@ -28,22 +28,24 @@ TODAY: Final = """
 select coalesce(sum(readings), 0)::bigint as readings
 from totals_of(array[%(entity)s]::int[], 2::smallint, %(from)s, %(to)s)
 """
-# The newest hour with rows comes from the totals' key; only that hour's readings are then looked at, newest
+# The newest hour with measured rows comes from the totals' key; only that hour's readings are then looked at, newest
 # first.
 NEWEST_HOUR: Final = """
 select max(t.bucket) as at
 from entity_part p
-cross join lateral (select bucket from total_hour t where t.entity = p.part order by bucket desc limit 1) t
+cross join lateral (
+  select bucket from total_hour t where t.entity = p.part and t.readings > 0 order by bucket desc limit 1
+) t
 where p.entity = %(entity)s
 """
 NEWEST_END: Final = """
-select r.time as at from reading r where r.time >= %(from)s and r.time <= %(to)s
+select r.time as at from reading r where r.time >= %(from)s and r.time <= %(to)s and r.quality not in (8, 9)
 order by r.time desc limit 1
 """
 # An array is hashed once; as a join it would be looked up for each of the hour's rows.
 NEWEST_END_OF: Final = """
 select r.time as at from reading r
-where r.time >= %(from)s and r.time <= %(to)s and r.meter = any (array(
+where r.time >= %(from)s and r.time <= %(to)s and r.quality not in (8, 9) and r.meter = any (array(
   select m.number from entity_part p
   join site s on p.part in (s.entity, s.enterprise, s.park, s.class)
   join meter m using (site_id)
@@ -85,7 +87,7 @@ class Freshness(BaseModel):
     """How fresh an entity's figures are."""
 
     entity: str
-    newest_end: str | None = Field(description="end of the newest stored reading; null: none yet")
+    newest_end: str | None = Field(description="end of the newest measured reading; null: none yet")
     age_s: float | None = Field(description="its age")
     stored_at_tick: str | None = Field(
         description="all readings up to this tick are stored (lowest of the partitions)"

@@ -1,4 +1,4 @@
-"""How many readings an entity expects: the view `expectation`, as spans for processors.expectation."""
+"""What an entity expects and how it is metered: the views `expectation` and `metering`, for processors.expectation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from carbonstream.api.problems import Problem
 from carbonstream.api.services import Services
-from carbonstream.processors.expectation import Span
+from carbonstream.processors.expectation import Metering, Span
 from carbonstream.schemas.periods import SECOND_MS, to_ms
 
 # The array, unlike a join, reaches the view's branches and their indexes.
@@ -22,6 +22,14 @@ left join (
   group by 1, 2, 3
 ) x on true
 where e.id = %(id)s and e.kind <> 'class'
+"""
+
+
+METERING: Final = """
+select valid_from, valid_to, sum(sites)::int as sites from metering
+where entity = any (array(
+  select p.part from entity_part p join entity w on w.number = p.entity where w.id = %(id)s))
+group by 1, 2
 """
 
 
@@ -57,4 +65,28 @@ async def _read(here: Services, entity_id: str) -> tuple[int, list[Span]]:
         )
         for r in rows
         if r.interval_s is not None and r.valid_from is not None and r.meters is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Metering:
+    valid_from: datetime | None
+    valid_to: datetime | None
+    sites: int
+
+
+async def entity_metering(here: Services, entity_id: str) -> list[Metering]:
+    """When the sites of an entity were metered. At most 10 s old."""
+    return await here.masters.get(f"metering {entity_id}", lambda: _read_metering(here, entity_id))
+
+
+async def _read_metering(here: Services, entity_id: str) -> list[Metering]:
+    rows = await here.database.rows(_Metering, METERING, {"id": entity_id})
+    return [
+        Metering(
+            None if r.valid_from is None else to_ms(r.valid_from),
+            None if r.valid_to is None else to_ms(r.valid_to),
+            r.sites,
+        )
+        for r in rows
     ]

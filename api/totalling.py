@@ -11,12 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.api.decimals import ZERO, plus
 from carbonstream.processors.expectation import Span, readings_due
+from carbonstream.processors.total_records import estimated_share, total
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import bucket_start, next_bucket, to_ms
 
@@ -52,6 +54,9 @@ class Tally:
     estimated: dict[int, int] = field(default_factory=dict)
     co2_kg: Decimal = ZERO
     kgce: Decimal = ZERO
+    co2_of: dict[int, Decimal | None] = field(default_factory=dict)  # by carrier
+    coverage: float | None = None
+    oldest_missing: int | None = None  # UTC ms
     missing: set[int] = field(default_factory=set)  # carriers without a CO2 coefficient
     missing_kgce: set[int] = field(default_factory=set)
 
@@ -60,6 +65,7 @@ class Tally:
         self.readings += row.readings
         self.quantity[row.carrier] = self.quantity.get(row.carrier, 0) + int(row.quantity)
         self.estimated[row.carrier] = self.estimated.get(row.carrier, 0) + int(row.estimated)
+        self.co2_of[row.carrier] = total((self.co2_of.get(row.carrier, ZERO), row.co2_kg))
         if row.co2_kg is None:
             self.missing.add(row.carrier)
         else:
@@ -77,6 +83,9 @@ class Tally:
         for carrier, quantity in other.quantity.items():
             self.quantity[carrier] = self.quantity.get(carrier, 0) + quantity
             self.estimated[carrier] = self.estimated.get(carrier, 0) + other.estimated[carrier]
+            self.co2_of[carrier] = total((self.co2_of.get(carrier, ZERO), other.co2_of[carrier]))
+        self.coverage = _least(self.coverage, other.coverage)
+        self.oldest_missing = _least(self.oldest_missing, other.oldest_missing)
         self.co2_kg = plus(self.co2_kg, other.co2_kg)
         self.kgce = plus(self.kgce, other.kgce)
         self.missing |= other.missing
@@ -91,6 +100,11 @@ class Tally:
     def known_kgce(self) -> Decimal | None:
         """Standard coal, None where unknown."""
         return self.kgce if self.quantity and not self.missing_kgce else None
+
+    @property
+    def estimated_share(self) -> float | None:
+        """See processors.total_records."""
+        return estimated_share(self.quantity, self.estimated, self.co2_of)
 
     @property
     def provisional(self) -> bool:
@@ -130,9 +144,17 @@ def tallies(
     return listed
 
 
+Number = TypeVar("Number", int, float)
+
+
+def _least(one: Number | None, other: Number | None) -> Number | None:
+    """The lower of those that are known."""
+    return min((x for x in (one, other) if x is not None), default=None)
+
+
 def total_of(parts: Iterable[Tally]) -> Tally:
     """The sum of several tallies."""
-    total = Tally()
+    whole = Tally()
     for part in parts:
-        total.merge(part)
-    return total
+        whole.merge(part)
+    return whole

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
@@ -14,12 +16,12 @@ from carbonstream.api.parameters import Here, Parameters, Text, parse_as_of
 from carbonstream.api.problems import RESPONSES
 from carbonstream.api.ranges import Range, buckets_in, parse_range, period_of
 from carbonstream.api.services import Services
-from carbonstream.api.spans import entity_spans
+from carbonstream.api.spans import entity_metering, entity_spans
 from carbonstream.api.totalling import Tally, TotalRow, tallies, total_of
-from carbonstream.processors.expectation import completeness
+from carbonstream.processors.expectation import completeness, coverage
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import SHANGHAI, local_iso, next_bucket, to_datetime
+from carbonstream.schemas.periods import SHANGHAI, local_iso, next_bucket, to_datetime, to_ms
 
 router = APIRouter(tags=["totals"], responses=RESPONSES)
 Exact = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["477325.090194"])]
@@ -30,6 +32,17 @@ select entity, bucket, class as class_, carrier, readings, quantity, estimated, 
        coefficient_month, kgce_coefficient
 from totals_of(%(entities)s, %(grain)s::smallint, %(from)s, %(to)s, %(as_of)s)
 """
+
+
+OLDEST_MISSING: Final = """
+select since, start from oldest_missing(%(entities)s::int[], %(from)s::timestamptz[], %(to)s::timestamptz[])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _OldestMissing:
+    since: datetime
+    start: datetime
 
 
 class TotalsQuery(Parameters):
@@ -54,10 +67,20 @@ class Quantity(BaseModel):
 class Figures(BaseModel):
     """Quantities and emissions of one or more buckets."""
 
-    readings: int
+    readings: int = Field(description="measured intervals; estimates are none")
     expected: int = Field(description="readings due in the whole period by the meters' validity")
     completeness: float | None = Field(
         description="readings / expected, cut to 4 decimals; null where none is due"
+    )
+    coverage: float | None = Field(
+        description="share of the entity's sites that were metered in the period, the least where there are several; "
+        "null where it has none"
+    )
+    estimated_share: float | None = Field(
+        description="share that is estimated, rounded up to 4 decimals; of the CO2 where there are several carriers"
+    )
+    oldest_missing: str | None = Field(
+        description="start of the oldest interval of an interval meter known to be missing; null: none"
     )
     quantity: dict[str, Quantity] = Field(description="by carrier")
     co2_kg: Exact | None = Field(None, description="null where unknown; left out with indicator=energy")
@@ -135,6 +158,11 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
             },
         )
     by_bucket = tallies(rows, grain, starts, spans, now_ms)
+    metering = await entity_metering(here, query.entity)
+    missing = await _missing(here, entity, grain, by_bucket)
+    for at, tally in by_bucket.items():
+        tally.coverage = coverage(at, next_bucket(grain, at), metering)
+        tally.oldest_missing = missing.get(at)
     answer = Totals(
         entity=query.entity,
         grain=query.grain,
@@ -149,12 +177,29 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
     return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
+async def _missing(here: Services, entity: int, grain: Grain, buckets: dict[int, Tally]) -> dict[int, int]:
+    """Start of the oldest missing interval by bucket, UTC ms."""
+    incomplete = [at for at, tally in buckets.items() if tally.readings < tally.expected]
+    if not incomplete:
+        return {}
+    asked = {
+        "entities": [entity] * len(incomplete),
+        "from": [to_datetime(at) for at in incomplete],
+        "to": [to_datetime(next_bucket(grain, at)) for at in incomplete],
+    }
+    rows = await here.database.rows(_OldestMissing, OLDEST_MISSING, asked)
+    return {to_ms(row.since): to_ms(row.start) for row in rows}
+
+
 def figures(tally: Tally, indicator: str) -> dict[str, object]:
     """Fields of Figures; those of the indicator not asked for are left out."""
     fields: dict[str, object] = {
         "readings": tally.readings,
         "expected": tally.expected,
         "completeness": completeness(tally.readings, tally.expected),
+        "coverage": tally.coverage,
+        "estimated_share": tally.estimated_share,
+        "oldest_missing": None if tally.oldest_missing is None else local_iso(tally.oldest_missing),
         "quantity": {
             CARRIER_BY_NUMBER[c].id: {
                 "value": quantity_text(q),

@@ -22,6 +22,7 @@ SERVICES: Final = (
     "warn",
     "api",
     "canary",
+    "estimator",
 )
 
 READINGS = Counter(

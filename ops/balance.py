@@ -17,11 +17,12 @@ from carbonstream.ops.ledger_beside import beside_the_lines, kwh
 from carbonstream.processors.frames import Frame, Refusal, parse_record
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import HELD_OUTCOMES, STORED_OUTCOMES, Outcome
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.ledger import LedgerReader
 
 # Sources of their own that say nothing about what customers sent: left out of the top figures.
-NOT_COUNTED: Final = ("simulate/", "canary/")
+NOT_COUNTED: Final = ("simulate/", "canary/", SOURCE_ESTIMATOR)
 POLL_S: Final = 0.1
 LINES: Final = """
 select source, site, day, hop, outcome, readings, quantity_wh, converted from ledger order by 1, 2, 3, 4, 5

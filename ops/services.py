@@ -13,7 +13,19 @@ from typing import Final, NoReturn, Protocol
 from carbonstream.schemas.settings import Settings
 
 # In the order of starting: consumers of a topic before its producers, so that nothing waits long.
-NAMES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api", "ticker", "http", "canary")
+NAMES: Final = (
+    "relay",
+    "timescale",
+    "convert",
+    "watch",
+    "ledger",
+    "warn",
+    "api",
+    "ticker",
+    "http",
+    "canary",
+    "estimator",
+)
 
 
 class Stoppable(Protocol):
@@ -25,7 +37,7 @@ class Stoppable(Protocol):
 
 
 # On a busy machine the way of a reading comes first: what only tells or counts what is stored catches up later.
-NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15, "canary": 5}
+NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15, "canary": 5, "estimator": 15}
 PR_SET_PDEATHSIG: Final = 1
 
 
@@ -75,6 +87,12 @@ def _ledger(settings: Settings) -> None:
     _until_signal(LedgerReader(settings))
 
 
+def _estimator(settings: Settings) -> None:
+    from carbonstream.connectors.sources.estimator import Estimator
+
+    _until_signal(Estimator(settings))
+
+
 def _warn(settings: Settings) -> None:
     from carbonstream.streams.warn import Warn
 
@@ -120,4 +138,5 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "ticker": _ticker,
     "http": _http,
     "canary": _canary,
+    "estimator": _estimator,
 }

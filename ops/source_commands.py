@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from carbonstream.connectors.sources.replay import Format, Options
-from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.codes import SENT_MODES, Mode
 from carbonstream.schemas.settings import settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
@@ -35,6 +35,9 @@ def replay(
     from rich.progress import Progress
 
     from carbonstream.connectors.sources.replay import replay as send
+
+    if mode not in SENT_MODES:
+        raise typer.BadParameter(f"--mode {mode.value}: a file is sent live or backfill")
 
     options = Options(
         source=source or f"replay/{file.name}",

@@ -26,6 +26,8 @@ from carbonstream.processors.reference import Reference
 from carbonstream.processors.register_history import NO_MODULUS, History
 from carbonstream.processors.release import Origin, Release, release_of
 from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit
+from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
 from carbonstream.schemas.shards import SHARDS, meter_number, partition_of
 
@@ -171,9 +173,12 @@ class AcceptedCounter:
         shard, at = frame["shard"], frame["meter"]
         here = partition_of(shard, self.partitions) == self.partition
         again = here and self._is_known(frame)
-        meters = self._meters(shard, frame["meters"], here)
+        mode = frame.get("mode", Mode.LIVE)
+        estimates = mode == Mode.ESTIMATE
+        meters = self._meters(shard, frame["meters"], here, estimates)
+        refused = frame["source"] == SOURCE_ESTIMATOR or frame.get("quality") is not None
         times = _times(ends)
-        window = NEVER_TIMELY if again else self._window(frame.get("mode", "live"))
+        window = NEVER_TIMELY if again or (refused and not estimates) else self._window(mode)
         if (release := release_of(frame, n)) is not None:
             if here and not again:
                 self._count_release(frame, meters, times, window, release)
@@ -306,16 +311,16 @@ class AcceptedCounter:
             return oldest, self.tick + self.limits.live_max_ahead_ms
         return YEAR_2000_MS, self.tick + self.limits.backfill_max_ahead_ms
 
-    def _meters(self, shard: int, ids: list[str], here: bool) -> _Meters:
+    def _meters(self, shard: int, ids: list[str], here: bool, estimates: bool) -> _Meters:
         """What is known of a list of meters, remembered as long as the reference data are the same."""
         if self._read != self.reference.offsets or len(self._seen) >= LISTS_REMEMBERED:
             self._read = dict(self.reference.offsets)
             self._seen.clear()
-        key = (shard, here, len(ids), ids[0] if ids else "", ids[-1] if ids else "")
+        key = (shard, here, estimates, len(ids), ids[0] if ids else "", ids[-1] if ids else "")
         seen = self._seen.get(key)
         if seen is None or seen.ids != ids:
             meters = self.reference.shard(shard) if here else ShardMeters(shard)
-            seen = _columns(ids, [_known(meters, shard, meter_id) for meter_id in ids])
+            seen = _columns(ids, [_known(meters, shard, i, estimates) for i in ids])
             if all(meter.number >= 0 for meter in seen.each):  # senders could name unknown meters without end
                 self._seen[key] = seen
         return seen
@@ -355,22 +360,23 @@ class AcceptedCounter:
         return wh
 
 
-def _known(meters: ShardMeters, shard: int, meter_id: str) -> _Meter:
-    """One meter as plain values: an array's entry costs ten times as much to look at."""
+def _known(meters: ShardMeters, shard: int, meter_id: str, estimates: bool) -> _Meter:
+    """One meter as plain values (an array's entry costs ten times as much), for estimates if they are."""
     site, slot = site_text(meter_id), meters.slots.get(meter_id)
     if slot is None:
         return _Meter(site)
     master = meters.master[slot]
+    milli = 1_000 if estimates else int(master["multiplier_milli"])
     return _Meter(
         site,
         meter_number(shard, slot),
-        bool(master["carrier"] == ELECTRICITY),
+        bool(master["carrier"] == ELECTRICITY and not (estimates and master["register"])),
         bool(master["register"]),
         _scale(UNITS[master["unit"]]),
-        int(master["multiplier_milli"]),
-        max(int(master["multiplier_milli"]), 1_000),
+        milli,
+        max(milli, 1_000),
         int(master["modulus"]),
-        meters.histories.get(slot),
+        None if estimates else meters.histories.get(slot),
         int(master["valid_from"]),
         int(master["valid_to"]),
     )

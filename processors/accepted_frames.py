@@ -40,7 +40,7 @@ def is_name(text: Any) -> bool:
 def is_sound(frame: Any, n: int) -> bool:
     """Whether columns fit together, so that single readings can be told apart."""
     meters, meter, unit, start = (frame.get(name) for name in ("meters", "meter", "unit", "start"))
-    shard, seq, sent = frame.get("shard"), frame.get("seq"), frame.get("sent")
+    shard, seq, sent, quality = (frame.get(name) for name in ("shard", "seq", "sent", "quality"))
     return (
         n <= MAX_READINGS
         and is_name(frame.get("source"))
@@ -48,13 +48,13 @@ def is_sound(frame: Any, n: int) -> bool:
         and shard < SHARDS
         and seq < 2**62
         and sent < LAST_END_MS
-        and frame.get("mode", "live") in ("live", "backfill")
+        and frame.get("mode", "live") in ("live", "backfill", "estimate")
         and isinstance(frame.get("end"), list)
         and isinstance(frame.get("value"), list)
         and isinstance(meter, list)
         and isinstance(meters, list)
         and len(frame["value"]) == len(meter) == n
-        and (not isinstance(unit, list) or len(unit) == n)
+        and all(not isinstance(column, list) or len(column) == n for column in (unit, quality))
         and (start is None or (isinstance(start, list) and len(start) == n))
         and len(meters) <= MAX_READINGS
         and set(map(type, meters)) <= {str}

@@ -17,8 +17,9 @@ from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_
 from carbonstream.processors.meters import PAST, STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
 from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, pushed, take_one_by_one
-from carbonstream.schemas.codes import Mode, Outcome, Quality
+from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
 from carbonstream.schemas.shards import shard_of, site_of
 
@@ -31,6 +32,7 @@ MAX_INTERVAL_MS: Final = 32 * DAY_MS
 MAX_QUANTITY: Final = 10**15
 NO_INDEX: Final = -1
 NONE: Final = np.empty(0, np.int64)
+NO_PAST: Final = np.empty((0, PAST), np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,8 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
         return refused(frame, known, Outcome.INVALID_FRAME)
     slot, master = _masters(frame, known)
     code = _sound(frame, *limits.window(frame.mode, now))
+    if frame.mode is Mode.ESTIMATE or frame.source == SOURCE_ESTIMATOR or frame.quality is not None:
+        code[(code == 0) & ~_is_estimate(frame, slot, master)] = Outcome.ESTIMATE
     if (slot < 0).any():
         code[(code == 0) & (slot < 0)] = Outcome.UNKNOWN_METER
         _misplaced(code, frame)
@@ -104,12 +108,18 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     end = frame.end
     if code.any():
         start, end = told_times(np.where(code <= Outcome.BASELINE, start, frame.start), end)
-    quality = np.where(code <= Outcome.BASELINE, int(Quality.VALID), int(Quality.RAW))
+    version = master["version"].astype(np.int64)
+    said = int(Quality.VALID) if frame.quality is None else frame.quality
+    quality = np.where(code <= Outcome.BASELINE, said, int(Quality.RAW))
+    if frame.mode is Mode.ESTIMATE:  # never what a measurement is compared with
+        return Judged(
+            code, start, end, quantity, raw_index, quality, version, NOTHING_ADJUSTED, NONE, state.newest[:0], NO_PAST
+        )
     adjusted = step.adjusted
     if len(adjusted):
         adjusted["row"] = rows[adjusted["row"]]
     return Judged(
-        code, start, end, quantity, raw_index, quality, master["version"].astype(np.int64), adjusted,
+        code, start, end, quantity, raw_index, quality, version, adjusted,
         *_remembered(slot_of_row, step, master_of_row, state),
     )  # fmt: skip
 
@@ -130,12 +140,16 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
         adjusted=NOTHING_ADJUSTED,
         updates=NONE,
         newest=np.empty(0, STATE),
-        past=np.empty((0, PAST), np.int64),
+        past=NO_PAST,
     )
 
 
 def _masters(frame: Frame, known: Lookup) -> tuple[Ints, Array]:
-    """Slot and MASTER entry of each reading's meter, with the multiplier in force at its end."""
+    """Slot and MASTER entry of each reading's meter. An estimate is of the quantity: no multiplier is left to apply."""
+    if frame.mode is Mode.ESTIMATE:
+        master = known.master[frame.meter]  # a copy
+        master["multiplier_milli"] = 1_000
+        return known.slot[frame.meter], master
     if len(frame) == len(known.slot) and (frame.meter[1:] > frame.meter[:-1]).all():
         slot, master = known.slot, known.master  # each meter once, in the list's order
     else:
@@ -181,6 +195,14 @@ def _sound(frame: Frame, oldest: int, newest: int) -> Ints:
     ):
         code[(code == 0) & failed] = outcome
     return code
+
+
+def _is_estimate(frame: Frame, slot: Ints, master: Array) -> Mask:
+    """Whether each reading is an estimate that may be taken: of the estimator, in its mode, of an interval meter."""
+    if frame.mode is not Mode.ESTIMATE or frame.source != SOURCE_ESTIMATOR or frame.quality is None:
+        return np.zeros(len(frame), np.bool_)
+    told: Mask = np.isin(frame.quality, ESTIMATED_QUALITIES) & (slot >= 0) & ~master["register"]
+    return told
 
 
 def _misplaced(code: Ints, frame: Frame) -> None:

@@ -30,7 +30,7 @@ from carbonstream.processors.vee.examine import NOTHING, Readings, examine
 from carbonstream.processors.vee.profile import Habits
 from carbonstream.processors.vee.rules import apply_rules
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
-from carbonstream.schemas.codes import Check, Decision, Outcome, Quality
+from carbonstream.schemas.codes import Check, Decision, Mode, Outcome, Quality
 from carbonstream.schemas.errors import LayoutChanged
 from carbonstream.schemas.shards import partition_of
 
@@ -133,7 +133,7 @@ class Converter:
             state = self.shards[frame.shard] = ShardState()
         judged = judge(frame, known, state, self.tick, self.limits)
         found = NOTHING
-        if self.reference.rules:
+        if self.reference.rules and frame.mode is not Mode.ESTIMATE:
             found = apply_rules(
                 self.reference.rules, self.reference.rules_generation, frame, known, judged, state.newest
             )
@@ -179,6 +179,8 @@ class Converter:
 
     def _examine(self, offset: int, frame: Frame, known: Lookup, judged: Judged) -> np.ndarray[Any, Any]:
         """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
+        if frame.mode is Mode.ESTIMATE:  # made from habit, it says nothing of it
+            return NOTHING
         rows = np.flatnonzero(judged.code == Outcome.STORED)
         if offset <= self._recovered_to:
             rows = rows[self._is_late(offset, frame.shard, known.slot[frame.meter[rows]])]

@@ -1,8 +1,9 @@
 """Estimate the missing intervals of a meter (VEE: linear interpolation, reference days).
 
 An estimate knows what a live system knows: readings before the gap and, when the gap has ended, the first real
-reading behind it. Nothing later. Up to LINEAR_MS the missing intervals lie on the line between those two; beyond,
-they are those of days alike (reference_days), moved to meet the day so far and the reading behind (kriging).
+reading behind it. Nothing later. Up to LINEAR_MS the missing intervals lie on the line between those two; beyond, and
+while the gap lasts, they are those of days alike (reference_days), moved to meet the day so far and the reading behind
+(kriging).
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def estimate_gap(past: Past, gap: Gap, after: int | None, calendar: Calendar) ->
     end, quantity = past.end[before], past.quantity[before]
     if not len(end) and after is None:
         return None
-    if gap.intervals * gap.interval_ms > LINEAR_MS and DAY_MS % gap.interval_ms == 0:
+    is_long = after is None or gap.intervals * gap.interval_ms > LINEAR_MS
+    if is_long and DAY_MS % gap.interval_ms == 0:
         level = _by_reference_days(_grid(end, quantity, gap), gap, after, calendar)
         if level is not None:
             return Estimate(_thousandths(level), Quality.REFERENCE_DAY)

@@ -68,5 +68,28 @@ def completeness(readings: int, expected: int) -> float | None:
     return min(readings, expected) * 10_000 // expected / 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """`sites` sites that were metered in the same span; valid_from None: never. Times UTC ms; valid_to None: still."""
+
+    valid_from: int | None
+    valid_to: int | None
+    sites: int
+
+
+def coverage(start: int, end: int, metering: Iterable[Metering]) -> float | None:
+    """Share of an entity's sites that were metered at some time in [start, end) (UTC ms), cut to 4 decimals.
+
+    None where it has no site. What metered sites did not send is told by completeness, not here.
+    """
+    sites = metered = 0
+    for span in metering:
+        sites += span.sites
+        in_service = span.valid_from is not None and span.valid_from < end
+        if in_service and (span.valid_to is None or span.valid_to > start):
+            metered += span.sites
+    return metered * 10_000 // sites / 10_000 if sites else None
+
+
 def _ceil(values: Ints, step: int) -> Ints:
     return -(-values // step)

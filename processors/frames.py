@@ -29,6 +29,7 @@ FAULTY: Final = np.iinfo(np.int64).max  # a start that was given and is no time:
 UNIT_OF_METER: Final = -2  # the reading names no unit: the meter's own is meant
 UNIT_UNKNOWN: Final = -1
 UNIT_INDEX: Final = {unit: i for i, unit in enumerate(UNITS)}
+NO_QUALITY: Final = -1  # an estimate that does not say what it is
 MODES: Final = tuple(mode.value for mode in Mode)
 MAX_TEXT: Final = 200  # characters of a source's name or a meter's id: both are keys of tables
 MAX_TIME_MS: Final = 4_102_444_800_000  # 2100; beyond it numbers are surely not milliseconds
@@ -50,6 +51,7 @@ class Frame:
     value: Floats  # NaN where not a finite number
     unit: Ints  # index into UNITS, UNIT_OF_METER or UNIT_UNKNOWN
     document: dict[str, Any]  # the record as it came, for held and rejected readings
+    quality: Ints | None = None  # as estimates say it; None where the frame says nothing
 
     def __len__(self) -> int:
         return len(self.end)
@@ -129,20 +131,21 @@ def _frame(document: dict[str, Any]) -> Frame | Refusal:
         return refuse("seq", f"{_shown(seq)} is not a whole number >= 0")
     mode, sent = document.get("mode", Mode.LIVE), document.get("sent")
     if mode not in MODES:
-        return refuse("mode", f"{_shown(mode)} is not live or backfill")
+        return refuse("mode", f"{_shown(mode)} is not live, backfill or estimate")
     if not _whole(sent) or not 0 <= sent < MAX_TIME_MS:
         return refuse("sent", f"{_shown(sent)} is not UTC milliseconds")
     meters, meter, value = document.get("meters"), document.get("meter"), document.get("value")
     if not isinstance(end, list) or not isinstance(meter, list) or not isinstance(value, list):
         return refuse("end, meter, value", "must be arrays")
-    start, unit = document.get("start"), document.get("unit")
+    start, unit, quality = document.get("start"), document.get("unit"), document.get("quality")
     if (
         len(meter) != n
         or len(value) != n
         or (start is not None and (not isinstance(start, list) or len(start) != n))
         or (isinstance(unit, list) and len(unit) != n)
+        or (isinstance(quality, list) and len(quality) != n)
     ):
-        return refuse("meter, start, end, value, unit", "arrays differ in length")
+        return refuse("meter, start, end, value, unit, quality", "arrays differ in length")
     if n > MAX_READINGS:
         return refuse("end", f"{n} readings, at most {MAX_READINGS} a frame", Outcome.OVERSIZED)
     if not isinstance(meters, list) or not set(map(type, meters)) <= {str}:
@@ -166,6 +169,7 @@ def _frame(document: dict[str, Any]) -> Frame | Refusal:
         _values(value),
         _units(unit, n),
         document,
+        None if quality is None else _qualities(quality, n),
     )
 
 
@@ -219,6 +223,12 @@ def _units(unit: object, n: int) -> Ints:
     if isinstance(unit, list):
         return np.array([UNIT_OF_METER if u is None else _unit(u) for u in unit], np.int64)
     return np.full(n, UNIT_UNKNOWN)
+
+
+def _qualities(quality: object, n: int) -> Ints:
+    """NO_QUALITY where it is no code."""
+    column = quality if isinstance(quality, list) else [quality] * n
+    return np.array([q if _whole(q) and 0 <= q < 100 else NO_QUALITY for q in column], np.int64)
 
 
 def _unit(unit: object) -> int:

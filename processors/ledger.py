@@ -20,6 +20,7 @@ from carbonstream.processors.rows import Folded, Readings, Rows
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import InvalidReading
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS
 from carbonstream.schemas.shards import site_of
 
@@ -80,11 +81,14 @@ def outcome_counts(
     A reading moves from one outcome to another where its last part does; the energy of each part goes where that
     part went. So the Wh of `stored` are those of the rows, however intervals overlap. What a late index of a register
     does to the intervals beside it is booked under that index: it adds a reading and, between two others, no energy.
-    A released reading leaves `held` under the source that had sent it; a second copy of it is no line at all.
+    A released reading leaves `held` under the source that had sent it; a second copy of it is no line at all. An
+    estimate that gives way is superseded in the estimator's own lines: the measurement is stored, as if nothing had
+    been missing.
     """
     names = Names()
     number = readings.number
     source = np.array([names.number(_source(d)) for d in frames], np.int64)[readings.frame]
+    estimator = names.number(SOURCE_ESTIMATOR)
     site = _sites(frames, readings, directory, names)
     day, is_adjusted = day_of(readings.end)[readings.cause], readings.is_adjusted
     entries = directory.entries[np.where((number >= 0) & (number < len(directory.entries)), number, 0)]
@@ -95,7 +99,7 @@ def outcome_counts(
     mark = mark_of(readings)
     counts_here = mark != MOVES_NOTHING
     one, released = (counts_here & ~is_adjusted).astype(np.int64), np.flatnonzero(mark == MOVES)
-    lines = [np.arange(len(number)), released]
+    lines, sources = [np.arange(len(number)), released], [source, source[released]]
     outcomes = [readings.code, np.full(len(released), int(Outcome.UNKNOWN_METER))]
     counts, sums = [one, -one[released]], [wh * counts_here, np.zeros(len(released), np.int64)]
     said = [one, -one[released]]  # as convert decided
@@ -107,6 +111,7 @@ def outcome_counts(
         """
         moved, energy = rows.is_last.astype(np.int64), np.where(electric[line], rows.quantity, 0)
         lines.extend((line, line))
+        sources.extend((np.where(rows.is_estimate, estimator, source[line]),) * 2)
         baseline = (rows.flags & RowFlag.BASELINE) != 0
         left = np.where(baseline, int(Outcome.BASELINE), int(Outcome.STORED))
         outcomes.extend((left, np.where(is_adjusted[line], int(Outcome.STORED), int(to))))
@@ -123,7 +128,7 @@ def outcome_counts(
             move(rows, line, to)
     at = np.concatenate(lines)
     keys, values = grouped(
-        [source[at], site[at], day[at], np.concatenate(outcomes)],
+        [np.concatenate(sources), site[at], day[at], np.concatenate(outcomes)],
         [np.concatenate(counts), np.concatenate(sums), np.concatenate(said)],
     )
     found = [

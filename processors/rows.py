@@ -151,9 +151,9 @@ class Rows:
 
     @property
     def counts(self) -> Ints:
-        """1 for a row that stands for a whole reading with energy, 0 for earlier parts and baselines."""
+        """1 for a row that stands for a whole measured interval, 0 for earlier parts, baselines and estimates."""
         whole: NDArray[np.bool_] = (self.flags & (RowFlag.APPORTIONED | RowFlag.BASELINE)) == 0
-        return whole.astype(np.int64)
+        return np.where(whole & ~self.is_estimate, 1, 0)
 
     @property
     def is_last(self) -> NDArray[np.bool_]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from fractions import Fraction
 from typing import Any, Final, NamedTuple
 
+from carbonstream.processors.expectation import completeness
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import DAY_MS, local_iso
+from carbonstream.schemas.periods import DAY_MS, local_iso, next_bucket
 
 GRAIN_NAMES: Final = {Grain.HOUR: "hour", Grain.DAY: "day", Grain.MONTH: "month"}
 EXACT: Final = Context(prec=100)  # 19 digits of quantity, 12 and more of a coefficient: never rounded
@@ -71,18 +73,40 @@ class Part(NamedTuple):
     coefficient_month: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a total beside its rows. Times UTC ms."""
+
+    expected: int  # readings due in the whole bucket
+    coverage: float | None  # share of its sites that were metered
+    oldest_missing: int | None  # start of the oldest interval known to be missing
+    tick: int  # the newest that is stored
+    computed: int  # when it was read
+
+
 def total_record(
-    entity: str, grain: Grain, bucket: int, parts: Sequence[Part], expected: int, computed: int
+    entity: str, grain: Grain, bucket: int, parts: Sequence[Part], known: Known
 ) -> dict[str, Any]:
     """A record of carbon.totals (schemas.totals.Total)."""
+    readings = sum(p.readings for p in parts)
+    co2_kg = total(p.co2_kg for p in parts)
+    is_estimated = any(p.estimated for p in parts)
     return {
         "entity": entity,
         "grain": GRAIN_NAMES[grain],
         "bucket": local_iso(bucket),
         "bucket_ms": bucket,
-        "readings": sum(p.readings for p in parts),
-        "expected": expected,
-        "co2_kg": text(total(p.co2_kg for p in parts)),
+        "readings": readings,
+        "expected": known.expected,
+        "completeness": completeness(readings, known.expected),
+        "coverage": known.coverage,
+        "estimated_share": _share_of(parts) if is_estimated else 0.0,
+        "oldest_missing": None if known.oldest_missing is None else local_iso(known.oldest_missing),
+        "provisional": is_estimated
+        or co2_kg is None
+        or readings < known.expected
+        or known.tick < next_bucket(grain, bucket),
+        "co2_kg": text(co2_kg),
         "kgce": text(total(p.kgce for p in parts)),
         "carriers": [
             {
@@ -99,8 +123,43 @@ def total_record(
             }
             for p in parts
         ],
-        "computed": computed,
+        "computed": known.computed,
     }
+
+
+def _share_of(parts: Sequence[Part]) -> float | None:
+    quantity: dict[int, int] = defaultdict(int)
+    estimated: dict[int, int] = defaultdict(int)
+    co2_kg: dict[int, list[Decimal | None]] = defaultdict(list)
+    for p in parts:
+        quantity[p.carrier] += int(p.quantity)
+        estimated[p.carrier] += int(p.estimated)
+        co2_kg[p.carrier].append(p.co2_kg)
+    return estimated_share(quantity, estimated, {c: total(values) for c, values in co2_kg.items()})
+
+
+def estimated_share(
+    quantity: Mapping[int, int], estimated: Mapping[int, int], co2_kg: Mapping[int, Decimal | None]
+) -> float | None:
+    """Share of a total that is estimated, by carrier: of the quantity where it has one, else of the CO2.
+
+    Rounded up to 4 decimals: 0.0 only where nothing is estimated. None where it has several carriers and the CO2 of
+    one is unknown, as their quantities cannot be added.
+    """
+    if not any(estimated.values()):
+        return 0.0
+    parts = {c: Fraction(estimated[c], q) for c, q in quantity.items() if q}
+    if len(parts) == 1:
+        share = next(iter(parts.values()))
+    else:
+        weights = [(co2_kg.get(c), part) for c, part in parts.items()]
+        whole = total(weight for weight, _ in weights)
+        if not whole:
+            return None
+        share = sum((Fraction(w) * part for w, part in weights if w is not None), Fraction(0)) / Fraction(
+            whole
+        )
+    return -(-share.numerator * 10_000 // share.denominator) / 10_000
 
 
 def total(values: Iterable[Decimal | None]) -> Decimal | None:

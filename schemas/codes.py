@@ -30,6 +30,7 @@ class Outcome(IntEnum):
     MISSING_ANSWER = (
         43  # its emissions frame was gone before the sink saw it; booked by `carbonstream repair`
     )
+    ESTIMATE = 44  # an estimate outside mode estimate, or in it what is none, or of a register
     SUPERSEDED = 50  # a stored row replaced by a later reading; counted by the sink
 
 
@@ -53,6 +54,8 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.WRONG_PARTITION: "use shard = crc32(site) mod 64 and partition = shard mod partitions",
     Outcome.OVERSIZED: "send at most 500 readings a frame",
     Outcome.MISSING_ANSWER: "send the kept record again",
+    Outcome.ESTIMATE: "send measurements without `quality`; estimates come from the service estimator alone, of "
+    "interval meters, with quality 8 or 9",
     Outcome.INVALID_FRAME: "send a frame as in schemas/json/readings-frame.json",
 }
 
@@ -118,10 +121,14 @@ class RowFlag(IntEnum):
 
 
 class Mode(StrEnum):
-    """How a source sends: as it happens, or an import judged by its own event time."""
+    """How a source sends: as it happens, an import judged by its own event time, or estimates of what is missing."""
 
     LIVE = "live"
     BACKFILL = "backfill"
+    ESTIMATE = "estimate"  # of the service estimator alone
+
+
+SENT_MODES: Final = (Mode.LIVE, Mode.BACKFILL)  # in which meters' readings come
 
 
 class MeterKind(StrEnum):

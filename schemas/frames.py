@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from carbonstream.schemas.codes import Mode
 
 MAX_READINGS: Final = 500
+SOURCE_ESTIMATOR: Final = "estimator"  # the one source of mode estimate
 TYPE_READINGS: Final = "carbonstream.readings.v1"
 TYPE_TICK: Final = "carbonstream.tick.v1"
 TYPE_EMISSIONS: Final = "carbonstream.emissions.v1"
@@ -65,6 +66,10 @@ class ReadingsFrame(Shape):
     value: list[float]
     unit: Annotated[
         list[str | None] | str | None, Field(description="one, or one a reading; absent: the meter's own")
+    ] = None
+    quality: Annotated[
+        list[int] | int | None,
+        Field(description="in mode estimate: 8 reference day or 9 interpolated; absent otherwise"),
     ] = None
     flag: list[int] | None = None
     release_of: Annotated[

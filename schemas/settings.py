@@ -55,6 +55,15 @@ class Settings(BaseSettings):
         86_400, description="no reading of any mode may end later than tick + this"
     )
 
+    estimate_grace_s: int = Field(
+        300, ge=1, description="an interval is estimated when its reading is missing so long after its end"
+    )
+    estimate_silent_s: int = Field(
+        2 * 86_400,
+        ge=7_200,
+        description="a meter without a reading for so long is silent: its intervals stay missing",
+    )
+
     checkpoint_s: float = Field(15.0, description="how often convert writes its state to meter.state")
     sink_batch_rows: int = Field(60_000, description="a sink transaction holds at most about this many rows")
     sink_linger_ms: int = Field(40, description="how long a sink waits to fill a batch")

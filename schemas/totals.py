@@ -33,8 +33,26 @@ class Total(Shape):
     grain: Literal["hour", "day", "month"]
     bucket: Annotated[str, Field(description="start of the local period, ISO 8601 with offset")]
     bucket_ms: UtcMs
-    readings: int
+    readings: Annotated[int, Field(description="measured intervals; estimates are none")]
     expected: Annotated[int, Field(description="readings due in the whole bucket by meters' validity")]
+    completeness: Annotated[
+        float | None, Field(description="readings / expected, cut to 4 decimals; null where none is due")
+    ]
+    coverage: Annotated[
+        float | None, Field(description="share of the entity's sites that were metered in the bucket")
+    ]
+    estimated_share: Annotated[
+        float | None,
+        Field(
+            description="rounded up to 4 decimals; of the CO2 where there are several carriers, null: unknown"
+        ),
+    ]
+    oldest_missing: Annotated[
+        str | None, Field(description="start of the oldest interval of an interval meter known to be missing")
+    ]
+    provisional: Annotated[
+        bool, Field(description="may still change: not over, incomplete, estimated or without a coefficient")
+    ]
     co2_kg: Annotated[Decimal | None, Field(description="null where a coefficient is missing: never zero")]
     kgce: Decimal | None
     carriers: list[CarrierTotal]

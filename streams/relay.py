@@ -19,11 +19,11 @@ import psycopg
 from confluent_kafka import Producer
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.connectors.database import connect
+from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.rounds import run_rounds
+from carbonstream.processors.expectation import Metering, coverage, readings_due
 from carbonstream.processors.expectation import Span as Validity
-from carbonstream.processors.expectation import readings_due
-from carbonstream.processors.total_records import Key, Part, Span, spans, total_record
+from carbonstream.processors.total_records import Key, Known, Part, Span, spans, total_record
 from carbonstream.schemas import frames, topics
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
@@ -52,6 +52,8 @@ select entity, bucket, class, carrier, readings, quantity, estimated, co2_kg, kg
        to_char(coefficient_month, 'YYYY-MM')
 from totals_of(%s::int[], %s::smallint, %s, %s)
 """
+STANDING: Final = "select coalesce(max(tick_ms), 0), exists (select from gap) from position"
+OLDEST_MISSING: Final = "select entity, since, start from oldest_missing(%s::int[], %s, %s)"
 TYPES: Final = {topics.WARNINGS: frames.TYPE_WARNING, topics.COMMANDS: frames.TYPE_COMMAND}
 
 
@@ -63,21 +65,25 @@ class Masters:
     wholes: dict[int, list[int]] = field(default_factory=dict)  # part -> entities it counts to
     validity: dict[int, list[Validity]] = field(default_factory=dict)  # part -> what it expects
     parts: dict[int, list[int]] = field(default_factory=dict)
-    known: dict[Key, int] = field(default_factory=dict)
+    metering: dict[int, list[Metering]] = field(default_factory=dict)  # part -> when its sites were metered
+    known: dict[Key, tuple[int, float | None]] = field(default_factory=dict)
 
-    def expected(self, key: Key) -> int:
-        """Readings due in the whole bucket; remembered, as a busy bucket is told again and again."""
-        expected = self.known.get(key)
-        if expected is None:
+    def due(self, key: Key) -> tuple[int, float | None]:
+        """Readings due in the whole bucket, and coverage; remembered, as a busy bucket is told again and again."""
+        known = self.known.get(key)
+        if known is None:
             if len(self.known) >= KEYS_REMEMBERED:
                 self.known.clear()
-            expected = self.known[key] = self._expected(key)
-        return expected
+            known = self.known[key] = self._due(key)
+        return known
 
-    def _expected(self, key: Key) -> int:
-        due = [v for part in self.parts.get(key.entity, ()) for v in self.validity.get(part, ())]
+    def _due(self, key: Key) -> tuple[int, float | None]:
+        parts = self.parts.get(key.entity, ())
+        due = [v for part in parts for v in self.validity.get(part, ())]
         end = next_bucket(key.grain, key.bucket)
-        return int(readings_due(np.array([key.bucket]), np.array([end]), due)[0])
+        metering = [m for part in parts for m in self.metering.get(part, ())]
+        expected = int(readings_due(np.array([key.bucket]), np.array([end]), due)[0])
+        return expected, coverage(key.bucket, end, metering)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +197,23 @@ class Relay:
             for whole in masters.wholes.get(entity, ())
         }
         computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only
+        tick, any_missing = one_row(connection, STANDING)
         for span in spans(keys):
-            for key, parts in self._read(connection, span).items():
-                if key in keys:
-                    yield total_record(
-                        masters.ids[key.entity], key.grain, key.bucket, parts, masters.expected(key), computed
-                    )
+            found = {key: parts for key, parts in self._read(connection, span).items() if key in keys}
+            missing = self._missing(connection, found) if any_missing else {}
+            for key, parts in found.items():
+                expected, covered = masters.due(key)
+                known = Known(expected, covered, missing.get(key), tick, computed)
+                yield total_record(masters.ids[key.entity], key.grain, key.bucket, parts, known)
+
+    def _missing(self, connection: psycopg.Connection, keys: Iterable[Key]) -> dict[Key, int]:
+        """Start of the oldest interval known to be missing, UTC ms."""
+        asked = {(key.entity, to_datetime(key.bucket)): key for key in keys}
+        upto = [to_datetime(next_bucket(key.grain, key.bucket)) for key in asked.values()]
+        rows = (
+            connection.execute(OLDEST_MISSING, (*map(list, zip(*asked, strict=True)), upto)) if asked else ()
+        )
+        return {asked[entity, since]: to_ms(start) for entity, since, start in rows}
 
     def _read(self, connection: psycopg.Connection, span: Span) -> dict[Key, list[Part]]:
         until = next_bucket(span.grain, span.last)
@@ -223,4 +240,7 @@ def load_masters(connection: psycopg.Connection) -> Masters:
             masters.validity.setdefault(entity, []).append(
                 Validity(interval_s * 1_000, to_ms(valid_from), to, int(meters))
             )
+        for entity, valid_from, valid_to, sites in connection.execute("select * from metering"):
+            since, to = (None if at is None else to_ms(at) for at in (valid_from, valid_to))
+            masters.metering.setdefault(entity, []).append(Metering(since, to, sites))
     return masters

@@ -34,6 +34,7 @@ class Columns:
     end: Ints  # [n] UTC ms
     value: Floats  # [n] finite
     unit: Unit
+    quality: Ints | None = None  # [n] of estimates; None: measured
 
     def __len__(self) -> int:
         return len(self.end)
@@ -47,6 +48,7 @@ class Columns:
             self.end[at],
             self.value[at],
             self.unit[at] if isinstance(self.unit, np.ndarray) else self.unit,
+            None if self.quality is None else self.quality[at],
         )
 
 
@@ -119,6 +121,8 @@ def record(
         unit = unit[0]
     if unit is not None:
         frame["unit"] = unit
+    if columns.quality is not None:
+        frame["quality"] = np.ascontiguousarray(columns.quality)
     return orjson.dumps(frame | dict(more or {}), option=orjson.OPT_SERIALIZE_NUMPY)
 
 

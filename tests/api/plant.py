@@ -175,7 +175,10 @@ def sum_up(connection: psycopg.Connection) -> None:
         cross join lateral (values (s.entity), (s.enterprise), (s.park), (s.class)) p (entity)
         join entity e on e.number = p.entity
     """
-    sums = "count(*), sum(r.quantity), coalesce(sum(r.quantity) filter (where r.quality in (8, 9)), 0)"
+    sums = (
+        "count(*) filter (where r.quality not in (8, 9)), sum(r.quantity), "
+        "coalesce(sum(r.quantity) filter (where r.quality in (8, 9)), 0)"
+    )
     connection.execute(
         f"""insert into total_hour (bucket, entity, class, carrier, shard, readings, quantity, estimated)
             select date_trunc('hour', r.start), p.entity, s.class, m.carrier, s.shard, {sums} {part}

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonstream.processors.expectation import Span, completeness, readings_due, until
+from carbonstream.processors.expectation import Metering, Span, completeness, coverage, readings_due, until
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, OFFSET_MS, bucket_start, next_bucket
 
@@ -76,3 +76,14 @@ def test_completeness_is_whole_only_where_nothing_is_missing(readings: int, expe
         assert (share == 1) == (readings >= expected)
         assert 0 <= share <= 1
         assert share <= readings / expected
+
+
+def test_coverage_counts_the_sites_that_were_metered_at_some_time_of_the_period() -> None:
+    sites = [
+        Metering(NEW_YEAR, None, 4),
+        Metering(NEW_YEAR + DAY_MS, NEW_YEAR + 2 * DAY_MS, 1),
+        Metering(None, None, 1),
+    ]
+    days = [coverage(NEW_YEAR + k * DAY_MS, NEW_YEAR + (k + 1) * DAY_MS, sites) for k in (-1, 0, 1, 2)]
+    assert days == [0, 0.6666, 0.8333, 0.6666]
+    assert coverage(0, 1, []) is None

@@ -36,7 +36,8 @@ def test_a_year_is_the_same_from_every_grain(client: httpx.Client, grain: str) -
     }
     assert Decimal(answer["sum"]["co2_kg"]) == kwh * Decimal("0.4974")
     assert Decimal(answer["sum"]["kgce"]) == kwh * Decimal("0.1229")
-    assert answer["sum"]["readings"] == 3 * 96 + 44
+    assert answer["sum"]["readings"] == 3 * 96 + 40  # four are estimated
+    assert answer["sum"]["estimated_share"] == 0.01  # 10 kWh of some 1,004, rounded up
 
 
 @pytest.mark.parametrize("entity", ["site:" + plant.STEEL, ENT_1])
@@ -66,6 +67,9 @@ def test_without_a_coefficient_co2_is_null_and_the_carrier_named(client: httpx.C
         "readings": 0,
         "expected": 2 * 29 * 96,
         "completeness": 0,
+        "coverage": 1,
+        "estimated_share": 0,
+        "oldest_missing": None,
         "quantity": {},
         "co2_kg": None,
         "kgce": None,
@@ -142,6 +146,52 @@ def test_an_estimate_is_never_told_as_final(client: httpx.Client) -> None:
     assert by_hour["09"]["provisional"] is False
     assert by_hour["10"]["quantity"]["electricity"]["estimated"] == "10.000"
     assert by_hour["10"]["provisional"] is True
+    assert by_hour["10"]["estimated_share"] == 1
+    assert by_hour["09"]["estimated_share"] == 0
+
+
+def test_a_total_says_since_when_something_is_missing(settings: Settings, client: httpx.Client) -> None:
+    with psycopg.connect(settings.database, autocommit=True) as connection:
+        connection.execute("insert into estimator_position (looked_to) values ('2024-03-10T11:55:00+08:00')")
+        connection.execute(
+            """insert into gap select number, t.start::timestamptz, t.until::timestamptz from meter, (values
+                 ('E01', '2024-01-31T23:30:00+08:00', '2024-02-01T01:15:00+08:00'),
+                 ('E01', '2024-03-10T11:00:00+08:00', null), ('E02', '2024-01-01T00:00:00+08:00', null)
+               ) t (name, start, until) where meter_id = %s || '/' || t.name""",
+            (plant.STEEL,),
+        )
+        answers = {
+            grain: ask(client, entity=ENT_1, grain=grain, **{"from": "2024"}) for grain in ("month", "year")
+        }
+        hours = ask(client, entity=ENT_1, grain="hour", **{"from": "2024-03-10"})["buckets"]
+        connection.execute("delete from gap")
+        connection.execute("delete from estimator_position")
+    assert [b["oldest_missing"] for b in answers["month"]["buckets"]] == [
+        "2024-01-31T23:30:00+08:00", "2024-02-01T00:00:00+08:00", "2024-03-10T11:00:00+08:00",
+    ]  # fmt: skip
+    assert (
+        answers["year"]["sum"]["oldest_missing"] == "2024-01-31T23:30:00+08:00"
+    )  # a sub-meter is not summed
+    missing = {b["bucket"][11:13]: b["oldest_missing"] for b in hours}
+    assert missing["11"] == "2024-03-10T11:00:00+08:00"
+    assert {at for hour, at in missing.items() if hour != "11"} == {None}
+
+
+def test_a_total_says_how_many_of_its_sites_are_metered(settings: Settings, client: httpx.Client) -> None:
+    with psycopg.connect(settings.database, autocommit=True) as connection:
+        connection.execute(
+            "insert into entity (id, kind, name_zh, name_en) values ('site:new', 'site', 'n', 'n')"
+        )
+        connection.execute(
+            """insert into site (site_id, entity, shard, name_zh, name_en, enterprise, class)
+               select 'new', e.number, 0, 'n', 'n', s.enterprise, s.class from entity e, site s
+               where e.id = 'site:new' and s.site_id = %s""",
+            (plant.STEEL,),
+        )
+        (bucket,) = ask(client, entity="region:330500", grain="month", **{"from": "2024-01"})["buckets"]
+        connection.execute("delete from site where site_id = 'new'")
+        connection.execute("delete from entity where id = 'site:new'")
+    assert bucket["coverage"] == 0.75
 
 
 def test_a_site_day_holds_the_local_day(client: httpx.Client) -> None:

@@ -196,6 +196,11 @@ def streamed(entity: str, start: datetime, co2_kg: str, kwh: str = "1000.000") -
         "bucket_ms": int(start.timestamp() * 1000),
         "readings": 1,
         "expected": READINGS_AN_HOUR,
+        "completeness": 1 / READINGS_AN_HOUR,
+        "coverage": 1.0,
+        "estimated_share": 0.0,
+        "oldest_missing": None,
+        "provisional": True,
         "co2_kg": co2_kg,
         "kgce": "122.9",
         "carriers": [

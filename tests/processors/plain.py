@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from carbonstream.processors.checks import Limits
@@ -47,28 +47,63 @@ class PlainConvert:
     def judge(self, document: dict[str, Any], now: int | None) -> list[Verdict]:
         n = len(document["end"])
         starts, units = document.get("start") or [None] * n, document.get("unit")
+        quality = document.get("quality")
+        qualities = quality if isinstance(quality, list) else [quality] * n
+        estimates = document["mode"] == "estimate"
+        is_odd = (document["source"] == "estimator") != estimates or (quality is not None) != estimates
+        said = [q if estimates and not is_odd and q in (8, 9) else None for q in qualities]
+        odd = [is_odd or (estimates and q is None) for q in said]
+        meters = self.meters
+        if estimates:  # nothing is left to multiply
+            meters = {i: replace(m, multiplier_milli=1000) for i, m in meters.items()}
+        said_of = [None if q is None else Quality(q) for q in said]
         verdicts: list[Verdict] = []
         sound: list[tuple[str, int, int, int, int]] = []
         for i in range(n):
             id_ = document["meters"][document["meter"][i]]
             unit = units[i] if isinstance(units, list) else units
             given = Given(id_, starts[i], document["end"][i], document["value"][i], unit)
-            verdict, raw = self._first(given, document["shard"], document["mode"], now)
+            is_refused = odd[i] or (estimates and (id_ not in meters or meters[id_].register))
+            verdict, raw = self._first(given, document["shard"], document["mode"], now, meters, is_refused)
             verdicts.append(verdict)
             if verdict.code is Outcome.STORED:
                 sound.append((id_, verdict.end, i, verdict.start, raw))
         for id_ in dict.fromkeys(entry[0] for entry in sound):
             mine = sorted(entry[1:] for entry in sound if entry[0] == id_)
+            if estimates:
+                self._estimates(id_, mine, verdicts, said_of)
+                continue
             place = self._register if self.meters[id_].register else self._interval
             place(id_, mine, verdicts)
         return verdicts
 
-    def _first(self, given: Given, shard: int, mode: str, now: int | None) -> tuple[Verdict, int]:
+    def _estimates(
+        self,
+        id_: str,
+        mine: list[tuple[int, int, int, int]],
+        verdicts: list[Verdict],
+        said: list[Quality | None],
+    ) -> None:
+        """Judged like an interval meter's readings, but remembered nowhere."""
+        kept = self.newest.get(id_)
+        self._interval(id_, mine, verdicts)
+        self.newest.pop(id_, None)
+        if kept is not None:
+            self.newest[id_] = kept
+        for _, i, _, raw in mine:
+            verdict, quality = verdicts[i], said[i]
+            verdict.quantity = raw
+            if verdict.code is Outcome.STORED and quality is not None:
+                verdict.quality = quality
+
+    def _first(
+        self, given: Given, shard: int, mode: str, now: int | None, meters: dict[str, Meter], is_refused: bool
+    ) -> tuple[Verdict, int]:
         """What a reading is by itself: STORED stands for sound."""
         end = given.end if is_time(given.end) else None
         start = given.start if is_time(given.start) else None
         told_end = 0 if end is None else end
-        meter = self.meters.get(given.meter)
+        meter = meters.get(given.meter)
         raw = None if meter is None else amount(given, meter)
         claim = 0 if meter is None or meter.register or raw is None else raw * meter.multiplier_milli // 1000
 
@@ -83,15 +118,17 @@ class PlainConvert:
             return verdict(Outcome.INTERVAL)
         first = end if start is None else start
         if now is not None:
-            ahead = self.limits.live_max_ahead_ms if mode == "live" else self.limits.backfill_max_ahead_ms
+            ahead = self.limits.live_max_ahead_ms if mode != "backfill" else self.limits.backfill_max_ahead_ms
             if end > now + ahead:
                 return verdict(Outcome.FUTURE)
         if first < YEAR_2000_MS:
             return verdict(Outcome.ANCIENT)
-        if now is not None and mode == "live" and first < now - self.limits.live_max_age_ms:
+        if now is not None and mode != "backfill" and first < now - self.limits.live_max_age_ms:
             return verdict(Outcome.ANCIENT)
         if given.unit is not None and (type(given.unit) is not str or given.unit not in THOUSANDTHS):
             return verdict(Outcome.UNIT)
+        if is_refused:
+            return verdict(Outcome.ESTIMATE)
         if meter is None:
             return verdict(Outcome.UNKNOWN_METER if is_here(given.meter, shard) else Outcome.WRONG_PARTITION)
         if THOUSANDTHS[given.unit or meter.unit][0] is not CARRIER_BY_NUMBER[meter.carrier].base_unit:

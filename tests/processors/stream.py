@@ -205,7 +205,8 @@ def streams(draw: st.DrawFn, most: int = 14) -> list[Record]:
             records.append(Record(tick, draw(st.sampled_from([TYPE_TICK, TYPE_READINGS]))))
         else:
             document = draw(frames(sound_rows() | sound_rows() | rows()))
-            document["source"] = draw(st.sampled_from(["http/gw-7", "replay/plant"]))
+            if "quality" not in document:
+                document["source"] = draw(st.sampled_from(["http/gw-7", "replay/plant"]))
             if not draw(st.integers(0, 19)):
                 document["shard"] = ELSEWHERE
             key = document["source"], document["mode"], document["shard"]

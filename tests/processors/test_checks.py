@@ -30,7 +30,7 @@ from tests.processors.world import (
 
 COLUMNS = ("code", "start", "end", "quantity", "raw_index", "quality")
 REFERENCE = reference()
-R0, R2, I0, H0 = KNOWN_IDS[0], KNOWN_IDS[2], KNOWN_IDS[4], KNOWN_IDS[6]
+R0, R2, I0, I1, H0 = KNOWN_IDS[0], KNOWN_IDS[2], KNOWN_IDS[4], KNOWN_IDS[5], KNOWN_IDS[6]
 
 
 class Shard:
@@ -96,7 +96,8 @@ def test_the_order_within_a_frame_makes_no_difference_to_a_register(
         n = len(document["end"])
         order = list(range(n))
         random.shuffle(order)  # type: ignore[attr-defined]
-        shuffled = document | {c: [document[c][i] for i in order] for c in ("meter", "end", "value")}
+        columns = [c for c in ("meter", "end", "value", "quality") if isinstance(document.get(c), list)]
+        shuffled = document | {c: [document[c][i] for i in order] for c in columns}
         assume(len({(m, e) for m, e in zip(document["meter"], document["end"], strict=True)}) == n)
         judged, again = one.judge(document), other.judge(shuffled)
         for column in COLUMNS:
@@ -120,6 +121,57 @@ def test_a_start_that_cannot_be_is_an_interval_that_cannot_be(meter: str, start:
     assert codes(Shard(NEAR).judge(frame([{"meter": meter, "end": T0, "value": 1, "start": start}]))) == [
         "INTERVAL"
     ]
+
+
+ESTIMATES: Document = {"mode": "estimate", "source": "estimator"}
+
+
+def test_an_estimate_is_taken_with_its_quality_and_is_what_it_says_after_the_multiplier() -> None:
+    rows = [{"meter": I1, "end": T0 + i * QUARTER_MS, "value": 2.5, "unit": "kWh"} for i in (1, 2)]
+    judged = Shard(NEAR).judge(frame(rows, quality=[8, 9], **ESTIMATES))
+    assert codes(judged) == ["STORED", "STORED"]
+    assert judged.quality.tolist() == [8, 9]
+    assert judged.quantity.tolist() == [2_500, 2_500]
+
+
+@pytest.mark.parametrize("end", [T0 - QUARTER_MS, T0, T0 + QUARTER_MS])
+def test_a_measurement_is_no_duplicate_of_an_estimate_wherever_that_lies(end: int) -> None:
+    shard = Shard(NEAR)
+    shard.judge(frame([{"meter": I0, "end": T0, "value": 1}]))
+    before = shard.newest()
+    shard.judge(frame([{"meter": I0, "end": end, "value": 2}], quality=9, **ESTIMATES))
+    assert shard.newest() == before
+    assert codes(shard.judge(frame([{"meter": I0, "end": end, "value": 2}]))) == ["STORED"]
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"quality": 9},
+        {"quality": 0},
+        {"quality": 9, "mode": "backfill"},
+        {"quality": 9, "mode": "estimate"},
+        {"quality": 9, "source": "estimator"},
+        {"source": "estimator"},
+        ESTIMATES,
+        ESTIMATES | {"quality": 0},
+        ESTIMATES | {"quality": "9"},
+    ],
+)
+def test_a_reading_that_is_neither_measured_nor_an_estimate_of_the_estimator_is_refused(
+    head: Document,
+) -> None:
+    shard = Shard(NEAR)
+    assert codes(shard.judge(frame([{"meter": I0, "end": T0, "value": 2}], **head))) == ["ESTIMATE"]
+    assert shard.newest() == {}
+
+
+@pytest.mark.parametrize("meter", [R0, f"{I0}x"])
+def test_only_registered_interval_meters_are_estimated(meter: str) -> None:
+    shard = Shard(NEAR)
+    judged = shard.judge(frame([{"meter": meter, "end": T0, "value": 2}], quality=9, **ESTIMATES))
+    assert codes(judged) == ["ESTIMATE"]
+    assert shard.newest() == {}
 
 
 def test_of_two_indexes_at_one_instant_the_first_counts() -> None:

@@ -67,7 +67,7 @@ def test_estimates_are_never_negative_and_their_quality_says_how(
     first, count = placed(gap, step)
     found = estimated(loads(seed, step), step, first, count, open_=open_)
     assert (found.quantity >= 0).all()
-    linear = count * step <= 2 * HOUR_MS
+    linear = count * step <= 2 * HOUR_MS and not open_
     assert found.quality == (Quality.INTERPOLATED if linear else Quality.REFERENCE_DAY)
 
 
@@ -123,7 +123,20 @@ def test_up_to_two_hours_lie_on_the_line_between_the_neighbours() -> None:
     quantity = np.full(len(ends(HOUR_MS)), 7_000)
     quantity[499], quantity[502] = 1_000, 4_000
     assert estimated(quantity, HOUR_MS, 500, 2).quantity.tolist() == [2_000, 3_000]
-    assert estimated(quantity, HOUR_MS, 500, 2, open_=True).quantity.tolist() == [1_000, 1_000]
+
+
+def test_while_a_gap_lasts_like_days_tell_what_one_neighbour_cannot() -> None:
+    hour = np.arange(len(ends(HOUR_MS))) % 24
+    quantity = np.where((hour >= 8) & (hour < 18), 90_000, 10_000)
+    found = estimated(quantity, HOUR_MS, 30 * 24 + 17, 2, open_=True)
+    assert found.quantity.tolist() == [90_000, 10_000]
+    assert found.quality is Quality.REFERENCE_DAY
+
+
+def test_while_a_gap_lasts_and_no_like_day_is_known_the_last_value_holds() -> None:
+    found = estimated(np.full(48, 7_000), HOUR_MS, 10, 2, open_=True)
+    assert found == Estimate(found.quantity, Quality.INTERPOLATED)
+    assert found.quantity.tolist() == [7_000, 7_000]
 
 
 def test_without_a_reference_day_a_long_gap_is_interpolated_and_says_so() -> None:

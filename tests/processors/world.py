@@ -150,6 +150,9 @@ STARTS = st.one_of(st.none(), st.sampled_from([T0 - QUARTER_MS, T0, T0 - 40 * DA
 UNIT_NAMES = st.one_of(st.sampled_from([None, "kWh", "Wh", "MWh", "MJ", "m3", "foo", "", "1e4m3"]), SCALARS)
 
 
+QUALITIES = st.sampled_from([8, 9, 8, 9, 8, 9, None, 0, -1, "9"])
+
+
 @st.composite
 def rows(draw: st.DrawFn) -> Document:
     row: Document = {
@@ -179,6 +182,16 @@ def sound_rows(draw: st.DrawFn) -> Document:
 def frames(draw: st.DrawFn, of: st.SearchStrategy[Document] | None = None) -> Document:
     document = frame(draw(st.lists(rows() if of is None else of, max_size=8)))
     document["mode"] = draw(st.sampled_from(["live", "backfill"]))
+    if not draw(st.integers(0, 5)):
+        document["mode"], document["source"] = draw(
+            st.sampled_from(
+                [("estimate", "estimator")] * 3
+                + [("live", "estimator"), ("estimate", "http/gw-7"), ("live", "http/gw-7")]
+            )
+        )
+        document["quality"] = draw(
+            QUALITIES | st.lists(QUALITIES, min_size=8, max_size=8).map(lambda q: q[: len(document["end"])])
+        )
     document["shard"] = draw(st.sampled_from([NEAR, NEAR, NEAR, FAR]))
     if not draw(st.integers(0, 9)):
         document["unit"] = draw(UNIT_NAMES)

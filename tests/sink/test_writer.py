@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
-from carbonstream.schemas.codes import Check, Decision
+from carbonstream.schemas.codes import Check, Decision, Outcome
 from carbonstream.schemas.settings import Settings
 from tests.processors.stream import LOGS, Record, Worker, counted, streams
 from tests.processors.table import Table, totals_of_rows
 from tests.processors.test_ledger import answers, cut
-from tests.processors.world import BY_ID, NEAR, PARTITION, QUARTER_MS, SITES, T0
+from tests.processors.world import BY_ID, NEAR, PARTITION, QUARTER_MS, SITES, T0, Document
 from tests.sink.plant import I0, I1, R0, TICK, Sink, Source, reading
 
 
@@ -25,9 +25,9 @@ def quantities(sink: Sink) -> list[int]:
     return [row[3] for row in sink.rows()]
 
 
-def estimated(answer: dict[str, Any], quality: int = 9) -> dict[str, Any]:
-    """The same, said to be an estimate."""
-    return answer | {"quality": quality}
+def estimated(source: Source, *readings: Document, quality: int = 9) -> dict[str, Any]:
+    """What the estimator sends."""
+    return source.send(*readings, mode="estimate", source="estimator", quality=quality)
 
 
 def test_new_rows_go_the_fast_path_and_the_position_with_them(sink: Sink) -> None:
@@ -79,35 +79,60 @@ def test_repeats_within_a_batch_are_decided_in_order(sink: Sink) -> None:
     assert sink.all("select from correction") == []
 
 
+def by_source(sink: Sink) -> dict[tuple[str, str], int]:
+    """Readings by source and outcome."""
+    return {
+        (source, Outcome(outcome).name.lower()): n
+        for (source, _, _, outcome), (n, _) in sorted(sink.ledger().items())
+        if n
+    }
+
+
 @pytest.mark.parametrize("quality", [8, 9])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_an_estimate_never_beats_a_measurement(sink: Sink, quality: int, at_once: bool) -> None:
     source = Source()
     batches = [
         [source.tick, source.send(reading(I0, 1, 2))],
-        [estimated(source.send(reading(I0, 1, 7)), quality)],
+        [estimated(source, reading(I0, 1, 7), quality=quality)],
     ]
     for batch in [batches[0] + batches[1]] if at_once else batches:
         sink.write(batch)
     assert quantities(sink) == [2_000]
     assert sink.outcomes() == {"stored": (1, 2_000), "superseded": (1, 7_000)}
     assert {total for *_, total in sink.totals().values()} == {0}
+    assert by_source(sink) == {("http/gw-7", "stored"): 1, ("estimator", "superseded"): 1}
 
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_measurement_beats_an_estimate(sink: Sink, at_once: bool) -> None:
     source = Source()
-    batches = [[source.tick, estimated(source.send(reading(I0, 1, 7)))], [source.send(reading(I0, 1, 2))]]
+    batches = [[source.tick, estimated(source, reading(I0, 1, 7))], [source.send(reading(I0, 1, 2))]]
     for batch in [batches[0] + batches[1]] if at_once else batches:
         sink.write(batch)
     assert quantities(sink) == [2_000]
     assert set(sink.totals().values()) == {(1, 2_000, 0)}
+    assert sink.outcomes() == {"stored": (1, 2_000), "superseded": (1, 7_000)}
+    assert by_source(sink) == {("http/gw-7", "stored"): 1, ("estimator", "superseded"): 1}
+    corrections = sink.all("select old_quantity, old_quality, new_quantity, new_quality from correction")
+    assert corrections == ([] if at_once else [(7_000, 9, 2_000, 0)])
+
+
+def test_an_estimate_that_is_repeated_changes_nothing_and_a_better_one_replaces_it(sink: Sink) -> None:
+    source = Source()
+    sink.write([source.tick, estimated(source, reading(I0, 1, 7))])
+    sink.write([estimated(source, reading(I0, 1, 7))])
+    assert by_source(sink) == {("estimator", "stored"): 1, ("estimator", "duplicate"): 1}
+    sink.write([estimated(source, reading(I0, 1, 6), quality=8)])
+    assert [(row[3], row[5]) for row in sink.rows()] == [(6_000, 8)]
+    assert set(sink.totals().values()) == {(0, 6_000, 6_000)}
+    assert by_source(sink)[("estimator", "superseded")] == 1
 
 
 def test_an_estimate_is_told_apart_in_the_totals(sink: Sink) -> None:
     source = Source()
-    sink.write([source.tick, source.send(reading(I0, 1, 7)), estimated(source.send(reading(I0, 2, 1)))])
-    assert set(sink.totals().values()) == {(2, 8_000, 1_000)}
+    sink.write([source.tick, source.send(reading(I0, 1, 7)), estimated(source, reading(I0, 2, 1))])
+    assert set(sink.totals().values()) == {(1, 8_000, 1_000)}  # an estimate is no reading
 
 
 def test_readings_not_taken_are_kept_as_they_came(sink: Sink) -> None:
@@ -192,7 +217,7 @@ def test_any_cut_into_batches_gives_the_same_rows_totals_and_ledger(
     sink: Sink, stream: list[Record], data: st.DataObject
 ) -> None:
     frames = answers(stream)
-    for answer in frames:  # some of them as estimates, which no source can send
+    for answer in frames:  # many of them as estimates
         if data.draw(st.integers(0, 4)) == 0:
             answer["quality"] = data.draw(st.sampled_from([8, 9]))
     sink.empty()

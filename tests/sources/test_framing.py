@@ -1,6 +1,7 @@
 """Frames hold exactly the readings they were made of."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -93,3 +94,15 @@ def test_a_frame_of_more_than_500_readings_is_never_made() -> None:
     too_many = Columns(IDS, np.zeros(n, np.int64), None, np.full(n, 1_717_171_717_000), np.ones(n), "kWh")
     with pytest.raises(ValueError, match="at most 500"):
         record(STAMP, 0, 0, too_many)
+
+
+def test_estimates_carry_their_quality_reading_by_reading() -> None:
+    columns = Columns(
+        ["330502-a/E1", "330502-a/E2"], np.array([0, 1, 0]), None, np.array([900_000, 900_000, 1_800_000]),
+        np.array([1.0, 2.0, 3.0]), "kWh", np.array([8, 9, 8]),
+    )  # fmt: skip
+    sent = orjson.loads(record(Stamp("estimator", Mode.ESTIMATE, 7), 3, 5, columns.rows(np.array([1, 2]))))
+    assert (sent["mode"], sent["quality"], sent["value"]) == ("estimate", [9, 8], [2.0, 3.0])
+    assert "quality" not in orjson.loads(
+        record(Stamp("http/a", Mode.LIVE, 7), 3, 5, replace(columns, quality=None))
+    )

@@ -91,6 +91,7 @@ def test_every_documented_example_is_taken(name: str, document: object) -> None:
         ({"readings": {}}, "readings", Edge.WRONG_TYPE),
         ({"readings": [GOOD], "colour": 1}, "colour", Edge.UNKNOWN_FIELD),
         ({"readings": [GOOD], "mode": "fast"}, "mode", Edge.WRONG_TYPE),
+        ({"readings": [GOOD], "mode": "estimate"}, "mode", Edge.WRONG_TYPE),
         ([GOOD, 3], "[1]", Edge.WRONG_TYPE),
         ([[GOOD]], "[0]", Edge.WRONG_TYPE),
         ([GOOD] * 10_001, "readings", Edge.TOO_LARGE),

@@ -13,7 +13,7 @@ from carbonstream.connectors.sources.framing import Columns
 from carbonstream.connectors.sources.http.frame import columns_of_frame
 from carbonstream.connectors.sources.http.problems import refused
 from carbonstream.connectors.sources.http.rows import EXAMPLE_READING, columns_of
-from carbonstream.schemas.codes import Edge, Mode
+from carbonstream.schemas.codes import SENT_MODES, Edge, Mode
 from carbonstream.schemas.texts import shown
 
 MAX_READINGS: Final = 10_000  # a request; 20 full frames of one shard
@@ -38,10 +38,9 @@ def media_type(header: str) -> str:
 
 def mode_of(text: object) -> Mode:
     """live or backfill. Raises Refused."""
-    try:
-        return Mode(text)  # type: ignore[arg-type]  # anything else is a ValueError
-    except ValueError as error:
-        raise refused("mode", Edge.WRONG_TYPE, f"{shown(text)} is not live or backfill") from error
+    if text not in SENT_MODES:
+        raise refused("mode", Edge.WRONG_TYPE, f"{shown(text)} is not live or backfill")
+    return Mode(str(text))
 
 
 def parse(body: bytes, media: str, latest_ms: int) -> Pushed:

@@ -26,6 +26,8 @@ const total = (hour: number, change: Partial<Total> = {}): Total => ({
   bucket_ms: MIDNIGHT + hour * HOUR_MS,
   readings: 3,
   expected: 4,
+  completeness: 0.75,
+  provisional: true,
   co2_kg: '10.5',
   kgce: '1.2',
   carriers: [
@@ -49,8 +51,10 @@ describe('a streamed total', () => {
     expect(held.get(MIDNIGHT + HOUR_MS)?.co2_kg).toBe('0.1')
   })
 
-  it('opens a bucket that was not there, as provisional', () => {
-    expect(applyTotal(new Map(), total(5), DAY).get(MIDNIGHT + 5 * HOUR_MS)?.provisional).toBe(true)
+  it('says whether its bucket is final, also of one that was not there', () => {
+    const at = MIDNIGHT + 5 * HOUR_MS
+    expect(applyTotal(new Map(), total(5), DAY).get(at)?.provisional).toBe(true)
+    expect(applyTotal(byStart([bucket(5, { provisional: true })]), total(5, { provisional: false }), DAY).get(at)?.provisional).toBe(false)
   })
 
   it('adds the classes of one carrier', () => {

@@ -30,8 +30,8 @@ function quantities(carriers: readonly CarrierTotal[]): Record<string, Quantity>
   return result
 }
 
-/** A streamed total as a bucket. It does not say whether it is provisional: what was known of it stays. */
-export function fromTotal(total: Total, known: Bucket | undefined): Bucket {
+/** A streamed total as a bucket. */
+export function fromTotal(total: Total): Bucket {
   const lacking = (key: 'co2_kg' | 'kgce'): string[] => [
     ...new Set(total.carriers.filter((one) => one[key] === null).map((one) => one.carrier)),
   ]
@@ -39,20 +39,20 @@ export function fromTotal(total: Total, known: Bucket | undefined): Bucket {
     bucket: total.bucket,
     readings: total.readings,
     expected: total.expected,
-    completeness: total.expected > 0 ? total.readings / total.expected : null,
+    completeness: total.completeness,
     quantity: quantities(total.carriers),
     co2_kg: total.co2_kg,
     kgce: total.kgce,
     missing_coefficients: lacking('co2_kg'),
     missing_calorific: lacking('kgce'),
-    provisional: known?.provisional ?? true,
+    provisional: total.provisional,
   }
 }
 
 /** The same map if `total` is none of its business. */
 export function applyTotal(held: Buckets, total: Total, span: Span): Buckets {
   if (total.bucket_ms < span.from || total.bucket_ms >= span.to) return held
-  return new Map(held).set(total.bucket_ms, fromTotal(total, held.get(total.bucket_ms)))
+  return new Map(held).set(total.bucket_ms, fromTotal(total))
 }
 
 /** An hour to come, or one in which nothing was read: no part of a sum, and no gap in it either. */

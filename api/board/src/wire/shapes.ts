@@ -80,6 +80,8 @@ export interface Total {
   bucket_ms: number
   readings: number
   expected: number
+  completeness: number | null
+  provisional: boolean
   co2_kg: DecimalText | null
   kgce: DecimalText | null
   carriers: CarrierTotal[]
