@@ -30,6 +30,8 @@ select entity, bucket, class as class_, carrier, readings, quantity, estimated, 
        coefficient_month, kgce_coefficient
 from totals_of(%(entities)s, %(grain)s::smallint, %(from)s, %(to)s, %(as_of)s)
 """
+# quantities too as they were known then
+AS_OF: Final = SQL.replace("totals_of", "totals_as_of")
 
 
 class TotalsQuery(Parameters):
@@ -40,7 +42,11 @@ class TotalsQuery(Parameters):
     from_: Text | None = Field(None, alias="from", examples=["2024-01"])
     to: Text | None = Field(None, examples=["2025-01"])
     indicator: Literal["all", "co2", "energy"] = "all"
-    as_of: Text | None = Field(None, description="coefficients as published by then", examples=["2025-12-30"])
+    as_of: Text | None = Field(
+        None,
+        description="coefficients published and corrections recorded by then",
+        examples=["2025-12-30"],
+    )
 
 
 class Quantity(BaseModel):
@@ -114,6 +120,12 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
     Quarters and years are sums of months. Figures are exact decimals: quantities with three decimals, CO2 and
     standard coal with every digit; nothing is rounded.
     """
+    answer = await read_totals(query, here)
+    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+
+
+async def read_totals(query: TotalsQuery, here: Services) -> Totals:
+    """As the route answers."""
     grain, now_ms = GRAINS[query.grain], here.now_ms()
     as_of = parse_as_of(query.as_of)
     starts = buckets_in(
@@ -125,7 +137,7 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
         whole = Range(int(starts[0]), next_bucket(grain, int(starts[-1])))
         rows = await here.database.rows(
             TotalRow,
-            SQL,
+            SQL if query.as_of is None else AS_OF,
             {
                 "entities": [entity],
                 "grain": min(grain, Grain.MONTH),
@@ -135,7 +147,7 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
             },
         )
     by_bucket = tallies(rows, grain, starts, spans, now_ms)
-    answer = Totals(
+    return Totals(
         entity=query.entity,
         grain=query.grain,
         as_of=None if query.as_of is None else as_of.astimezone(SHANGHAI).isoformat(),
@@ -146,7 +158,6 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
         sum=Figures(**figures(total_of(by_bucket.values()), query.indicator)),
         coefficients=await used_coefficients(here, rows, query.indicator),
     )
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 def figures(tally: Tally, indicator: str) -> dict[str, object]:

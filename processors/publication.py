@@ -184,9 +184,10 @@ def _entries(reader: _Reader, library: Library, this_month: int) -> list[Entry]:
     except ValueError as error:
         reader.refuse("unit", str(error))
         return []
-    components |= _components(reader, carrier, kind, per_base_unit)
-    if not reader.sound:
+    factors = _components(reader, carrier, kind, per_base_unit)
+    if factors is None:
         return []
+    components |= factors
     return [
         Entry(reader.row.line, Key(carrier.number, kind, scope, m), per_base_unit, base_unit, components, document,
               data_year)
@@ -213,8 +214,8 @@ def _months(reader: _Reader, this_month: int) -> tuple[Sequence[int], int | None
     return months, data_year
 
 
-def _components(reader: _Reader, carrier: Carrier, kind: str, value: Decimal) -> dict[str, str]:
-    """What the value is the product of, per base unit, each method complete and equal to the value."""
+def _components(reader: _Reader, carrier: Carrier, kind: str, value: Decimal) -> dict[str, str] | None:
+    """What the value is the product of, per base unit, each method complete and equal to it; None: refused."""
     found: dict[str, str] = {}
     given = {name: text for name in OPTIONAL if (text := reader.row.fields.get(name, ""))}
     for method, fits in ((BY_CARBON, kind == "fuel"), (BY_STANDARD_COAL, kind != CALORIFIC)):
@@ -238,7 +239,7 @@ def _components(reader: _Reader, carrier: Carrier, kind: str, value: Decimal) ->
             found["co2_per_carbon"] = f"{CO2_PER_CARBON[0]}/{CO2_PER_CARBON[1]}"
     if EXCEPTION in given:
         found[EXCEPTION] = reader.take(EXCEPTION, str, "")
-    return found
+    return found if reader.sound else None
 
 
 def is_product_by_carbon(value: Decimal, mj: Decimal, carbon: Decimal, oxidation: Decimal) -> bool:

@@ -61,6 +61,10 @@ create table restatement (
 create index coefficient_published on coefficient (published_at);
 create index correction_recorded on correction (recorded_at);
 
+create function month_index(p_day date) returns int language sql immutable parallel safe as $$
+  select (extract(year from p_day) * 12 + extract(month from p_day))::int - 23641  -- local months since 1970-01
+$$;
+
 -- A coefficient as ref.coefficients carries it (schemas/reference_records.py).
 create view coefficient_record as
 select k.id, jsonb_build_object('id', k.id, 'carrier', k.carrier, 'kind', k.kind,
