@@ -5,7 +5,6 @@ Rows, totals and coefficients of one answer are read in one snapshot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +12,18 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
+from carbonstream.api import explain_rows as sql
 from carbonstream.api.database import Database, Snapshot
+from carbonstream.api.explain_rows import (
+    Correction,
+    KnownEntity,
+    KnownMeter,
+    Ladder,
+    PreviousIndex,
+    RowSum,
+    StoredRow,
+    StoredTotal,
+)
 from carbonstream.api.parameters import Here, Parameters, Text, parse_as_of
 from carbonstream.api.problems import RESPONSES, Problem, invalid
 from carbonstream.api.ranges import FORMS, parse_time, period_of
@@ -34,157 +44,6 @@ from carbonstream.schemas.periods import HOUR_MS, SHANGHAI, local_iso, to_dateti
 router = APIRouter(prefix="/explain", tags=["explain"], responses=RESPONSES)
 METERS_SHOWN: Final = 200
 CORRECTIONS_SHOWN: Final = 100
-
-LIBRARY: Final = """
-select id, carrier, kind, scope, month_index(month) as month, value, unit, components, document, data_year,
-       published_at, (extract(epoch from published_at) * 1000)::bigint as published_ms, approver
-from coefficient where carrier = any (%(carriers)s)
-"""
-LADDERS: Final = "select entity as class_, scopes from class where entity = any (%(classes)s)"
-ROW: Final = """
-select m.number, m.meter_id, m.site_id, m.kind, m.unit, m.multiplier, m.modulus, m.boundary, m.carrier,
-       s.class as class_, r.start, r.time as end, r.quantity, r.raw_index, r.multiplier_version, r.quality, r.flags,
-       month_index(date(r.start at time zone 'Asia/Shanghai')) as month,
-       r.quantity * k.value * 0.001 as co2_kg, r.quantity * e.value * 0.001 as kgce
-from meter m join site s using (site_id) join carrier c on c.number = m.carrier
-join lateral (
-  select * from reading r where r.meter = m.number and r.time >= %(at)s and r.time <= %(latest)s
-  order by r.time limit 1
-) r on r.start <= %(at)s
-left join lateral coefficient_for(s.class, m.carrier, c.co2_kind,
-  date_trunc('month', r.start at time zone 'Asia/Shanghai')::date, %(as_of)s) k on true
-left join lateral coefficient_for(s.class, m.carrier, 'calorific',
-  date_trunc('month', r.start at time zone 'Asia/Shanghai')::date, %(as_of)s) e on true
-where m.meter_id = %(meter)s
-"""
-METER: Final = "select number, meter_id from meter where meter_id = %(meter)s"
-PREVIOUS: Final = """
-select r.time as end, r.raw_index, (
-    select sum(b.quantity) from reading b where b.meter = r.meter and b.time > r.time and b.time <= %(end)s
-  ) as quantity
-from reading r where r.meter = %(meter)s and r.time < %(end)s and r.raw_index is not null
-order by r.time desc limit 1
-"""
-CORRECTIONS: Final = """
-select x.recorded_at, x.time as end, m.meter_id, x.old_quantity, x.old_quality, x.new_quantity, x.new_quality
-from correction x join meter m on m.number = x.meter
-where x.meter = any (%(meters)s) and x.time > %(from)s and x.time <= %(to)s
-order by x.recorded_at desc limit %(limit)s
-"""
-ENTITY: Final = "select number, kind from entity where id = %(entity)s and kind <> 'class'"
-STORED: Final = """
-select coalesce(sum(readings), 0)::bigint as readings,
-       case when bool_and(co2_kg is not null) then sum(co2_kg) end as co2_kg,
-       case when bool_and(kgce is not null) then sum(kgce) end as kgce
-from totals_as_of(array[%(number)s]::int[], %(grain)s::smallint, %(from)s, %(to)s, %(as_of)s)
-"""
-# Each row as it was at as_of: where a correction came later, what the first of them replaced.
-ROWS: Final = """
-with meters as (
-  select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, s.class
-  from entity_part ep
-  join site s on ep.part in (s.entity, s.enterprise, s.park, s.class)
-  join meter m on m.site_id = s.site_id and m.boundary
-  where ep.entity = %(number)s
-)
-select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, m.class as class_,
-       month_index(date(r.start at time zone 'Asia/Shanghai')) as month, coalesce(x.old_quality, r.quality) as quality,
-       count(*)::int as readings, sum(coalesce(x.old_quantity, r.quantity))::numeric as quantity,
-       min(r.raw_index) as first_index, max(r.raw_index) as last_index
-from meters m
-join reading r on r.meter = m.number
-left join lateral (
-  select old_quantity, old_quality from correction x
-  where x.meter = r.meter and x.time = r.time and x.recorded_at > %(as_of)s
-  order by x.recorded_at, x.source_offset limit 1
-) x on true
-where r.time > %(from)s and r.time <= %(to)s and r.start >= %(from)s and r.start < %(to)s
-group by 1, 2, 3, 4, 5, 6, 7, 8
-order by 2, 7, 8
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    number: int
-    meter_id: str
-    site_id: str
-    kind: str
-    unit: str
-    multiplier: Decimal
-    modulus: Decimal | None
-    boundary: bool
-    carrier: int
-    class_: int
-    start: datetime
-    end: datetime
-    quantity: int
-    raw_index: int | None
-    multiplier_version: int
-    quality: int
-    flags: int
-    month: int
-    co2_kg: Decimal | None
-    kgce: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Meter:
-    number: int
-    meter_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Previous:
-    end: datetime
-    raw_index: int
-    quantity: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class _Correction:
-    recorded_at: datetime
-    end: datetime
-    meter_id: str
-    old_quantity: int
-    old_quality: int
-    new_quantity: int
-    new_quality: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Ladder:
-    class_: int
-    scopes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Entity:
-    number: int
-    kind: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    readings: int
-    co2_kg: Decimal | None
-    kgce: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Sum:
-    number: int
-    meter_id: str
-    kind: str
-    multiplier: Decimal
-    carrier: int
-    class_: int
-    month: int
-    quality: int
-    readings: int
-    quantity: Decimal
-    first_index: int | None
-    last_index: int | None
 
 
 class ReadingQuery(Parameters):
@@ -229,20 +88,20 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
     async with database.snapshot() as snapshot:
         values = {"meter": query.meter, "at": to_datetime(at.start), "as_of": as_of}
         # a stored interval is cut at local hours
-        found = await snapshot.rows(_Row, ROW, values | {"latest": to_datetime(at.start + HOUR_MS)})
+        found = await snapshot.rows(StoredRow, sql.ROW, values | {"latest": to_datetime(at.start + HOUR_MS)})
         if not found:
-            if not await snapshot.rows(_Meter, METER, values):
+            if not await snapshot.rows(KnownMeter, sql.METER, values):
                 raise Problem(
-                    404, f"no meter {query.meter!r}", field="meter", remedy="a meter's id is SITE/METER"
+                    404, f"no meter {query.meter!r}", field="meter", remedy="a meter's id is SITE/sql.METER"
                 )
             raise Problem(404, f"no stored interval of {query.meter} at {query.time}", field="time")
         row = found[0]
         previous = None
         if row.raw_index is not None:
-            before = await snapshot.rows(_Previous, PREVIOUS, {"meter": row.number, "end": row.end})
+            before = await snapshot.rows(PreviousIndex, sql.PREVIOUS, {"meter": row.number, "end": row.end})
             previous = before[0] if before else None
         span = {"meters": [row.number], "from": row.start, "to": row.end, "limit": CORRECTIONS_SHOWN}
-        corrections = await snapshot.rows(_Correction, CORRECTIONS, span)
+        corrections = await snapshot.rows(Correction, sql.CORRECTIONS, span)
         library, ladders = await _library(snapshot, {row.carrier}, {row.class_})
     estimated = row.quantity if row.quality in ESTIMATED_QUALITIES else 0
     part = Part(row.class_, row.carrier, row.month, 1, Decimal(row.quantity), Decimal(estimated))
@@ -274,7 +133,7 @@ async def explain_total(database: Database, query: TotalQuery) -> dict[str, Any]
         raise invalid("bucket", f"{query.bucket!r} is longer than one {query.grain}", "name one bucket")
     as_of = parse_as_of(query.as_of)
     async with database.snapshot() as snapshot:
-        entities = await snapshot.rows(_Entity, ENTITY, {"entity": query.entity})
+        entities = await snapshot.rows(KnownEntity, sql.ENTITY, {"entity": query.entity})
         if not entities:
             raise Problem(
                 404, f"no entity {query.entity!r}", field="entity", remedy="GET /v1/entities lists them"
@@ -286,12 +145,12 @@ async def explain_total(database: Database, query: TotalQuery) -> dict[str, Any]
             "to": to_datetime(bucket.end),
             "as_of": as_of,
         }
-        stored = (await snapshot.rows(_Stored, STORED, span))[0]
-        sums = await snapshot.rows(_Sum, ROWS, span)
+        stored = (await snapshot.rows(StoredTotal, sql.STORED, span))[0]
+        sums = await snapshot.rows(RowSum, sql.ROWS, span)
         library, ladders = await _library(snapshot, {s.carrier for s in sums}, {s.class_ for s in sums})
         numbers = sorted({s.number for s in sums})
         corrections = await snapshot.rows(
-            _Correction, CORRECTIONS, span | {"meters": numbers, "limit": CORRECTIONS_SHOWN}
+            Correction, sql.CORRECTIONS, span | {"meters": numbers, "limit": CORRECTIONS_SHOWN}
         )
     parts = [
         Part(s.class_, s.carrier, s.month, s.readings, s.quantity,
@@ -316,8 +175,8 @@ async def explain_total(database: Database, query: TotalQuery) -> dict[str, Any]
 async def _library(
     snapshot: Snapshot, carriers: set[int], classes: set[int]
 ) -> tuple[Library, dict[int, tuple[str, ...]]]:
-    documents = await snapshot.rows(Document, LIBRARY, {"carriers": sorted(carriers)})
-    ladders = await snapshot.rows(_Ladder, LADDERS, {"classes": sorted(classes)})
+    documents = await snapshot.rows(Document, sql.LIBRARY, {"carriers": sorted(carriers)})
+    ladders = await snapshot.rows(Ladder, sql.LADDERS, {"classes": sorted(classes)})
     return Library(documents), {ladder.class_: tuple(ladder.scopes) for ladder in ladders}
 
 
@@ -339,7 +198,7 @@ def _judged(
     }
 
 
-def _meters(sums: list[_Sum]) -> list[dict[str, Any]]:
+def _meters(sums: list[RowSum]) -> list[dict[str, Any]]:
     """What each meter adds, its rows by quality code."""
     found: dict[int, dict[str, Any]] = {}
     quantities: dict[int, Decimal] = {}
@@ -373,7 +232,7 @@ def _meters(sums: list[_Sum]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _indexes(row: _Row, previous: _Previous | None) -> dict[str, Any] | None:
+def _indexes(row: StoredRow, previous: PreviousIndex | None) -> dict[str, Any] | None:
     """A register's index, the one before, what lies between by the meter's multiplier, and what is stored of it."""
     if row.raw_index is None:
         return None
@@ -391,7 +250,7 @@ def _indexes(row: _Row, previous: _Previous | None) -> dict[str, Any] | None:
     return known
 
 
-def _correction(c: _Correction) -> dict[str, Any]:
+def _correction(c: Correction) -> dict[str, Any]:
     return {
         "recorded_at": _local(c.recorded_at),
         "meter": c.meter_id,

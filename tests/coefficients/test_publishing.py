@@ -132,30 +132,6 @@ def test_every_error_has_its_line_and_nothing_is_published(plant: Plant) -> None
     assert plant.query("select count(*) from publication") == [(0,)]
 
 
-@pytest.mark.parametrize(
-    ("row", "field"),
-    [
-        ("2.162156,38.931,0.0153,99,,", None),
-        ("2.17,38.931,0.0153,99,,", "value"),
-        ("2.162156,38.931,,99,,", "carbon_tc_per_gj"),
-        ("2.1622,,,,1.2143,1.8", "value"),
-        ("2.18574,,,,1.2143,1.8", None),
-    ],
-)
-def test_components_multiply_to_the_value(plant: Plant, row: str, field: str | None) -> None:
-    names = "value,ncv_mj_per_unit,carbon_tc_per_gj,oxidation_percent,kgce_per_unit,kgco2_per_kgce"
-    file = plant.write(
-        f"natural_gas,fuel,330500,2024-03,kgCO2/m3,a table,{row}",
-        header=f"carrier,kind,scope,month,unit,document,{names}",
-    )
-    done = plant.run("coefficients", "publish", file, "--dry-run")
-    if field is None:
-        assert done.exit_code == 0, done.output
-    else:
-        assert done.exit_code == 2
-        assert done.stderr.startswith(f"march.csv:2: {field}: "), done.stderr
-
-
 def test_what_is_pending_is_not_submitted_twice(plant: Plant) -> None:
     id_ = publish(plant, HUZHOU)
     done = plant.run("coefficients", "publish", plant.write(HUZHOU), "--by", "Zhao Min")
