@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
@@ -36,6 +37,7 @@ from carbonstream.api.stream.resume import Rereader
 from carbonstream.connectors.database import command_pool, reading_pool
 from carbonstream.schemas.settings import Settings
 
+COMMAND_S: Final = 30  # an approval for 10,000 sites takes 1.2 s on a busy machine
 ABOUT = """Reads of meters' CO2 by period, warnings, freshness, and a live stream; publishing of coefficients.
 
 Figures are exact decimal strings: quantities in the carrier's base unit with three decimals, CO2 (kg) and
@@ -51,10 +53,15 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, b
         hub = Hub()
         async with (
             reading_pool(settings, application="api") as pool,
-            command_pool(settings, application="api commands") as commands,
+            command_pool(settings, application="api commands", timeout_s=COMMAND_S) as commands,
         ):
             app.state.services = Services(
-                settings, Database(pool), Commands(commands), hub, Rereader(settings), now_ms or wall_clock_ms
+                settings,
+                Database(pool),
+                Commands(commands, COMMAND_S),
+                hub,
+                Rereader(settings),
+                now_ms or wall_clock_ms,
             )
             feed = Feed(settings, hub)
             feed.start()

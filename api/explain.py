@@ -92,7 +92,7 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
         if not found:
             if not await snapshot.rows(KnownMeter, sql.METER, values):
                 raise Problem(
-                    404, f"no meter {query.meter!r}", field="meter", remedy="a meter's id is SITE/sql.METER"
+                    404, f"no meter {query.meter!r}", field="meter", remedy="a meter's id is SITE/METER"
                 )
             raise Problem(404, f"no stored interval of {query.meter} at {query.time}", field="time")
         row = found[0]

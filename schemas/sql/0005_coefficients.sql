@@ -166,17 +166,22 @@ begin
     and t.bucket >= c.first::timestamp at time zone 'Asia/Shanghai'
     and t.bucket < c.until::timestamp at time zone 'Asia/Shanghai';
   create temporary table restated_entity on commit drop as
-  select distinct ep.entity, r.month
-  from restated_month r
+  select distinct ep.entity
+  from (select distinct class, enterprise from restated_month) r
   join site s on s.class = r.class and (r.enterprise is null or s.enterprise = r.enterprise)
   cross join lateral (values (s.entity), (s.enterprise), (s.park), (s.class)) as v (part)
   join entity_part ep on ep.part = v.part;
 
+  -- the newest month first; a total that did not change is told again too: it is absolute
   insert into restatement (publication, month, entities)
-  select p_id, month, array_agg(entity order by entity)
-  from (select entity, month, (row_number() over (partition by month order by entity) - 1) / 100 as batch
-        from restated_entity) n
-  group by month, batch order by month desc, batch;
+  select p_id, m.month, b.entities
+  from (select distinct month from restated_month) m
+  cross join (
+    select array_agg(entity order by entity) as entities
+    from (select entity, (row_number() over (order by entity) - 1) / 100 as batch from restated_entity) n
+    group by batch
+  ) b
+  order by m.month desc, b.entities[1];
 
   select jsonb_build_object(
     'publication', p_id,
@@ -186,9 +191,9 @@ begin
     'carriers', (select jsonb_agg(distinct c.id) from publication_entry e join carrier c on c.number = e.carrier
                  where e.publication = p_id),
     'scopes', (select jsonb_agg(distinct scope) from publication_entry where publication = p_id),
-    'months', coalesce((select jsonb_agg(distinct to_char(month, 'YYYY-MM')) from restated_entity), '[]'),
+    'months', coalesce((select jsonb_agg(distinct to_char(month, 'YYYY-MM')) from restated_month), '[]'),
     'classes', coalesce((select jsonb_agg(distinct class) from restated_month), '[]'),
-    'entities', (select count(distinct entity) from restated_entity),
+    'entities', (select count(*) from restated_entity),
     'submitted_by', v_publication.submitted_by,
     'approved_by', btrim(p_by),
     'published_ms', (extract(epoch from v_at) * 1000)::bigint)
