@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from carbonstream.processors.factors import EXACT
-from carbonstream.schemas.carriers import THOUSANDTHS, Carrier
+from carbonstream.schemas.carriers import CARRIER_BY_ID, CARRIERS, THOUSANDTHS, Carrier
 
 # Kinds are never mixed: each is a series of its own, and totals use the carrier's own (`co2_kind`) alone.
 LIFECYCLE: Final = "electricity_lifecycle"  # carbon footprint: CO2e, with what came before the plant
@@ -18,12 +18,17 @@ ELECTRICITY_KINDS: Final = (
     LIFECYCLE,
 )
 CALORIFIC: Final = "calorific"
+RATIO: Final = (
+    "ratio_"  # fuel by electricity, for sites that meter electricity only: ratio_raw_coal in kg/kWh
+)
 UNIT: Final = re.compile(r"(kg|t)(CO2e?|ce)/(.+)")
 
 
 def kinds_of(carrier: Carrier) -> tuple[str, ...]:
-    """The kinds of CO2 coefficient a carrier has."""
-    return ELECTRICITY_KINDS if carrier.id == "electricity" else (carrier.co2_kind,)
+    """The kinds of coefficient a carrier has beside its calorific one."""
+    if carrier.id != "electricity":
+        return (carrier.co2_kind,)
+    return (*ELECTRICITY_KINDS, *(RATIO + fuel.id for fuel in CARRIERS if fuel.co2_kind == "fuel"))
 
 
 def substance_of(kind: str) -> str:
@@ -38,6 +43,11 @@ def in_base_units(
 
     unit: kgCO2/kWh, tCO2/MWh, tCO2/t, kgce/m3 ...; exact to 60 digits. Raises ValueError with the remedy.
     """
+    if kind.startswith(RATIO):
+        wanted = f"{CARRIER_BY_ID[kind.removeprefix(RATIO)].base_unit}/{carrier.base_unit}"
+        if unit != wanted:
+            raise ValueError(f"does not measure {kind}: write {wanted}")
+        return value, wanted, {}
     substance = substance_of(kind)
     wanted = f"kg{substance}/{carrier.base_unit}"
     found = UNIT.fullmatch(unit)

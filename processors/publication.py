@@ -12,7 +12,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple, TypeVar
 
-from carbonstream.processors.coefficient_units import CALORIFIC, in_base_units, kinds_of
+from carbonstream.processors.coefficient_units import CALORIFIC, RATIO, in_base_units, kinds_of
 from carbonstream.processors.factors import CO2_PER_CARBON, fuel_kg_co2, months_of_year
 from carbonstream.processors.plain_text import month, not_negative, year
 from carbonstream.schemas.carriers import CARRIER_BY_ID, Carrier
@@ -218,7 +218,7 @@ def _components(reader: _Reader, carrier: Carrier, kind: str, value: Decimal) ->
     """What the value is the product of, per base unit, each method complete and equal to it; None: refused."""
     found: dict[str, str] = {}
     given = {name: text for name in OPTIONAL if (text := reader.row.fields.get(name, ""))}
-    for method, fits in ((BY_CARBON, kind == "fuel"), (BY_STANDARD_COAL, kind != CALORIFIC)):
+    for method, fits in ((BY_CARBON, kind == "fuel"), (BY_STANDARD_COAL, _is_co2(kind))):
         named = [name for name in method if name in given]
         if not named:
             continue
@@ -273,13 +273,14 @@ def _hold_against(reader: _Reader, entry: Entry, library: Library) -> None:
     if EXCEPTION in entry.components:
         return
     for (carrier, kind), scopes in sorted(library.series.items()):
-        if carrier == key.carrier and CALORIFIC not in (kind, key.kind) and kind != key.kind:
+        if carrier == key.carrier and kind != key.kind and _is_co2(kind) and _is_co2(key.kind):
             other = scopes.get(key.scope, {}).get(key.month)
             if other == value:
                 reader.refuse("kind", f"{value:f} is {kind} of {key.scope}, {at}: kinds are never mixed")
                 return
     before = library.in_force(key)
-    neighbours = [v for scope, v in before.items() if scope != key.scope]
+    # industries' fuel by electricity differs a hundredfold: a ratio has no neighbours
+    neighbours = [v for scope, v in before.items() if scope != key.scope and not key.kind.startswith(RATIO)]
     if neighbours:
         low, high = min(neighbours) / NEIGHBOURS_FACTOR, max(neighbours) * NEIGHBOURS_FACTOR
         if not low <= value <= high:
@@ -288,6 +289,10 @@ def _hold_against(reader: _Reader, entry: Entry, library: Library) -> None:
     last_year = library.in_force(key._replace(month=key.month - YEAR_MONTHS)).get(key.scope)
     if last_year is not None and not LAST_YEAR[0] * last_year <= value <= LAST_YEAR[1] * last_year:
         _implausible(reader, entry, f"a year before it was {last_year:f}")
+
+
+def _is_co2(kind: str) -> bool:
+    return kind != CALORIFIC and not kind.startswith(RATIO)
 
 
 def _implausible(reader: _Reader, entry: Entry, reason: str) -> None:

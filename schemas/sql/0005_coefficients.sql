@@ -239,6 +239,59 @@ language sql stable as $$
   left join coefficient e on e.id = t.kgce_coefficient
 $$;
 
+-- Coal, oil and gas inferred from electricity (T/CEPPC 14-2023 6.4.1 a; T/CES 5.11, 5.15, 5.19): electricity of the
+-- sites that meter no carrier of that group in the month, times the newest monthly ratio of fuel to electricity
+-- (coefficient kind ratio_CARRIER). CES 5.15 prints the ratio upside down. Never part of totals_of: inferred is not metered.
+create function inferred_of(
+  p_entities int[], p_grain smallint, p_from timestamptz, p_to timestamptz, p_as_of timestamptz default 'infinity')
+returns table (
+  entity int, bucket timestamptz, class int, carrier smallint, quantity numeric, co2_kg numeric, kgce numeric,
+  ratio bigint, coefficient bigint, kgce_coefficient bigint)
+language sql stable as $$
+  with fuel as materialized (
+    -- a group is the tens of a carrier's number: gas, coal, oil, liquefied gas (schemas/carriers.py)
+    select c.number, c.number / 10 as grp, c.co2_kind, 'ratio_' || c.id as kind
+    from carrier c where exists (select from coefficient k where k.carrier = 1 and k.kind = 'ratio_' || c.id)
+  ), electricity as materialized (
+    select t.entity, t.bucket, t.class, t.quantity,
+           date_trunc('month', t.bucket at time zone 'Asia/Shanghai')::date as month
+    from totals_as_of(case when exists (select from fuel) then p_entities end, p_grain, p_from, p_to, p_as_of) t
+    where t.carrier = 1
+  ), metering as materialized (
+    select s.entity as site, ep.entity, m.carrier / 10 as grp, m.valid_from, m.valid_to
+    from entity_part ep
+    join site s on ep.part in (s.entity, s.enterprise, s.park, s.class)
+    join meter m on m.site_id = s.site_id and m.boundary and m.carrier / 10 in (select grp from fuel)
+    where ep.entity = any (p_entities)
+  ), displaced as (
+    select g.entity, t.bucket, t.class, g.grp, sum(t.quantity) as quantity
+    from totals_as_of(array(select distinct site from metering), p_grain, p_from, p_to, p_as_of) t
+    cross join lateral (
+      select distinct m.entity, m.grp from metering m
+      where m.site = t.entity
+        and m.valid_from < (date_trunc('month', t.bucket, 'Asia/Shanghai') + interval '1 month')
+        and (m.valid_to is null or m.valid_to > date_trunc('month', t.bucket, 'Asia/Shanghai'))
+    ) g
+    where t.carrier = 1
+    group by 1, 2, 3, 4
+  ), resolved as materialized (
+    select e.class, e.month, f.number, f.grp, r.id, r.value, k.id as coefficient, k.value as co2_value,
+           c.id as kgce_coefficient, c.value as kgce_value
+    from (select distinct class, month from electricity) e
+    cross join fuel f
+    cross join lateral coefficient_for(e.class, 1::smallint, f.kind, e.month, p_as_of) r
+    left join lateral coefficient_for(e.class, f.number, f.co2_kind, e.month, p_as_of) k on true
+    left join lateral coefficient_for(e.class, f.number, 'calorific', e.month, p_as_of) c on true
+  )
+  select e.entity, e.bucket, e.class, r.number, q.inferred, q.inferred * r.co2_value * 0.001,
+         q.inferred * r.kgce_value * 0.001, r.id, r.coefficient, r.kgce_coefficient
+  from electricity e
+  join resolved r using (class, month)
+  left join displaced d on d.entity = e.entity and d.bucket = e.bucket and d.class = e.class and d.grp = r.grp
+  cross join lateral (select (e.quantity - coalesce(d.quantity, 0)) * r.value as inferred) q
+  where e.quantity <> coalesce(d.quantity, 0)
+$$;
+
 -- Keep a month as it was reported. CS404: no such entity; CS409: locked already; CS422: not over, or nothing stored.
 create function lock_period(p_entity text, p_month date, p_by text, p_document text)
 returns void language plpgsql security definer set search_path = public, pg_temp as $$
