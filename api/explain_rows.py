@@ -15,14 +15,22 @@ from coefficient where carrier = any (%(carriers)s)
 LADDERS: Final = "select entity as class_, scopes from class where entity = any (%(classes)s)"
 ROW: Final = """
 select m.number, m.meter_id, m.site_id, m.kind, m.unit, m.multiplier, m.modulus, m.boundary, m.carrier,
-       s.class as class_, r.start, r.time as end, r.quantity, r.raw_index, r.multiplier_version, r.quality, r.flags,
+       s.class as class_, r.start, r.time as end, q.quantity, r.raw_index, r.multiplier_version, q.quality, r.flags,
        month_index(date(r.start at time zone 'Asia/Shanghai')) as month,
-       r.quantity * k.value * 0.001 as co2_kg, r.quantity * e.value * 0.001 as kgce
+       q.quantity * k.value * 0.001 as co2_kg, q.quantity * e.value * 0.001 as kgce
 from meter m join site s using (site_id) join carrier c on c.number = m.carrier
 join lateral (
   select * from reading r where r.meter = m.number and r.time >= %(at)s and r.time <= %(latest)s
   order by r.time limit 1
 ) r on r.start <= %(at)s
+left join lateral (
+  select old_quantity, old_quality from correction x
+  where x.meter = r.meter and x.time = r.time and x.recorded_at > %(as_of)s
+  order by x.recorded_at, x.source_offset limit 1
+) x on true
+cross join lateral (
+  select coalesce(x.old_quantity, r.quantity) as quantity, coalesce(x.old_quality, r.quality) as quality
+) q
 left join lateral coefficient_for(s.class, m.carrier, c.co2_kind,
   date_trunc('month', r.start at time zone 'Asia/Shanghai')::date, %(as_of)s) k on true
 left join lateral coefficient_for(s.class, m.carrier, 'calorific',

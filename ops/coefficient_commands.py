@@ -143,12 +143,12 @@ def _publications(status: str | None) -> list[dict[str, Any]]:
 def _read(file: Path) -> tuple[list[Submitted], list[str]]:
     """The rows of a file, and what is wrong with the file itself."""
     from carbonstream.ops.load.rows import Refusals, read_rows
-    from carbonstream.processors.publication import COLUMNS, MONTHS, OPTIONAL, Submitted
+    from carbonstream.processors.publication import COLUMNS, LEFT_ASIDE, MONTHS, OPTIONAL, Submitted
 
     refusals = Refusals()
     rows = [
         Submitted(row.line, row.values)
-        for row in read_rows(file, COLUMNS, refusals, either=MONTHS, optional=OPTIONAL)
+        for row in read_rows(file, COLUMNS, refusals, either=MONTHS, optional=(*OPTIONAL, *LEFT_ASIDE))
     ]
     return rows, refusals.errors
 

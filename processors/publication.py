@@ -25,6 +25,7 @@ BY_CARBON: Final = ("ncv_mj_per_unit", "carbon_tc_per_gj", "oxidation_percent") 
 BY_STANDARD_COAL: Final = ("kgce_per_unit", "kgco2_per_kgce")  # T/CES 5.1, 5.5
 EXCEPTION: Final = "exception"
 OPTIONAL: Final = (*BY_CARBON, *BY_STANDARD_COAL, EXCEPTION)
+LEFT_ASIDE: Final = ("published_on", "approver")  # of a file for `load`: the approval's day and person count
 MOST_ENTRIES: Final = 5_000
 MOST_CHARACTERS: Final = {"value": 40, "document": 300, EXCEPTION: 300}
 YEAR_MONTHS: Final = 12

@@ -195,6 +195,10 @@ def test_a_corrected_total_is_explained_as_it_was(client: httpx.Client, plant: P
     # the coefficients were published before the correction too
     assert (then["equal"], Decimal(then["recomputed"])) == (True, STEEL_KWH * OLD)
     assert co2(client, as_of=before.isoformat()) == STEEL_KWH * OLD
+    row = {"meter": "330502-0001/E01", "time": "2024-03-01T00:20:00+08:00"}
+    assert get(client, "/v1/explain/reading", **row)["quantity"] == "4.171"
+    was = get(client, "/v1/explain/reading", **row, as_of=before.isoformat())
+    assert (was["equal"], was["quantity"], was["quality"]["code"]) == (True, "3.171", 9)
 
 
 def test_a_locked_month_stays_and_the_difference_is_shown(client: httpx.Client, plant: Plant) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from carbonstream.schemas.totals import Restated
 
-from .conftest import Plant
+from .conftest import HEADER, Plant
 
 HUZHOU = "electricity,electricity_average,330500,2024-03,0.4850,kgCO2/kWh,湖州市 2024年3月"
 STEEL_KWH = Decimal(sum(3_170 + i % 7 for i in range(96))) / 1000
@@ -130,6 +130,16 @@ def test_every_error_has_its_line_and_nothing_is_published(plant: Plant) -> None
         ("march.csv:11", "kind"),
     ], errors
     assert plant.query("select count(*) from publication") == [(0,)]
+
+
+def test_a_file_for_load_may_be_published(plant: Plant) -> None:
+    file = plant.write(f"{HUZHOU},2024-04-02,somebody", header=f"{HEADER},published_on,approver")
+    done = plant.run("coefficients", "publish", file, "--by", "Li Na", "--json")
+    assert done.exit_code == 0, done.output
+    assert (
+        plant.run("coefficients", "approve", json.loads(done.stdout)["id"], "--by", "Wang Wei").exit_code == 0
+    )
+    assert plant.query("select approver from coefficient where scope = '330500'") == [("Wang Wei",)]
 
 
 def test_what_is_pending_is_not_submitted_twice(plant: Plant) -> None:
