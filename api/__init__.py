@@ -1,7 +1,7 @@
 """The HTTP face: reads for the board and other systems, the live stream, sign-in. `board/` is the web page.
 
-Everything here reads with the role carbonstream_read. Numbers are decided in schemas/sql and processors,
-never here.
+Everything here reads with the role carbonstream_read; commands are SQL functions granted to carbonstream_command.
+Numbers are decided in schemas/sql and processors, never here.
 """
 
 from __future__ import annotations

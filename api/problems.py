@@ -56,14 +56,16 @@ class Problem(CarbonstreamError):
         field: str | None = None,
         remedy: str | None = None,
         headers: dict[str, str] | None = None,
+        errors: list[FieldProblem] | None = None,
     ) -> None:
         super().__init__(detail)
-        self.status, self.detail, self.field, self.remedy, self.headers = (
+        self.status, self.detail, self.field, self.remedy, self.headers, self.errors = (
             status,
             detail,
             field,
             remedy,
             headers,
+            errors,
         )
 
 
@@ -86,7 +88,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, problem: Problem) -> Response:
-        return _answer(problem)
+        return _answer(problem, problem.errors)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

@@ -10,7 +10,7 @@ from fastapi import Request
 
 from carbonstream.api.auth import UsedCodes
 from carbonstream.api.coefficients import CoefficientBook
-from carbonstream.api.database import Database
+from carbonstream.api.database import Commands, Database
 from carbonstream.api.once import Once
 from carbonstream.api.stream.hub import Hub
 from carbonstream.api.stream.resume import Rereader
@@ -26,6 +26,7 @@ class Services:
 
     settings: Settings
     database: Database
+    commands: Commands
     hub: Hub
     rereader: Rereader
     now_ms: Callable[[], int]

@@ -1,7 +1,6 @@
 """Signing in: /login swaps a one-time code for a cookie, and `authorised` guards every /v1 route.
 
-Only GET reads exist, and the cookie is SameSite=Strict: there is nothing yet that a forged request could
-change.
+A session reads only: commands ask for the bearer token, so a forged request of a browser can change nothing.
 """
 
 from __future__ import annotations
@@ -54,6 +53,12 @@ async def authorised(
             return Caller(expiry)
         raise _unauthorised("the session has ended")
     raise _unauthorised("no bearer token and no session")
+
+
+async def commanding(caller: Annotated[Caller, Depends(authorised)]) -> None:
+    """Let commands pass. Raises Problem 403 for a browser's session."""
+    if caller.until is not None:
+        raise Problem(403, "a session only reads", remedy="send `Authorization: Bearer TOKEN`")
 
 
 def _unauthorised(detail: str) -> Problem:

@@ -41,6 +41,7 @@ class TotalRow:
     coefficient: int | None
     coefficient_month: date | None
     kgce_coefficient: int | None
+    ratio: int | None = None  # of a row of inferred_of: its coefficient of fuel by electricity
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from carbonstream.api.coefficients import Coefficient, months_between
 from carbonstream.api.decimals import exact_text, optional_text, quantity_text
+from carbonstream.api.inferring import Inferred, by_bucket, sum_of
 from carbonstream.api.parameters import Here, Parameters, Text, parse_as_of
 from carbonstream.api.problems import RESPONSES
 from carbonstream.api.ranges import Range, buckets_in, parse_range, period_of
@@ -32,6 +33,17 @@ select entity, bucket, class as class_, carrier, readings, quantity, estimated, 
        coefficient_month, kgce_coefficient
 from totals_of(%(entities)s, %(grain)s::smallint, %(from)s, %(to)s, %(as_of)s)
 """
+# with what is inferred, in one statement: both are resolved by the same coefficients
+WITH_INFERRED: Final = """
+select entity, bucket, class as class_, carrier, readings, quantity, estimated, co2_kg, kgce, coefficient,
+       coefficient_month, kgce_coefficient, null::bigint as ratio
+from totals_of(%(entities)s, %(grain)s::smallint, %(from)s, %(to)s, %(as_of)s)
+union all
+select entity, bucket, class, carrier, 0, quantity, 0, co2_kg, kgce, coefficient, null, kgce_coefficient, ratio
+from inferred_of(%(entities)s, %(grain)s::smallint, %(from)s, %(to)s, %(as_of)s)
+"""
+# quantities too as they were known then
+AS_OF: Final = WITH_INFERRED.replace("totals_of", "totals_as_of")
 
 
 OLDEST_MISSING: Final = """
@@ -53,7 +65,11 @@ class TotalsQuery(Parameters):
     from_: Text | None = Field(None, alias="from", examples=["2024-01"])
     to: Text | None = Field(None, examples=["2025-01"])
     indicator: Literal["all", "co2", "energy"] = "all"
-    as_of: Text | None = Field(None, description="coefficients as published by then", examples=["2025-12-30"])
+    as_of: Text | None = Field(
+        None,
+        description="coefficients published and corrections recorded by then",
+        examples=["2025-12-30"],
+    )
 
 
 class Quantity(BaseModel):
@@ -62,6 +78,22 @@ class Quantity(BaseModel):
     value: Exact = Field(examples=["959640.310"])
     unit: str = Field(examples=["kWh"])
     estimated: Exact = Field(description="how much of the value is estimated", examples=["0.000"])
+
+
+class InferredQuantity(BaseModel):
+    """One fuel's inferred quantity."""
+
+    value: Exact
+    unit: str
+
+
+class InferredFigures(BaseModel):
+    """Fuels inferred from electricity at sites that do not meter them; beside the metered figures, not in them."""
+
+    quantity: dict[str, InferredQuantity]
+    co2_kg: Exact | None
+    kgce: Exact | None
+    share: float | None = Field(description="of metered and inferred CO2 together, cut to 4 decimals")
 
 
 class Figures(BaseModel):
@@ -90,6 +122,7 @@ class Figures(BaseModel):
     provisional: bool = Field(
         description="may still change: not over, incomplete, estimated or without a coefficient"
     )
+    inferred: InferredFigures | None = Field(None, description="left out where nothing is inferred")
 
 
 class Period(BaseModel):
@@ -137,6 +170,12 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
     Quarters and years are sums of months. Figures are exact decimals: quantities with three decimals, CO2 and
     standard coal with every digit; nothing is rounded.
     """
+    answer = await read_totals(query, here)
+    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+
+
+async def read_totals(query: TotalsQuery, here: Services) -> Totals:
+    """As the route answers."""
     grain, now_ms = GRAINS[query.grain], here.now_ms()
     as_of = parse_as_of(query.as_of)
     starts = buckets_in(
@@ -148,7 +187,7 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
         whole = Range(int(starts[0]), next_bucket(grain, int(starts[-1])))
         rows = await here.database.rows(
             TotalRow,
-            SQL,
+            WITH_INFERRED if query.as_of is None else AS_OF,
             {
                 "entities": [entity],
                 "grain": min(grain, Grain.MONTH),
@@ -157,24 +196,28 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
                 "as_of": as_of,
             },
         )
-    by_bucket = tallies(rows, grain, starts, spans, now_ms)
+    metered, inferred = [r for r in rows if r.ratio is None], [r for r in rows if r.ratio is not None]
+    tallied = tallies(metered, grain, starts, spans, now_ms)
+    inferred_at = by_bucket(inferred, grain)
     metering = await entity_metering(here, query.entity)
-    missing = await _missing(here, entity, grain, by_bucket)
-    for at, tally in by_bucket.items():
+    missing = await _missing(here, entity, grain, tallied)
+    for at, tally in tallied.items():
         tally.coverage = coverage(at, next_bucket(grain, at), metering)
         tally.oldest_missing = missing.get(at)
-    answer = Totals(
+    return Totals(
         entity=query.entity,
         grain=query.grain,
         as_of=None if query.as_of is None else as_of.astimezone(SHANGHAI).isoformat(),
         unit={"co2": "kg", "energy": "kgce"},
         buckets=[
-            Bucket(bucket=local_iso(at), **figures(tally, query.indicator)) for at, tally in by_bucket.items()
+            Bucket(bucket=local_iso(at), **figures(tally, query.indicator, inferred_at.get(at)))
+            for at, tally in tallied.items()
         ],
-        sum=Figures(**figures(total_of(by_bucket.values()), query.indicator)),
+        sum=Figures(
+            **figures(total_of(tallied.values()), query.indicator, sum_of(inferred) if inferred else None)
+        ),
         coefficients=await used_coefficients(here, rows, query.indicator),
     )
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
 
 
 async def _missing(here: Services, entity: int, grain: Grain, buckets: dict[int, Tally]) -> dict[int, int]:
@@ -191,7 +234,7 @@ async def _missing(here: Services, entity: int, grain: Grain, buckets: dict[int,
     return {to_ms(row.since): to_ms(row.start) for row in rows}
 
 
-def figures(tally: Tally, indicator: str) -> dict[str, object]:
+def figures(tally: Tally, indicator: str, inferred: Inferred | None = None) -> dict[str, object]:
     """Fields of Figures; those of the indicator not asked for are left out."""
     fields: dict[str, object] = {
         "readings": tally.readings,
@@ -216,6 +259,8 @@ def figures(tally: Tally, indicator: str) -> dict[str, object]:
         fields["co2_kg"] = optional_text(tally.known_co2_kg)
     if indicator != "co2":
         fields["kgce"] = optional_text(tally.known_kgce)
+    if inferred is not None:
+        fields["inferred"] = inferred.shown(tally.known_co2_kg)
     return fields
 
 
@@ -226,6 +271,7 @@ async def used_coefficients(here: Services, rows: list[TotalRow], indicator: str
         for id_ in (
             row.coefficient if indicator != "energy" else None,
             row.kgce_coefficient if indicator != "co2" else None,
+            row.ratio,
         ):
             if id_ is not None and (id_ not in newest or newest[id_].bucket < row.bucket):
                 newest[id_] = row

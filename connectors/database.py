@@ -39,14 +39,33 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
 
 @asynccontextmanager
 async def reading_pool(
-    settings: Settings, *, application: str, size: int = 8
+    settings: Settings, *, application: str, size: int = 8, timeout_s: int = 10
 ) -> AsyncIterator[AsyncConnectionPool]:
     """A pool whose connections may only read (role carbonstream_read, read-only transactions).
 
     With the setting read_database they also log in without any right to write.
     """
+    options = "-c role=carbonstream_read -c default_transaction_read_only=on"
+    database = settings.read_database or settings.database
+    async with _pool(database, application, size, options, timeout_s) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def command_pool(
+    settings: Settings, *, application: str, timeout_s: int = 10
+) -> AsyncIterator[AsyncConnectionPool]:
+    """A pool whose connections may only execute the functions granted to role carbonstream_command."""
+    async with _pool(settings.database, application, 2, "-c role=carbonstream_command", timeout_s) as pool:
+        yield pool
+
+
+@asynccontextmanager
+async def _pool(
+    database: str, application: str, size: int, options: str, timeout_s: int
+) -> AsyncIterator[AsyncConnectionPool]:
     pool = AsyncConnectionPool(
-        settings.read_database or settings.database,
+        database,
         min_size=1,
         max_size=size,
         open=False,
@@ -55,7 +74,7 @@ async def reading_pool(
         kwargs={
             "application_name": f"carbonstream {application}",
             "autocommit": True,
-            "options": "-c role=carbonstream_read -c default_transaction_read_only=on -c statement_timeout=10000",
+            "options": f"{options} -c statement_timeout={timeout_s}s",
         },
     )
     await pool.open()

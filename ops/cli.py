@@ -10,7 +10,15 @@ from typing import Annotated, Any
 
 import typer
 
-from carbonstream.ops import held, reference_commands, rejects, source_commands, vee_command
+from carbonstream.ops import (
+    coefficient_commands,
+    figure_commands,
+    held,
+    reference_commands,
+    rejects,
+    source_commands,
+    vee_command,
+)
 from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, end_with_parent, run_service
 from carbonstream.schemas.errors import CarbonstreamError
@@ -20,6 +28,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
 app.add_typer(held.app, name="held", help="Readings that wait until their meter is registered.")
 app.add_typer(rejects.app, name="rejects", help="Readings that were not taken, and why.")
+app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coefficients, as two persons.")
+app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
+app.command()(figure_commands.totals)
+app.command()(figure_commands.explain)
 app.command()(reference_commands.migrate)
 app.command()(reference_commands.load)
 app.command()(source_commands.replay)

@@ -21,7 +21,7 @@ from carbonstream.schemas.reference_records import (
     TargetRecord,
 )
 from carbonstream.schemas.settings import Settings
-from carbonstream.schemas.totals import TickSignal, Total
+from carbonstream.schemas.totals import Restated, TickSignal, Total
 
 SHAPES: Final[dict[str, type[BaseModel]]] = {
     "readings-frame": ReadingsFrame,
@@ -29,6 +29,7 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "emissions-frame": EmissionsFrame,
     "rejects-frame": RejectsFrame,
     "total": Total,
+    "restated": Restated,
     "tick-signal": TickSignal,
     "warning": warnings.Warning,
     "command": warnings.Command,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from carbonstream.processors.expectation import completeness
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import DAY_MS, local_iso, next_bucket
+from carbonstream.schemas.periods import DAY_MS, SHANGHAI, local_iso, next_bucket, to_ms
 
 GRAIN_NAMES: Final = {Grain.HOUR: "hour", Grain.DAY: "day", Grain.MONTH: "month"}
 EXACT: Final = Context(prec=100)  # 19 digits of quantity, 12 and more of a coefficient: never rounded
@@ -57,6 +58,18 @@ def spans(keys: Iterable[Key]) -> list[Span]:
             last = bucket
         found.append(Span(grain, frozenset(entities), first, last))
     return found
+
+
+def restated_keys(restated: Iterable[tuple[date, Sequence[int]]]) -> set[Key]:
+    """The days and the month of each (first day of a local month, entities)."""
+    keys: set[Key] = set()
+    for first, entities in restated:
+        month = to_ms(datetime(first.year, first.month, 1, tzinfo=SHANGHAI))
+        days = range(month, next_bucket(Grain.MONTH, month), DAY_MS)
+        for entity in entities:
+            keys.add(Key(entity, Grain.MONTH, month))
+            keys.update(Key(entity, Grain.DAY, day) for day in days)
+    return keys
 
 
 class Part(NamedTuple):

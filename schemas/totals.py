@@ -59,6 +59,24 @@ class Total(Shape):
     computed: Annotated[UtcMs, Field(description="when the relay read it")]
 
 
+class Restated(Shape):
+    """New coefficients are in force: every total of these months resolves to them. Key: restated|publication|ID.
+
+    Day and month totals follow on carbon.totals; an hour's is its quantity times the new coefficient.
+    """
+
+    publication: int
+    coefficients: Annotated[list[int], Field(description="ids on ref.coefficients")]
+    carriers: list[str]
+    scopes: Annotated[list[str], Field(description="where they hold")]
+    months: Annotated[list[str], Field(description="local months with totals they change, ascending")]
+    classes: Annotated[list[int], Field(description="classes whose ladder holds one of the scopes")]
+    entities: Annotated[int, Field(description="how many entities' totals are told again")]
+    submitted_by: str
+    approved_by: str
+    published_ms: UtcMs
+
+
 class TickSignal(Shape):
     """A source partition's tick, forwarded: warn's clock is the lowest of them."""
 

@@ -23,7 +23,7 @@ from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.expectation import Metering, coverage, readings_due
 from carbonstream.processors.expectation import Span as Validity
-from carbonstream.processors.total_records import Key, Known, Part, Span, spans, total_record
+from carbonstream.processors.total_records import Key, Known, Part, Span, restated_keys, spans, total_record
 from carbonstream.schemas import frames, topics
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
@@ -47,6 +47,10 @@ delete from outbox where id in (select id from outbox order by id limit %s) retu
 TAKE_MARKS: Final = """
 delete from change_mark where id in (select id from change_mark order by id limit %s) returning entity, grain, bucket
 """
+# a few entities of one month at a time, behind what has just changed: a restated year does not hold up the live hour
+TAKE_RESTATED: Final = """
+delete from restatement where id = (select id from restatement order by id limit 1) returning month, entities
+"""
 TOTALS: Final = """
 select entity, bucket, class, carrier, readings, quantity, estimated, co2_kg, kgce, coefficient,
        to_char(coefficient_month, 'YYYY-MM')
@@ -54,7 +58,11 @@ from totals_of(%s::int[], %s::smallint, %s, %s)
 """
 STANDING: Final = "select coalesce(max(tick_ms), 0), exists (select from gap) from position"
 OLDEST_MISSING: Final = "select entity, since, start from oldest_missing(%s::int[], %s, %s)"
-TYPES: Final = {topics.WARNINGS: frames.TYPE_WARNING, topics.COMMANDS: frames.TYPE_COMMAND}
+TYPES: Final = {  # of what the outbox holds
+    topics.WARNINGS: frames.TYPE_WARNING,
+    topics.COMMANDS: frames.TYPE_COMMAND,
+    topics.TOTALS: frames.TYPE_RESTATED,
+}
 
 
 @dataclass(slots=True)
@@ -146,19 +154,24 @@ class Relay:
         """One pass over the outbox and, where `totals`, the change marks; None: there was nothing to tell."""
         with connection.transaction():
             rows = connection.execute(
-                "select exists (select from outbox), %s and exists (select from change_mark)", (totals,)
+                "select exists (select from outbox), %(totals)s and exists (select from change_mark), "
+                "%(totals)s and exists (select from restatement)",
+                {"totals": totals},
             ).fetchone()
             if not rows or not any(rows):
                 return None
             outbox = sorted(connection.execute(TAKE_OUTBOX, (OUTBOX_PASS,)).fetchall()) if rows[0] else []
             marks = connection.execute(TAKE_MARKS, (MARKS_PASS,)).fetchall() if rows[1] else []
+            restated = connection.execute(TAKE_RESTATED).fetchall() if rows[2] else []
+            keys = changed_keys(marks, masters) | restated_keys(restated)
             producer.begin_transaction()
             try:
                 for _, topic, shard_key, key, value in outbox:
-                    self._tell(producer, topic, shard_key, key, value)
-                for record in self._totals(connection, marks, masters):
+                    type_ = TYPES.get(topic, f"carbonstream.{topic}.v1")
+                    self._tell(producer, topic, type_, shard_key, key, value)
+                for record in self._totals(connection, keys, masters):
                     key = f"{record['entity']}|{record['grain']}|{record['bucket']}"
-                    self._tell(producer, topics.TOTALS, record["entity"], key, record)
+                    self._tell(producer, topics.TOTALS, frames.TYPE_TOTAL, record["entity"], key, record)
                 producer.commit_transaction(30)
             except BaseException:
                 producer.abort_transaction(10)
@@ -166,13 +179,13 @@ class Relay:
         telemetry.RECORDS.labels("relay", "outbox").inc(len(outbox))
         return Pass(
             told_reference=any(topic in topics.REFERENCE for _, topic, *_ in outbox),
-            told_totals=bool(marks),
+            told_totals=bool(marks or restated),
             is_behind=len(outbox) == OUTBOX_PASS or len(marks) == MARKS_PASS,
         )
 
-    def _tell(self, producer: Producer, topic: str, shard_key: str, key: str, value: Any) -> None:
+    def _tell(self, producer: Producer, topic: str, type_: str, shard_key: str, key: str, value: Any) -> None:
         partitions = self.config.partitions_of(topic)
-        headers = frames.cloud_event_headers(TYPES.get(topic, f"carbonstream.{topic}.v1"), "relay", key)
+        headers = frames.cloud_event_headers(type_, "relay", key)
         while True:
             try:
                 producer.produce(
@@ -188,18 +201,16 @@ class Relay:
                 producer.poll(0.1)
 
     def _totals(
-        self, connection: psycopg.Connection, marks: Iterable[tuple[Any, ...]], masters: Masters
+        self, connection: psycopg.Connection, keys: set[Key], masters: Masters
     ) -> Iterable[dict[str, Any]]:
-        changed = {key for mark in marks for key in zip(*mark, strict=True)}
-        keys = {
-            Key(whole, Grain(grain), to_ms(bucket))
-            for entity, grain, bucket in changed
-            for whole in masters.wholes.get(entity, ())
-        }
         computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only
         tick, any_missing = one_row(connection, STANDING)
         for span in spans(keys):
-            found = {key: parts for key, parts in self._read(connection, span).items() if key in keys}
+            found = {
+                key: parts
+                for key, parts in self._read(connection, span).items()
+                if key in keys and key.entity in masters.ids
+            }
             missing = self._missing(connection, found) if any_missing else {}
             for key, parts in found.items():
                 expected, covered = masters.due(key)
@@ -223,6 +234,16 @@ class Relay:
         ):
             found.setdefault(Key(entity, span.grain, to_ms(bucket)), []).append(Part(*part))
         return found
+
+
+def changed_keys(marks: Iterable[tuple[Any, ...]], masters: Masters) -> set[Key]:
+    """Totals that change marks name, and those of the entities they count to."""
+    changed = {key for mark in marks for key in zip(*mark, strict=True)}
+    return {
+        Key(whole, Grain(grain), to_ms(bucket))
+        for entity, grain, bucket in changed
+        for whole in masters.wholes.get(entity, ())
+    }
 
 
 def load_masters(connection: psycopg.Connection) -> Masters:

@@ -16,6 +16,7 @@ from carbonstream.schemas.frames import TYPE_RESTATED
 TOTAL: Final = "total"
 RESTATED: Final = "restated"
 WARNING: Final = "warning"
+EVERY_ENTITY: Final = ""  # of an event that names none, as `restated`
 STREAMED: Final = (topics.TOTALS, topics.WARNINGS)
 TOPIC_NAMES: Final = {"totals": topics.TOTALS, "warnings": topics.WARNINGS}  # as `?topics=` names them
 
@@ -77,7 +78,7 @@ def meaning_of(record: Record) -> Meaning | None:
         name, key = (RESTATED, None) if restated else (TOTAL, (record.key or b"").decode(errors="replace"))
     entity = document.get("entity")
     return Meaning(
-        entity if isinstance(entity, str) else "",
+        entity if isinstance(entity, str) else EVERY_ENTITY,
         key,
         b"event: " + name.encode() + b"\ndata: " + value + b"\n\n",
     )

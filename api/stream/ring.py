@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from carbonstream.api.stream.events import Event, Meaning, Record, with_id
+from carbonstream.api.stream.events import EVERY_ENTITY, Event, Meaning, Record, with_id
 from carbonstream.api.stream.positions import Layout, Vector, reaches
 
 CAPACITY: Final = 20_000  # about 2 kB an event with its id: 40 MB
@@ -15,14 +15,16 @@ CAPACITY: Final = 20_000  # about 2 kB an event with its id: 40 MB
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a client wants: topics, and entities (empty: all)."""
+    """What a client wants: topics, and entities (empty: all). What concerns all of them passes too."""
 
     topics: frozenset[str]
     entities: frozenset[str]
 
     def wants(self, topic: str, entity: str) -> bool:
         """True where an event passes."""
-        return topic in self.topics and (not self.entities or entity in self.entities)
+        return topic in self.topics and (
+            not self.entities or entity in self.entities or entity == EVERY_ENTITY
+        )
 
 
 class Ring:
@@ -93,7 +95,7 @@ class Ring:
         newest_first: list[Event] = []
         seen: set[str] = set()
         if wanted.entities:
-            candidates = [e for entity in wanted.entities for e in self._of(entity, seq)]
+            candidates = [e for entity in (*wanted.entities, EVERY_ENTITY) for e in self._of(entity, seq)]
             candidates.sort(key=lambda e: -e.seq)
         else:
             candidates = []

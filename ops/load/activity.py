@@ -13,6 +13,7 @@ from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
 from carbonstream.ops.load.targets import entity_in, known_entities
+from carbonstream.processors import plain_text
 
 COLUMNS: Final = ("entity", "month", "indicator", "value", "unit", "provisional")
 INDICATOR: Final = re.compile(r"[a-z][a-z0-9_]{0,60}")
@@ -29,11 +30,11 @@ def load_activity(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -
     for row in read_rows(path, COLUMNS, refusals):
         key = (
             row.take("entity", entity_in(known, refusals)),
-            row.take("month", fields.month),
+            row.take("month", plain_text.month),
             row.take("indicator", _indicator),
         )
         activity = (
-            row.take("value", fields.decimal),
+            row.take("value", plain_text.decimal),
             row.take("unit", fields.name),
             row.take("provisional", fields.flag),
         )

@@ -12,6 +12,7 @@ from carbonstream.ops.load import fields, outbox
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
+from carbonstream.processors.plain_text import not_negative
 from carbonstream.schemas.carriers import THOUSANDTHS
 from carbonstream.schemas.codes import MeterKind
 
@@ -91,8 +92,8 @@ def load_exchanges(cursor: Rows, path: Path, refusals: Refusals, now: datetime) 
         EXCHANGES,
         lambda row: (
             row.take("at", fields.instant),
-            row.take("final_index", fields.not_negative),
-            row.take("initial_index", fields.not_negative),
+            row.take("final_index", not_negative),
+            row.take("initial_index", not_negative),
             row.take_optional("modulus", fields.positive),
         ),
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, TypeVar
 
+from carbonstream.processors.plain_text import MONTH, YEAR, decimal, month, year
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import SHANGHAI
 
@@ -15,10 +16,7 @@ T = TypeVar("T")
 Parser = Callable[[str], T]
 
 ID: Final = re.compile(r"[^\s|,;]{1,150}")
-NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)")
-MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 QUARTER: Final = re.compile(r"(\d{4})-Q([1-4])")
-YEAR: Final = re.compile(r"\d{4}")
 FLAGS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -54,29 +52,11 @@ def flag(text: str) -> bool:
     return FLAGS[text.lower()]
 
 
-def decimal(text: str) -> Decimal:
-    """A plain decimal number, exact; no exponent, no thousands separator."""
-    if not NUMBER.fullmatch(text):
-        raise ValueError("write a plain decimal number such as 0.4974")
-    try:
-        return Decimal(text)
-    except InvalidOperation as error:  # pragma: no cover - NUMBER lets nothing else through
-        raise ValueError("write a plain decimal number such as 0.4974") from error
-
-
 def positive(text: str) -> Decimal:
     """A decimal above zero."""
     value = decimal(text)
     if value <= 0:
         raise ValueError("must be above zero")
-    return value
-
-
-def not_negative(text: str) -> Decimal:
-    """A decimal of zero or more."""
-    value = decimal(text)
-    if value < 0:
-        raise ValueError("must not be negative")
     return value
 
 
@@ -112,21 +92,6 @@ def local_day(text: str) -> datetime:
 def start_of(day: date) -> datetime:
     """The instant a local day begins."""
     return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI)
-
-
-def month(text: str) -> date:
-    """A month as its first day."""
-    found = MONTH.fullmatch(text)
-    if found is None or int(found[1]) < 1970:
-        raise ValueError("write a month, e.g. 2024-03")
-    return date(int(found[1]), int(found[2]), 1)
-
-
-def year(text: str) -> int:
-    """A calendar year."""
-    if not YEAR.fullmatch(text) or int(text) < 1970:
-        raise ValueError("write a year, e.g. 2023")
-    return int(text)
 
 
 def period(text: str) -> tuple[Grain, date]:

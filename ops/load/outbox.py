@@ -37,14 +37,10 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     COEFFICIENT: (
         topics.REF_COEFFICIENTS,
         """
-        select k.id::text, jsonb_build_object('id', k.id, 'carrier', k.carrier, 'kind', k.kind,
-          'scope', k.scope, 'month', to_char(k.month, 'YYYY-MM'), 'value', k.value::text, 'unit', k.unit,
-          'components', k.components, 'document', k.document, 'data_year', k.data_year,
-          'approver', k.approver,
-          'published_ms', (extract(epoch from k.published_at) * 1000)::bigint)
+        select r.id::text, r.record
         from (select distinct id from changed where kind = 'coefficient') x
-        join coefficient k on k.id = x.id::bigint
-        order by k.id
+        join coefficient_record r on r.id = x.id::bigint
+        order by r.id
         """,
     ),
     SITE: (

@@ -66,12 +66,17 @@ class Row:
 
 
 def read_rows(
-    path: Path, columns: tuple[str, ...], refusals: Refusals, *, either: tuple[str, ...] = ()
+    path: Path,
+    columns: tuple[str, ...],
+    refusals: Refusals,
+    *,
+    either: tuple[str, ...] = (),
+    optional: tuple[str, ...] = (),
 ) -> Iterator[Row]:
     """Rows of a UTF-8 CSV file, with or without a byte order mark.
 
-    The header names `columns` in any order, and at least one of `either` where given. Fields are stripped,
-    empty lines passed over. Errors of the file itself are noted and end it.
+    The header names `columns` in any order, at least one of `either` where given, any of `optional`. Fields
+    are stripped, empty lines passed over. Errors of the file itself are noted and end it.
     """
     name = path.name
     text = _text(path, refusals)
@@ -81,8 +86,10 @@ def read_rows(
     try:
         header = [column.strip() for column in next(lines, [])]
         chosen = [column for column in either if column in header]
-        if sorted(header) != sorted((*columns, *chosen)) or (either and not chosen):
+        known = [column for column in optional if column in header]
+        if sorted(header) != sorted((*columns, *chosen, *known)) or (either and not chosen):
             wanted = ",".join(columns) + (f" and {' or '.join(either)}" if either else "")
+            wanted += f"; may have {','.join(optional)}" if optional else ""
             refusals.add(name, 1, "header", ",".join(header), f"must be {wanted}")
             return
         for fields in lines:
@@ -94,7 +101,7 @@ def read_rows(
                 )
                 refusals.add(name, lines.line_num, "line", ",".join(fields), remedy)
                 continue
-            values = dict.fromkeys(either, "")
+            values = dict.fromkeys((*either, *optional), "")
             values |= {column: field.strip() for column, field in zip(header, fields, strict=True)}
             yield Row(name, lines.line_num, values, refusals)
     except csv.Error as error:

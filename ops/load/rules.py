@@ -11,6 +11,7 @@ from carbonstream.ops.load import fields, outbox
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
+from carbonstream.processors.plain_text import decimal
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import MeterKind, RuleTest
 
@@ -40,7 +41,7 @@ def load_rules(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> C
         test = row.take("test", fields.one_of([t.value for t in RuleTest]))
         words = FIELDS.get(row.values["test"], ())
         field = row.take("field", fields.one_of(words) if words else fields.name)
-        low, high = row.take_optional("low", fields.decimal), row.take_optional("high", fields.decimal)
+        low, high = row.take_optional("low", decimal), row.take_optional("high", decimal)
         decision = row.take("decision", fields.one_of(DECISIONS))
         owner, note = row.take("owner", fields.name), row.take("note", fields.name)
         if not row.sound or not unique(seen, row, "rule", rule):

@@ -37,9 +37,25 @@ names = [
     "site",
     "state",
     "since",
+    "meter",
+    "time",
+    "bucket",
+    "month",
+    "status",
 ]
 queries = st.lists(st.tuples(st.sampled_from(names), value), max_size=6)
-paths = st.sampled_from(["totals", "entities", "meters", "warnings", "freshness", "overview"]) | st.builds(
+READS = [
+    "totals",
+    "entities",
+    "meters",
+    "warnings",
+    "freshness",
+    "overview",
+    "locks",
+    "coefficients/publications",
+]
+READS += ["explain/reading", "explain/total"]
+paths = st.sampled_from(READS) | st.builds(
     lambda kind, id_, rest: f"{kind}/{quote(id_)}{rest}",
     st.sampled_from(["entities", "meters", "warnings"]),
     value,

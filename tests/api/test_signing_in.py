@@ -28,14 +28,22 @@ def test_every_v1_path_needs_authorisation(api: Served, stranger: httpx.Client) 
     paths = [p for p in api.app.openapi()["paths"] if p.startswith("/v1")]
     assert len(paths) >= 11
     for path in [*paths, "/v1/nothing/here"]:
-        answer = stranger.get(path.format(entity_id="x", meter_id="a/b", warning_id="x"))
+        answer = stranger.get(path.format(entity_id="x", meter_id="a/b", warning_id="x", id_="1"))
         assert answer.status_code == 401, path
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-def test_only_reads_exist(api: Served) -> None:
-    assert {m for path in api.app.openapi()["paths"].values() for m in path} == {"get"}
+def test_commands_need_the_bearer_token(api: Served, stranger: httpx.Client) -> None:
+    paths = api.app.openapi()["paths"]
+    assert {m for path in paths.values() for m in path} == {"get", "post"}
+    commands = [path for path, methods in paths.items() if "post" in methods]
+    cookies = {auth.COOKIE: auth.new_session(TOKEN, NOW_S)}
+    with httpx.Client(base_url=api.url, cookies=cookies, trust_env=False) as browser:
+        for path in commands:
+            body = {"by": "a person"}
+            assert stranger.post(path.format(id_="1"), json=body).status_code == 401, path
+            assert browser.post(path.format(id_="1"), json=body).status_code == 403, path
 
 
 @pytest.mark.parametrize("header", [f"Bearer {TOKEN}x", "Bearer", f"Basic {TOKEN}", TOKEN, "Bearer \u00e9"])

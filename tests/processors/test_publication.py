@@ -1,0 +1,161 @@
+"""What a submission is judged by, and what it would restate; both pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carbonstream.processors.coefficients import Coefficient
+from carbonstream.processors.factors import fuel_kg_co2
+from carbonstream.processors.publication import Entry, Key, Library, Submitted, judge
+from carbonstream.processors.restatement import Difference, Quantity, preview
+from carbonstream.schemas.periods import month_of
+
+MARCH = month_of("2024-03")
+NOW = month_of("2026-01")
+AVERAGE = "electricity_average"
+ROW = {
+    "carrier": "electricity",
+    "kind": AVERAGE,
+    "scope": "330500",
+    "month": "2024-03",
+    "value": "0.4850",
+    "unit": "kgCO2/kWh",
+    "document": "a notice",
+}
+GAS = {"carrier": "natural_gas", "kind": "fuel", "unit": "kgCO2/m3"}
+AMOUNTS = st.decimals(0, 100, places=4).filter(lambda v: v > 0)
+
+
+def library() -> Library:
+    return Library(frozenset({"CN", "330000", "330500", "C31@", "enterprise:E"}))
+
+
+def faults(*rows: dict[str, str], known: Library | None = None) -> list[tuple[int, str]]:
+    _, found = judge([Submitted(n, row) for n, row in enumerate(rows, 2)], known or library(), NOW)
+    return [(fault.line, fault.field) for fault in found]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"carrier": "coal"}, "carrier"),
+        ({"kind": "fuel"}, "kind"),
+        ({"scope": "339999"}, "scope"),
+        ({"scope": "C32@330500"}, "scope"),
+        ({"month": "2024-13"}, "month"),
+        ({"month": "2026-02"}, "month"),
+        ({"month": ""}, "month"),
+        ({"data_year": "2023"}, "month"),
+        ({"value": "1e-3"}, "value"),
+        ({"value": "-0.1"}, "value"),
+        ({"value": ""}, "value"),
+        ({"value": "0." + "1" * 40}, "value"),
+        ({"unit": "kgCO2e/kWh"}, "unit"),
+        ({"unit": "kgce/kWh"}, "unit"),
+        ({"document": ""}, "document"),
+        ({"ncv_mj_per_unit": "1"}, "ncv_mj_per_unit"),
+        (GAS | {"value": "2.17", "ncv_mj_per_unit": "38.931", "carbon_tc_per_gj": "0.0153",
+                "oxidation_percent": "99"}, "value"),
+        (GAS | {"value": "2.162188809", "ncv_mj_per_unit": "38.931", "oxidation_percent": "99"}, "carbon_tc_per_gj"),
+        ({"kgce_per_unit": "0.1229", "kgco2_per_kgce": "3.9"}, "value"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_its_line_and_field(changes: dict[str, str], field: str) -> None:
+    assert faults(ROW, ROW | {"scope": "330000"} | changes) == [(3, field)]
+
+
+def test_a_month_stands_once_in_a_file_and_not_again_in_the_library() -> None:
+    assert faults(ROW, ROW) == [(3, "scope")]
+    year = {"month": "", "data_year": "2024"}
+    assert faults(ROW, ROW | year) == [(3, "scope")]
+    known = library()
+    known.put(Key(1, AVERAGE, "330500", MARCH), Decimal("0.4850"))
+    assert faults(ROW, known=known) == [(2, "value")]
+    assert faults(ROW | {"value": "0.4851"}, known=known) == []  # a revision
+    pending = library()
+    pending.pending[Key(1, AVERAGE, "330500", MARCH)] = 7
+    assert faults(ROW, known=pending) == [(2, "scope")]
+
+
+@pytest.mark.parametrize(
+    ("value", "sound"), [("0.25", True), ("0.24", False), ("1.2", True), ("1.21", False)]
+)
+def test_a_value_lies_near_its_neighbours(value: str, sound: bool) -> None:
+    known = library()
+    known.put(Key(1, AVERAGE, "330000", MARCH - 5), Decimal("0.5"))
+    known.put(Key(1, AVERAGE, "CN", MARCH), Decimal("0.6"))
+    known.put(Key(1, AVERAGE, "CN", MARCH + 1), Decimal(9))  # later: no neighbour yet
+    assert (faults(ROW | {"value": value}, known=known) == []) == sound
+    assert faults(ROW | {"value": value, "exception": "checked by phone"}, known=known) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "sound"), [("0.35", True), ("0.349", False), ("0.7", True), ("0.701", False)]
+)
+def test_a_value_lies_near_last_years(value: str, sound: bool) -> None:
+    known = library()
+    known.put(Key(1, AVERAGE, "330500", MARCH - 12), Decimal("0.5"))
+    known.put(Key(1, AVERAGE, "330500", MARCH - 1), Decimal(5))
+    assert (faults(ROW | {"value": value}, known=known) == []) == sound
+
+
+def test_kinds_are_never_mixed() -> None:
+    known = library()
+    known.put(Key(1, "electricity_fossil", "330500", MARCH), Decimal("0.4850"))
+    assert faults(ROW, known=known) == [(2, "kind")]
+
+
+@given(AMOUNTS, AMOUNTS, AMOUNTS)
+def test_both_methods_accept_their_own_product_and_nothing_else(a: Decimal, b: Decimal, c: Decimal) -> None:
+    by_carbon = dict(
+        zip(("ncv_mj_per_unit", "carbon_tc_per_gj", "oxidation_percent"), map(str, (a, b, c)), strict=True)
+    )
+    by_coal = {"kgce_per_unit": str(a), "kgco2_per_kgce": str(b)}
+    for components, value in ((by_carbon, fuel_kg_co2(a, b, c)), (by_coal, a * b)):
+        assert faults(ROW | GAS | components | {"value": f"{value:f}"}) == []
+        assert faults(ROW | GAS | components | {"value": f"{value + Decimal('1e-4'):f}"}) == [(2, "value")]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.sampled_from([MARCH - 1, MARCH, MARCH + 1]), st.integers(0, 10**12)),
+             min_size=1, max_size=20),
+    st.decimals(Decimal("0.1"), 1, places=6),
+)  # fmt: skip
+def test_a_whole_changes_by_the_sum_of_its_sites(rows: list[tuple[int, int, int]], value: Decimal) -> None:
+    old = Coefficient(1, 1, AVERAGE, "CN", MARCH - 5, Decimal("0.5"), "", 0)
+    entry = Entry(2, Key(1, AVERAGE, "330500", MARCH), value, "", {}, "", None)
+    quantities = [
+        Quantity(f"site:{n}", f"enterprise:{n % 2}", None, 1, 1, month, Decimal(q)) for n, month, q in rows
+    ]
+    found = preview([entry], [old], {1: ("330500", "CN")}, {1: ["region:330500"]}, quantities)
+    months = {month for _, month, _ in rows if month >= MARCH}
+    assert set(found.months) == months
+    of = {d.entity: d for d in found.differences}
+    if months:
+        kwh = sum(Decimal(q) for _, month, q in rows if month in months) / 1000
+        assert of["region:330500"] == Difference("region:330500", "co2", kwh * Decimal("0.5"), kwh * value)
+        for side in ("old", "new"):
+            sites = [getattr(d, side) for entity, d in of.items() if entity.startswith("site:")]
+            assert sum(sites) == getattr(of["region:330500"], side)
+    else:
+        assert not found.differences
+
+
+def test_a_total_without_a_coefficient_is_unknown_before_and_known_after() -> None:
+    entry = Entry(2, Key(1, AVERAGE, "enterprise:E", MARCH), Decimal("0.3"), "", {}, "", None)
+    quantities = [
+        Quantity("site:1", "enterprise:E", None, 1, 1, MARCH, Decimal(2_000)),
+        Quantity("site:2", "enterprise:F", None, 1, 1, MARCH, Decimal(2_000)),
+    ]
+    found = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, quantities)
+    assert found.own_classes == ("enterprise:E",)
+    totals = {d.entity: (d.old, d.new) for d in found.differences}
+    assert totals == {
+        "site:1": (None, Decimal("0.6")),
+        "enterprise:E": (None, Decimal("0.6")),
+        "region:CN": (None, None),
+    }
