@@ -37,6 +37,7 @@ def load(
     ] = None,
     sites: File = None,
     meters: File = None,
+    tree: File = None,
     coefficients: File = None,
     targets: File = None,
     activity: File = None,
@@ -55,6 +56,7 @@ def load(
     named = {
         "sites": sites,
         "meters": meters,
+        "tree": tree,
         "coefficients": coefficients,
         "targets": targets,
         "activity": activity,

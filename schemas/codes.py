@@ -119,6 +119,19 @@ class MeterKind(StrEnum):
     INTERVAL = "interval"  # the quantity of the interval
 
 
+class MeterRole(StrEnum):
+    """What a meter is in the meter tree of a park or site."""
+
+    MASTER = "master"  # a park's own supply: the park's total, counted nowhere else
+    TENANT = "tenant"  # supply of a site, in a park or on its own
+    COMMON = "common"  # common areas
+    LOSS = "loss"  # metered losses of lines and transformers
+    SUB = "sub"  # watched, not summed
+    GENERATION = "generation"  # own generation: production, not consumption
+    EXPORT = "export"  # given to others: stands apart
+    GREEN = "green"  # supply of green electricity: consumption, reported apart as well
+
+
 class Grain(IntEnum):
     """Time grains of totals; local periods of Asia/Shanghai."""
 

@@ -19,14 +19,17 @@ from carbonstream.ops.load.own_classes import move_to_own_classes
 from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.sites import load_sites
 from carbonstream.ops.load.targets import load_targets
+from carbonstream.ops.load.tree import load_tree
 
 Loader = Callable[[Rows, Path, Refusals, datetime], Counts]
 
-# In this order: meters and enterprises' coefficients need their sites, targets and activity their entities.
+# In this order: meters and enterprises' coefficients need their sites, the tree its meters, targets and activity
+# their entities.
 FILES: Final[dict[str, Loader]] = {
     "sites": load_sites,
     "coefficients": load_coefficients,
     "meters": load_meters,
+    "tree": load_tree,
     "targets": load_targets,
     "activity": load_activity,
 }

@@ -40,7 +40,7 @@ def move_to_own_classes(cursor: Rows) -> int:
         "insert into moving values (%s, %s, %s)",
         [(site, old, numbers[chain]) for (_, site, old), chain in moving.items()],
     )
-    _fence_sinks(cursor)
+    fence_sinks(cursor)
     for statement in (*COLLECT, *MOVE):
         cursor.execute(statement)
     outbox.note(cursor, outbox.SITE, [site_id for site_id, _, _ in moving])
@@ -51,11 +51,11 @@ def move_to_own_classes(cursor: Rows) -> int:
     return len(moving)
 
 
-def _fence_sinks(cursor: Rows) -> None:
-    """No sink may add to the old classes after this.
+def fence_sinks(cursor: Rows) -> None:
+    """No sink may add to totals by what it read of classes and of the meter tree after this.
 
-    Each keeps the classes it read, so its session is ended; it begins a new one and waits at the lock on
-    `site` until the move is committed. Nothing is lost: what it had not committed it reads again.
+    Each keeps what it read, so its session is ended; it begins a new one and waits at the lock on
+    `site` until the change is committed. Nothing is lost: what it had not committed it reads again.
     """
     cursor.execute("lock table site in access exclusive mode")
     cursor.execute(
