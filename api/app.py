@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 
 from carbonstream.api import (
+    consistency,
     entities,
     freshness,
     health,
@@ -81,7 +82,7 @@ def _v1() -> APIRouter:
     have slashes.
     """
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
-    for resource in (totals, entities, readings, meters, warnings, freshness, overview, stream):
+    for resource in (totals, entities, readings, meters, warnings, freshness, consistency, overview, stream):
         guarded.include_router(resource.router)
 
     @guarded.get("/{path:path}", include_in_schema=False)

@@ -11,7 +11,18 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 from carbonstream.schemas.settings import Settings
 
-SERVICES: Final = ("http", "ticker", "convert", "watch", "timescale", "relay", "ledger", "warn", "api")
+SERVICES: Final = (
+    "http",
+    "ticker",
+    "convert",
+    "watch",
+    "timescale",
+    "relay",
+    "ledger",
+    "warn",
+    "api",
+    "consistency",
+)
 
 READINGS = Counter(
     "carbonstream_readings_total", "Readings handled, by service and outcome", ["service", "outcome"]
@@ -19,6 +30,12 @@ READINGS = Counter(
 RECORDS = Counter("carbonstream_records_total", "Kafka records handled", ["service", "topic"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])
+CONSISTENCY = Gauge(
+    "carbonstream_consistency", "Today's consistency indicators of everything, % or hours", ["indicator"]
+)
+CONSISTENCY_MET = Gauge(
+    "carbonstream_consistency_met", "1 where an indicator meets its target", ["indicator"]
+)
 SECONDS = Histogram(
     "carbonstream_seconds",
     "Time taken by one step",

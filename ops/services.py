@@ -13,7 +13,18 @@ from typing import Final, NoReturn, Protocol
 from carbonstream.schemas.settings import Settings
 
 # In the order of starting: consumers of a topic before its producers, so that nothing waits long.
-NAMES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api", "ticker", "http")
+NAMES: Final = (
+    "relay",
+    "timescale",
+    "convert",
+    "watch",
+    "ledger",
+    "warn",
+    "consistency",
+    "api",
+    "ticker",
+    "http",
+)
 
 
 class Stoppable(Protocol):
@@ -25,7 +36,7 @@ class Stoppable(Protocol):
 
 
 # On a busy machine the way of a reading comes first: what only tells or counts what is stored catches up later.
-NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15}
+NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15, "consistency": 15}
 PR_SET_PDEATHSIG: Final = 1
 
 
@@ -81,6 +92,12 @@ def _warn(settings: Settings) -> None:
     _until_signal(Warn(settings))
 
 
+def _consistency(settings: Settings) -> None:
+    from carbonstream.streams.consistency import Consistency
+
+    _until_signal(Consistency(settings))
+
+
 def _ticker(settings: Settings) -> None:
     from carbonstream.connectors.sources.ticker import serve
 
@@ -110,6 +127,7 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "watch": lambda _: _faust("watch"),
     "ledger": _ledger,
     "warn": _warn,
+    "consistency": _consistency,
     "api": _api,
     "ticker": _ticker,
     "http": _http,

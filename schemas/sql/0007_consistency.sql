@@ -85,3 +85,6 @@ create table timeliness (
   primary key (site, day)
 );
 create table timeliness_position (only boolean primary key default true check (only), at timestamptz not null);
+create index ledger_day on ledger (day);
+create index reject_end on reject (end_ms);
+create index correction_time on correction (time);
