@@ -34,7 +34,7 @@ insert into timeliness as t (site, day, due, in_time) values (%s, %s, %s, %s)
 on conflict (site, day) do update set due = t.due + excluded.due, in_time = t.in_time + excluded.in_time
 """
 MOVE: Final = """
-insert into timeliness_position (at) values (%s) on conflict (only) do update set at = excluded.at
+insert into timeliness_position (at) values (%s) on conflict (one) do update set at = excluded.at
 """
 
 

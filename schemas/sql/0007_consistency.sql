@@ -84,7 +84,7 @@ create table timeliness (
   in_time bigint not null,
   primary key (site, day)
 );
-create table timeliness_position (only boolean primary key default true check (only), at timestamptz not null);
+create table timeliness_position (one boolean primary key default true check (one), at timestamptz not null);
 create index ledger_day on ledger (day);
 create index reject_end on reject (end_ms);
 create index correction_time on correction (time);
