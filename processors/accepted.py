@@ -21,7 +21,7 @@ from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import ELECTRICITY, NO_DAY, Count, site_text
 from carbonstream.processors.meters import NEVER, NO_MODULUS, ShardMeters, grown
 from carbonstream.processors.reference import Reference
-from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit
+from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit, thousandths_in
 from carbonstream.schemas.frames import MAX_READINGS
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
 from carbonstream.schemas.shards import SHARDS, meter_number, partition_of
@@ -390,5 +390,4 @@ def _scale(unit: Any) -> float | None:
     """Wh in a unit of electricity; None where it is none."""
     if not isinstance(unit, str) or unit not in THOUSANDTHS:
         return None
-    base, scale = THOUSANDTHS[unit]
-    return scale if base is BaseUnit.KWH else None
+    return thousandths_in(unit, BaseUnit.KWH)

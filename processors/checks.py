@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
-from carbonstream.processors.meters import STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
+from carbonstream.processors.meters import STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.registers import advance, advance_one_by_one, multiplied
 from carbonstream.schemas.codes import Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
@@ -174,13 +174,14 @@ def _amounts(frame: Frame, master: Array, code: Ints) -> Ints:
     0 where the amount itself is unsound, whatever else is wrong with the reading.
     """
     unit = np.where(frame.unit == UNIT_OF_METER, master["unit"], frame.unit)
+    scale = UNIT_SCALE[unit, master["base"]]
     with np.errstate(invalid="ignore", over="ignore"):
-        scaled = frame.value * UNIT_SCALE[unit]
+        scaled = frame.value * scale
         sized = scaled * np.maximum(master["multiplier_milli"], 1_000)
-        fine = (UNIT_BASE[unit] == master["base"]) & (scaled >= 0) & (sized <= MAX_QUANTITY * 1_000)
+        fine = (scale > 0) & (scaled >= 0) & (sized <= MAX_QUANTITY * 1_000)
         fine &= unit >= 0  # UNIT_UNKNOWN
         if not fine.all():
-            code[(code == 0) & (UNIT_BASE[unit] != master["base"])] = Outcome.UNIT
+            code[(code == 0) & (scale == 0)] = Outcome.UNIT
             code[(code == 0) & (scaled < 0)] = Outcome.NEGATIVE
             code[(code == 0) & ~fine] = Outcome.RANGE
             scaled = np.where(fine, scaled, 0)
