@@ -10,7 +10,13 @@ from typing import Annotated, Any
 
 import typer
 
-from carbonstream.ops import consistency_command, reference_commands, source_commands, vee_command
+from carbonstream.ops import (
+    consistency_command,
+    declare_command,
+    reference_commands,
+    source_commands,
+    vee_command,
+)
 from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, end_with_parent, run_service
 from carbonstream.schemas.errors import CarbonstreamError
@@ -24,6 +30,7 @@ app.command()(source_commands.replay)
 app.command()(source_commands.simulate)
 app.command()(vee_command.vee_score)
 app.command()(consistency_command.consistency)
+app.command()(declare_command.declare)
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

@@ -24,7 +24,7 @@ from carbonstream.schemas.shards import shard_of, site_of
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-# An interval longer than a month is not a reading but a declaration, which has a way of its own.
+# An interval longer than a month is not a reading but a declaration (processors.declared), which comes by days.
 MAX_INTERVAL_MS: Final = 32 * DAY_MS
 # 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip
 MAX_QUANTITY: Final = 10**15
@@ -174,7 +174,7 @@ def _amounts(frame: Frame, master: Array, code: Ints) -> Ints:
     0 where the amount itself is unsound, whatever else is wrong with the reading.
     """
     unit = np.where(frame.unit == UNIT_OF_METER, master["unit"], frame.unit)
-    scale = UNIT_SCALE[unit, master["base"]]
+    scale: NDArray[np.float64] = UNIT_SCALE[unit, master["base"]]
     with np.errstate(invalid="ignore", over="ignore"):
         scaled = frame.value * scale
         sized = scaled * np.maximum(master["multiplier_milli"], 1_000)

@@ -103,6 +103,7 @@ class RowFlag(IntEnum):
     APPORTIONED = 1  # a part cut at a local hour border; the reading's own end is the last part's
     BACKFILL = 2
     BASELINE = 4  # a register's first index, start = end, no energy
+    DECLARED = 8  # a part of an amount that was declared, not measured
 
 
 class Mode(StrEnum):

@@ -88,3 +88,32 @@ create table timeliness_position (one boolean primary key default true check (on
 create index ledger_day on ledger (day);
 create index reject_end on reject (end_ms);
 create index correction_time on correction (time);
+
+-- Declared amounts: a month's coal is opening + purchases - closing stock. Approved by a second person, then sent to
+-- meter.readings as readings of source `declared`, one frame each.
+create table declaration (
+  id bigint generated always as identity primary key,
+  meter_id text not null references meter,
+  first_day date not null,
+  last_day date not null,
+  opening numeric check (opening >= 0),
+  purchases numeric check (purchases >= 0),
+  closing numeric check (closing >= 0),
+  amount numeric not null check (amount >= 0),
+  unit text not null,
+  thousandths bigint not null check (thousandths >= 0),  -- of the carrier's base unit
+  document text not null,
+  declared_by text not null,
+  declared_at timestamptz not null,
+  approved_by text,
+  approved_at timestamptz,
+  shard smallint not null,
+  seq bigint,                      -- of its frame; given with the approval
+  sent_at timestamptz,
+  check (last_day >= first_day),
+  check (approved_by <> declared_by),
+  check ((approved_by is null) = (approved_at is null) and (approved_by is null) = (seq is null)),
+  check (opening is null or amount = opening + purchases - closing)
+);
+create unique index declaration_seq on declaration (shard, seq);
+create index declaration_meter on declaration (meter_id, first_day);
