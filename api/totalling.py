@@ -50,6 +50,7 @@ class Tally:
     open: bool = False  # the period has not ended yet
     quantity: dict[int, int] = field(default_factory=dict)
     estimated: dict[int, int] = field(default_factory=dict)
+    declared: dict[int, int] = field(default_factory=dict)
     co2_kg: Decimal = ZERO
     kgce: Decimal = ZERO
     missing: set[int] = field(default_factory=set)  # carriers without a CO2 coefficient
@@ -77,6 +78,8 @@ class Tally:
         for carrier, quantity in other.quantity.items():
             self.quantity[carrier] = self.quantity.get(carrier, 0) + quantity
             self.estimated[carrier] = self.estimated.get(carrier, 0) + other.estimated[carrier]
+        for carrier, quantity in other.declared.items():
+            self.declared[carrier] = self.declared.get(carrier, 0) + quantity
         self.co2_kg = plus(self.co2_kg, other.co2_kg)
         self.kgce = plus(self.kgce, other.kgce)
         self.missing |= other.missing

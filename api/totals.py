@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from carbonstream.api.coefficients import Coefficient, months_between
 from carbonstream.api.decimals import exact_text, optional_text, quantity_text
+from carbonstream.api.declared import add_declared
 from carbonstream.api.parameters import Here, Parameters, Text, parse_as_of
 from carbonstream.api.problems import RESPONSES
 from carbonstream.api.ranges import Range, buckets_in, parse_range, period_of
@@ -49,6 +50,9 @@ class Quantity(BaseModel):
     value: Exact = Field(examples=["959640.310"])
     unit: str = Field(examples=["kWh"])
     estimated: Exact = Field(description="how much of the value is estimated", examples=["0.000"])
+    declared: Exact = Field(
+        description="how much of the value was declared, not measured", examples=["0.000"]
+    )
 
 
 class Figures(BaseModel):
@@ -121,6 +125,7 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
     )
     entity, spans = await entity_spans(here, query.entity)
     rows: list[TotalRow] = []
+    whole = Range(0, 0)
     if len(starts):
         whole = Range(int(starts[0]), next_bucket(grain, int(starts[-1])))
         rows = await here.database.rows(
@@ -135,6 +140,8 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
             },
         )
     by_bucket = tallies(rows, grain, starts, spans, now_ms)
+    if by_bucket:
+        await add_declared(here, entity, grain, whole, by_bucket)
     answer = Totals(
         entity=query.entity,
         grain=query.grain,
@@ -160,6 +167,7 @@ def figures(tally: Tally, indicator: str) -> dict[str, object]:
                 "value": quantity_text(q),
                 "unit": CARRIER_BY_NUMBER[c].base_unit.value,
                 "estimated": quantity_text(tally.estimated[c]),
+                "declared": quantity_text(tally.declared.get(c, 0)),
             }
             for c, q in sorted(tally.quantity.items())
         },

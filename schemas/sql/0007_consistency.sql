@@ -117,3 +117,5 @@ create table declaration (
 );
 create unique index declaration_seq on declaration (shard, seq);
 create index declaration_meter on declaration (meter_id, first_day);
+create index reading_declared on reading (meter, time) where flags & 8 <> 0;
+grant select on all tables in schema public to carbonstream_read;

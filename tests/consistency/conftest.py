@@ -34,6 +34,7 @@ NEXT_DAY = DAY + DAY_MS + 16 * MINUTE_MS  # the clock when DAY is closed
 FROM = "2026-01-01T00:00:00+08:00"
 SITES = "site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,park_zh,park_en,county,industry"
 METERS = "meter_id,carrier,kind,unit,multiplier,modulus,interval_s,boundary,valid_from,valid_to"
+COEFFICIENTS = "carrier,kind,scope,month,value,unit,document,published_on,approver"
 TREE = "meter_id,role,parent,valid_from,valid_to"
 TREE_ROWS = (
     f"op/M,master,,{FROM},",
@@ -69,7 +70,7 @@ class Park:
     write: Write
 
     def load(self, **rows: tuple[str, ...]) -> None:
-        headers = {"sites": SITES, "meters": METERS, "tree": TREE}
+        headers = {"sites": SITES, "meters": METERS, "tree": TREE, "coefficients": COEFFICIENTS}
         load_files(self.connection, {t: self.write(t, headers[t], *r) for t, r in rows.items()}, NOW)
 
     def rows(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:

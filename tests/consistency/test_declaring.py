@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from carbonstream.api.declared import SQL as DECLARED
 from carbonstream.connectors.database import connect
 from carbonstream.ops.declarations import approve, declare, listed, send_approved
 from carbonstream.schemas.codes import Outcome, RowFlag
@@ -79,6 +80,10 @@ def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, wri
         send_approved(connection, pipeline.settings)
         eventually(lambda: used(pipeline) == 340_000_000, "the revision counts")
         assert [d["state"] for d in listed(connection)] == ["sent", "sent"]
+        ((entity,),) = pipeline.query("select number from entity where id = 'region:330500'")
+        year = {"from": "2026-01-01T00:00:00+08:00", "to": "2027-01-01T00:00:00+08:00"}
+        shares = connection.execute(DECLARED, {"entity": entity, "unit": "month", **year}).fetchall()
+        assert [(carrier, quantity) for _, carrier, quantity in shares] == [(20, 340_000_000)]
         errors(connection, write)
 
 

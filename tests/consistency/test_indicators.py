@@ -139,6 +139,24 @@ def test_missing_questionable_rejected_and_corrected_data_are_counted(park: Park
     assert park.value("missing") == (2 + 3 * 24, 4 * 24, False)
 
 
+def test_totals_agree_after_a_tenant_gets_coefficients_of_its_own(park: Park) -> None:
+    fill(park)
+    before = {
+        entity: park.total(entity)
+        for entity in ("park:P-1", "region:CN", "region:330502", "enterprise:ENT-A")
+    }
+    park.load(
+        coefficients=(
+            "electricity,electricity_average,enterprise:ENT-A,2026-01,0.4,kgCO2/kWh,绿电合同,2026-02-01,me",
+        )
+    )
+    ((classes,),) = park.rows("select count(distinct class) from site where site_id in ('a', 'op', 'x')")
+    assert classes == 2
+    assert {entity: park.total(entity) for entity in before} == before
+    assert park.compute() == []
+    assert park.value("space-roll-up")[2] is True
+
+
 def test_a_parent_that_disagrees_with_its_children_is_found(park: Park) -> None:
     fill(park, master=2_100)
     park.compute()
