@@ -114,15 +114,16 @@ def _check_together(meter: _Meter) -> None:
     """What concerns two fields at once."""
     row, carrier = meter.row, CARRIER_BY_ID[meter.carrier]
     base, scale = THOUSANDTHS[meter.unit]
-    if thousandths_in(meter.unit, carrier.base_unit) is None:
+    fits = thousandths_in(meter.unit, carrier.base_unit) is not None
+    if not fits:
         fitting = ", ".join(units_of(carrier.base_unit))
         row.refuse("unit", f"does not measure {meter.carrier}: take one of {fitting}")
-    elif meter.modulus is not None and base is not carrier.base_unit:
-        row.refuse("modulus", f"is known in a unit of {carrier.base_unit} only: give unit and modulus so")
-    elif meter.modulus is not None:
+    if meter.modulus is not None:
         thousandths = meter.modulus * Decimal(str(scale))
         if meter.kind != MeterKind.REGISTER:
             row.refuse("modulus", "only a register rolls over: leave it empty, or make the kind register")
+        elif fits and base is not carrier.base_unit:
+            row.refuse("modulus", f"is known in units of {carrier.base_unit} only: give unit and modulus so")
         elif thousandths != int(thousandths) or thousandths > MAX_THOUSANDTHS:
             row.refuse("modulus", f"must be whole thousandths of a {base} and at most 2^62 of them")
     if meter.valid_to is not None and meter.valid_to <= meter.valid_from:

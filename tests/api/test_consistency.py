@@ -17,9 +17,9 @@ def kept(settings: Settings) -> Iterator[None]:
     with psycopg.connect(settings.database, autocommit=True) as connection:
         connection.execute(
             "insert into consistency values "
-            "('enterprise:ENT-1', 'missing', '2024-03-09', 1, 96, 1.0417, '%', 1, false, true, %s), "
+            "('enterprise:ENT-1', 'missing', '2024-03-09', 1, 96, 1.0417, '%%', 1, false, true, %s), "
             "('enterprise:ENT-1', 'response', '2024-03-09', 0, 0, null, 'h', 48, null, true, %s), "
-            "('enterprise:ENT-1', 'missing', '2024-03-01', 0, 96, 0, '%', 1, true, true, %s)",
+            "('enterprise:ENT-1', 'missing', '2024-03-01', 0, 96, 0, '%%', 1, true, true, %s)",
             [plant.NOW] * 3,
         )
         connection.execute(

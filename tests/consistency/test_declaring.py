@@ -45,7 +45,7 @@ def used(running: Running) -> int:
 
 
 def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, write: Write) -> None:
-    services = ("relay", "timescale", "convert", "ticker")
+    services = ("relay", "timescale", "convert", "consistency", "ticker")
     with (
         running(PROFILE, tmp_path / "state", services=services, tables=tables(write)) as pipeline,
         connect(pipeline.settings, application="test", autocommit=True) as connection,
@@ -80,6 +80,10 @@ def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, wri
         send_approved(connection, pipeline.settings)
         eventually(lambda: used(pipeline) == 340_000_000, "the revision counts")
         assert [d["state"] for d in listed(connection)] == ["sent", "sent"]
+        eventually(
+            lambda: pipeline.query("select 1 from consistency where entity = 'enterprise:ENT-K' limit 1"),
+            "the service keeps the indicators",
+        )
         ((entity,),) = pipeline.query("select number from entity where id = 'region:330500'")
         year = {"from": "2026-01-01T00:00:00+08:00", "to": "2027-01-01T00:00:00+08:00"}
         shares = connection.execute(DECLARED, {"entity": entity, "unit": "month", **year}).fetchall()

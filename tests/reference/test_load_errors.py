@@ -124,7 +124,7 @@ def test_what_concerns_two_fields_is_told_once_both_can_be_read(connection: Conn
         "meters.csv:2: modulus: '10'",
         "meters.csv:2: valid_to: '2024-01-01T00:00:00Z'",
     ]
-    assert errors[0].endswith("does not measure electricity: take one of Wh, kWh, MWh, GWh")
+    assert errors[0].endswith("does not measure electricity: take one of Wh, kWh, MWh, GWh, J, kJ, MJ, GJ")
 
 
 def test_one_enterprise_has_one_name(connection: Connection, write: Write) -> None:
