@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 
 from carbonstream.api import (
+    consistency,
     entities,
     explain,
     findings,
@@ -96,7 +97,8 @@ def _v1() -> APIRouter:
     """
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
     for resource in (
-        totals, entities, readings, findings, meters, warnings, freshness, overview, stream, publications, locks, explain,
+        totals, entities, readings, findings, meters, warnings, freshness, consistency, overview, stream,
+        publications, locks, explain,
     ):  # fmt: skip
         guarded.include_router(resource.router)
 

@@ -238,7 +238,7 @@ def _indexes(row: StoredRow, previous: PreviousIndex | None) -> dict[str, Any] |
         return None
     known: dict[str, Any] = {"index": base_units(row.raw_index), "previous": None}
     if previous is not None:
-        scale = int(THOUSANDTHS[row.unit][1])
+        scale = Decimal(str(THOUSANDTHS[row.unit][1]))
         modulus = None if row.modulus is None else int(row.modulus * scale)
         between = index_energy(row.raw_index, previous.raw_index, row.multiplier, modulus)
         known |= {

@@ -46,10 +46,10 @@ order by r.time desc limit 1
 NEWEST_END_OF: Final = """
 select r.time as at from reading r
 where r.time >= %(from)s and r.time <= %(to)s and r.quality not in (8, 9) and r.meter = any (array(
-  select m.number from entity_part p
+  select m.meter from entity_part p
   join site s on p.part in (s.entity, s.enterprise, s.park, s.class)
-  join meter m using (site_id)
-  where p.entity = %(entity)s and m.boundary))
+  join meter_counts m using (site_id)
+  where p.entity = %(entity)s and m.levels <> 0))
 order by r.time desc limit 1
 """
 

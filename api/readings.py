@@ -97,6 +97,7 @@ class Reading(Emission):
     )
     quality: int = Field(description="Green Button ESPI: 0 valid, 8 reference day, 9 interpolated ...")
     apportioned: bool = Field(description="a part of a reading that crossed a local hour")
+    declared: bool = Field(description="a part of an amount that was declared, not measured")
 
 
 class InForce(BaseModel):
@@ -150,6 +151,7 @@ async def readings(meter_id: PathText, query: Annotated[ReadingsQuery, Query()],
                 co2_kg=_co2(row, in_force, book),
                 coefficient=in_force.get(row.month),
                 apportioned=bool(row.flags & RowFlag.APPORTIONED),
+                declared=bool(row.flags & RowFlag.DECLARED),
             )
             for row in rows
         ],

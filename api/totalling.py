@@ -53,6 +53,7 @@ class Tally:
     open: bool = False  # the period has not ended yet
     quantity: dict[int, int] = field(default_factory=dict)
     estimated: dict[int, int] = field(default_factory=dict)
+    declared: dict[int, int] = field(default_factory=dict)
     co2_kg: Decimal = ZERO
     kgce: Decimal = ZERO
     co2_of: dict[int, Decimal | None] = field(default_factory=dict)  # by carrier
@@ -87,6 +88,8 @@ class Tally:
             self.co2_of[carrier] = total((self.co2_of.get(carrier, ZERO), other.co2_of[carrier]))
         self.coverage = _least(self.coverage, other.coverage)
         self.oldest_missing = _least(self.oldest_missing, other.oldest_missing)
+        for carrier, quantity in other.declared.items():
+            self.declared[carrier] = self.declared.get(carrier, 0) + quantity
         self.co2_kg = plus(self.co2_kg, other.co2_kg)
         self.kgce = plus(self.kgce, other.kgce)
         self.missing |= other.missing

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 
 from carbonstream.api.coefficients import Coefficient, months_between
 from carbonstream.api.decimals import exact_text, optional_text, quantity_text
+from carbonstream.api.declared import add_declared
 from carbonstream.api.inferring import Inferred, by_bucket, sum_of
 from carbonstream.api.parameters import Here, Parameters, Text, parse_as_of
 from carbonstream.api.problems import RESPONSES
@@ -78,6 +79,9 @@ class Quantity(BaseModel):
     value: Exact = Field(examples=["959640.310"])
     unit: str = Field(examples=["kWh"])
     estimated: Exact = Field(description="how much of the value is estimated", examples=["0.000"])
+    declared: Exact = Field(
+        description="how much of the value was declared, not measured", examples=["0.000"]
+    )
 
 
 class InferredQuantity(BaseModel):
@@ -183,6 +187,7 @@ async def read_totals(query: TotalsQuery, here: Services) -> Totals:
     )
     entity, spans = await entity_spans(here, query.entity)
     rows: list[TotalRow] = []
+    whole = Range(0, 0)
     if len(starts):
         whole = Range(int(starts[0]), next_bucket(grain, int(starts[-1])))
         rows = await here.database.rows(
@@ -199,6 +204,8 @@ async def read_totals(query: TotalsQuery, here: Services) -> Totals:
     metered, inferred = [r for r in rows if r.ratio is None], [r for r in rows if r.ratio is not None]
     tallied = tallies(metered, grain, starts, spans, now_ms)
     inferred_at = by_bucket(inferred, grain)
+    if tallied:
+        await add_declared(here, entity, grain, whole, tallied)
     metering = await entity_metering(here, query.entity)
     missing = await _missing(here, entity, grain, tallied)
     for at, tally in tallied.items():
@@ -248,6 +255,7 @@ def figures(tally: Tally, indicator: str, inferred: Inferred | None = None) -> d
                 "value": quantity_text(q),
                 "unit": CARRIER_BY_NUMBER[c].base_unit.value,
                 "estimated": quantity_text(tally.estimated[c]),
+                "declared": quantity_text(tally.declared.get(c, 0)),
             }
             for c, q in sorted(tally.quantity.items())
         },

@@ -23,6 +23,7 @@ SERVICES: Final = (
     "api",
     "canary",
     "estimator",
+    "consistency",
 )
 
 READINGS = Counter(
@@ -32,6 +33,12 @@ RECORDS = Counter("carbonstream_records_total", "Kafka records handled", ["servi
 FINDINGS = Counter("carbonstream_findings_total", "What the checks found beside outcomes", ["check"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])
+CONSISTENCY = Gauge(
+    "carbonstream_consistency", "Today's consistency indicators of everything, % or hours", ["indicator"]
+)
+CONSISTENCY_MET = Gauge(
+    "carbonstream_consistency_met", "1 where an indicator meets its target", ["indicator"]
+)
 SECONDS = Histogram(
     "carbonstream_seconds",
     "Time taken by one step",

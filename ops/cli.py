@@ -12,6 +12,8 @@ import typer
 
 from carbonstream.ops import (
     coefficient_commands,
+    consistency_command,
+    declare_command,
     figure_commands,
     held,
     reference_commands,
@@ -37,6 +39,8 @@ app.command()(reference_commands.load)
 app.command()(source_commands.replay)
 app.command()(source_commands.simulate)
 app.command()(vee_command.vee_score)
+app.command()(consistency_command.consistency)
+app.command()(declare_command.declare)
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 

@@ -20,6 +20,7 @@ NAMES: Final = (
     "watch",
     "ledger",
     "warn",
+    "consistency",
     "api",
     "ticker",
     "http",
@@ -37,7 +38,7 @@ class Stoppable(Protocol):
 
 
 # On a busy machine the way of a reading comes first: what only tells or counts what is stored catches up later.
-NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15, "canary": 5, "estimator": 15}
+NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "ledger": 15, "canary": 5, "estimator": 15, "consistency": 15}
 PR_SET_PDEATHSIG: Final = 1
 
 
@@ -99,6 +100,12 @@ def _warn(settings: Settings) -> None:
     _until_signal(Warn(settings))
 
 
+def _consistency(settings: Settings) -> None:
+    from carbonstream.streams.consistency import Consistency
+
+    _until_signal(Consistency(settings))
+
+
 def _ticker(settings: Settings) -> None:
     from carbonstream.connectors.sources.ticker import serve
 
@@ -134,6 +141,7 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "watch": lambda _: _faust("watch"),
     "ledger": _ledger,
     "warn": _warn,
+    "consistency": _consistency,
     "api": _api,
     "ticker": _ticker,
     "http": _http,

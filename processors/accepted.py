@@ -25,7 +25,7 @@ from carbonstream.processors.meters import NEVER, ShardMeters, grown
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.register_history import NO_MODULUS, History
 from carbonstream.processors.release import Origin, Release, release_of
-from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit
+from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit, thousandths_in
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
@@ -449,5 +449,4 @@ def _scale(unit: Any) -> float | None:
     """Wh in a unit of electricity; None where it is none."""
     if not isinstance(unit, str) or unit not in THOUSANDTHS:
         return None
-    base, scale = THOUSANDTHS[unit]
-    return scale if base is BaseUnit.KWH else None
+    return thousandths_in(unit, BaseUnit.KWH)

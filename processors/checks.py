@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
-from carbonstream.processors.meters import PAST, STATE, UNIT_BASE, UNIT_SCALE, Lookup, ShardState
+from carbonstream.processors.meters import PAST, STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
 from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, pushed, take_one_by_one
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
@@ -26,7 +26,7 @@ from carbonstream.schemas.shards import shard_of, site_of
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
 
-# An interval longer than a month is not a reading but a declaration, which has a way of its own.
+# An interval longer than a month is not a reading but a declaration (processors.declared), which comes by days.
 MAX_INTERVAL_MS: Final = 32 * DAY_MS
 # 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip
 MAX_QUANTITY: Final = 10**15
@@ -221,13 +221,14 @@ def _amounts(frame: Frame, master: Array, code: Ints) -> Ints:
     0 where the amount itself is unsound, whatever else is wrong with the reading.
     """
     unit = np.where(frame.unit == UNIT_OF_METER, master["unit"], frame.unit)
+    scale: NDArray[np.float64] = UNIT_SCALE[unit, master["base"]]
     with np.errstate(invalid="ignore", over="ignore"):
-        scaled = frame.value * UNIT_SCALE[unit]
+        scaled = frame.value * scale
         sized = scaled * np.maximum(master["multiplier_milli"], 1_000)
-        fine = (UNIT_BASE[unit] == master["base"]) & (scaled >= 0) & (sized <= MAX_QUANTITY * 1_000)
+        fine = (scale > 0) & (scaled >= 0) & (sized <= MAX_QUANTITY * 1_000)
         fine &= unit >= 0  # UNIT_UNKNOWN
         if not fine.all():
-            code[(code == 0) & (UNIT_BASE[unit] != master["base"])] = Outcome.UNIT
+            code[(code == 0) & (scale == 0)] = Outcome.UNIT
             code[(code == 0) & (scaled < 0)] = Outcome.NEGATIVE
             code[(code == 0) & ~fine] = Outcome.RANGE
             scaled = np.where(fine, scaled, 0)

@@ -57,5 +57,5 @@ def in_base_units(
     if unit == wanted:
         return value, wanted, {}
     kilograms = value * (1000 if found[1] == "t" else 1)
-    per_base = EXACT.divide(kilograms, EXACT.divide(Decimal(int(scale)), Decimal(1000)))
+    per_base = EXACT.divide(kilograms, EXACT.divide(Decimal(str(scale)), Decimal(1000)))
     return per_base, wanted, {"published_value": str(value), "published_unit": unit}

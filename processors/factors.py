@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Final
 
 from carbonstream.processors.coefficients import NATION
-from carbonstream.schemas.carriers import CARRIER_BY_ID, CARRIERS, THOUSANDTHS
+from carbonstream.schemas.carriers import CARRIER_BY_ID, CARRIERS, THOUSANDTHS, BaseUnit
 from carbonstream.schemas.periods import month_of
 
 SIGNIFICANT_DIGITS: Final = 12
@@ -33,6 +33,7 @@ STANDARD_COAL_ON: Final = date(2020, 9, 29)
 # Raw coal has no row in the guidelines' table: it is taken to burn as bituminous coal does, at its own
 # heating value.
 BURNS_AS: Final = {"raw_coal": "bituminous"}
+ENERGY_AS: Final = {"hot_water": "heat"}  # heat of either is metered in MJ
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ def _fuels(text: str) -> dict[str, _Fuel]:
     fuels: dict[str, _Fuel] = {}
     for row in csv.DictReader(text.splitlines()):
         if row["carrier"] in CARRIER_BY_ID:
-            base_units = EXACT.divide(Decimal(THOUSANDTHS[row["unit"]][1]), Decimal(1000))
+            base_units = EXACT.divide(Decimal(str(THOUSANDTHS[row["unit"]][1])), Decimal(1000))
             mj = EXACT.divide(Decimal(row["ncv_gj_per_unit"]) * 1000, base_units)
             fuels[row["carrier"]] = _Fuel(
                 mj, Decimal(row["carbon_tc_per_gj"]), Decimal(row["oxidation_percent"])
@@ -124,7 +125,12 @@ def combustion(fuel_text: str, coal_text: str) -> Iterator[Published]:
     fuels, kgce = _fuels(fuel_text), _standard_coal(coal_text)
     for carrier in CARRIERS:
         if carrier.co2_kind == "heat":
-            yield _guideline(carrier.number, "heat", HEAT_KG_PER_MJ, "kgCO2/MJ", {"tco2_per_gj": "0.11"})
+            components, mj = {"tco2_per_gj": "0.11"}, Decimal(1)
+            if carrier.base_unit is not BaseUnit.MJ:  # steam by weight: its heat from its standard coal
+                mj = kgce[carrier.id] * MJ_PER_KGCE
+                components |= {"mj_per_unit": str(_plain(mj)), "heat_from": STANDARD_COAL}
+            value = _plain(EXACT.multiply(HEAT_KG_PER_MJ, mj))
+            yield _guideline(carrier.number, "heat", value, f"kgCO2/{carrier.base_unit}", components)
         if carrier.co2_kind != "fuel":
             continue
         components = {}
@@ -142,6 +148,23 @@ def combustion(fuel_text: str, coal_text: str) -> Iterator[Published]:
         }
         value = fuel_kg_co2(fuel.mj, fuel.carbon, fuel.oxidation)
         yield _guideline(carrier.number, "fuel", value, f"kgCO2/{carrier.base_unit}", components)
+
+
+def process(text: str) -> Iterator[Published]:
+    """process_cn.csv: CO2 that making a product sets free, beside that of fuels."""
+    for row in csv.DictReader(text.splitlines()):
+        yield Published(
+            CARRIER_BY_ID[row["carrier"]].number,
+            "process",
+            NATION,
+            DEFAULT_MONTH,
+            Decimal(row["kgco2_per_kg"]),
+            "kgCO2/kg",
+            {},
+            row["document"],
+            None,
+            date.fromisoformat(row["published_on"]),
+        )
 
 
 def _guideline(carrier: int, kind: str, value: Decimal, unit: str, components: dict[str, str]) -> Published:
@@ -164,8 +187,10 @@ def calorific(coal_text: str, fuel_text: str) -> Iterator[Published]:
     value."""
     kgce, fuels = _standard_coal(coal_text), _fuels(fuel_text)
     for carrier in CARRIERS:
-        value, components = kgce.get(carrier.id), {}
-        if value is None:
+        value, components = kgce.get(ENERGY_AS.get(carrier.id, carrier.id)), {}
+        if carrier.co2_kind == "process":
+            value, components = Decimal(0), {"computed": "a process uses no energy beside its fuels"}
+        elif value is None:
             mj = fuels[carrier.id].mj
             value = rounded(EXACT.divide(mj, MJ_PER_KGCE))
             components = {

@@ -21,7 +21,7 @@ from carbonstream.processors.register_history import (
     History,
     Multiplier,
 )
-from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS, UNITS, BaseUnit
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, UNITS, BaseUnit, thousandths_in
 from carbonstream.schemas.shards import SHARDS
 
 BLOCK: Final = 512
@@ -29,9 +29,9 @@ NEVER: Final = -1  # no reading yet
 NO_END: Final = np.iinfo(np.int64).max
 
 BASE_UNITS: Final = tuple(BaseUnit)
-# per unit of UNITS: base unit's position, and thousandths of the base unit in one of it
-UNIT_BASE: Final = np.array([BASE_UNITS.index(THOUSANDTHS[u][0]) for u in UNITS], np.int64)
-UNIT_SCALE: Final = np.array([THOUSANDTHS[u][1] for u in UNITS], np.float64)
+# [unit of UNITS, base unit of BASE_UNITS]: thousandths of the base unit in one of the unit, 0 where it measures
+# something else
+UNIT_SCALE: Final = np.array([[thousandths_in(u, b) or 0.0 for b in BASE_UNITS] for u in UNITS], np.float64)
 
 MASTER: Final = np.dtype(
     [

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.apportion import apportion
+from carbonstream.processors.declared import SOURCE as DECLARED
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, RowFlag
 from carbonstream.schemas.errors import BrokenChain
 
@@ -77,6 +78,7 @@ class Readings:
     code: Ints
     frame: Ints  # position of the frame in the batch
     backfill: NDArray[np.bool_]
+    declared: NDArray[np.bool_]
     multiplier_version: Ints
     row: Ints  # in its frame
     cause: Ints  # position here: of an interval that a late index cut anew the late reading's, else its own
@@ -118,7 +120,9 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
     for at, reading in causes:
         cause[at] = reading
     backfill = np.array([d["mode"] == Mode.BACKFILL for d in frames], np.bool_)
+    declared = np.array([d["source"] == DECLARED for d in frames], np.bool_)
     return Readings(
+        declared=declared[frame],
         number=np.concatenate(number) if number else np.empty(0, np.int64),
         frame=frame,
         backfill=backfill[frame],
@@ -179,6 +183,7 @@ def rows_of(readings: Readings) -> Rows:
     of = taken[parts.of]
     flags = np.where(parts.last, 0, int(RowFlag.APPORTIONED))
     flags |= np.where(readings.backfill[of], int(RowFlag.BACKFILL), 0)
+    flags |= np.where(readings.declared[of], int(RowFlag.DECLARED), 0)
     flags |= np.where(readings.code[of] == Outcome.BASELINE, int(RowFlag.BASELINE), 0)
     return Rows(
         multiplier_version=readings.multiplier_version[of],

@@ -14,11 +14,17 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.directory import NOWHERE, Directory
 from carbonstream.processors.grouping import grouped
+from carbonstream.processors.metering import Level
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import HOUR_MS, bucket_start
 
 Ints = NDArray[np.int64]
-LEVELS: Final = ("site", "enterprise", "park", "class")
+LEVELS: Final = {
+    "site": Level.SITE,
+    "enterprise": Level.ENTERPRISE,
+    "park": Level.PARK,
+    "class": Level.CLASS,
+}
 GRAINS: Final = {
     "site": (Grain.HOUR, Grain.MONTH),
     "enterprise": (Grain.HOUR, Grain.DAY, Grain.MONTH),
@@ -54,23 +60,25 @@ class TotalChanges:
 
 
 def total_changes(changes: Changes, directory: Directory) -> TotalChanges:
-    """Sum up; sub-meters (outside the boundary) count nowhere. Every meter must be in the directory."""
-    entries = directory.entries[changes.meter]
-    inside = entries["boundary"]
-    entries = entries[inside]
+    """Sum up; sub-meters (outside the boundary) count nowhere, meters of the meter tree at the levels it gives them.
+    Every meter must be in the directory.
+    """
+    levels = directory.levels(changes.meter, changes.start)
+    inside = levels != 0
+    entries, levels = directory.entries[changes.meter[inside]], levels[inside]
     hour_index = changes.start[inside] // HOUR_MS
     sums = [changes.readings[inside], changes.quantity[inside], changes.estimated[inside]]
     # first to (site, carrier, hour): everything else is a sum of these few
     names = ("site", "carrier", "enterprise", "park", "class", "shard")
-    (site, carrier, enterprise, park, class_, shard, hour), sums = grouped(
-        [*(entries[name].astype(np.int64) for name in names), hour_index], sums
+    (site, carrier, enterprise, park, class_, shard, levels, hour), sums = grouped(
+        [*(entries[name].astype(np.int64) for name in names), levels, hour_index], sums
     )
     hour = hour * HOUR_MS
     of = {"site": site, "enterprise": enterprise, "park": park, "class": class_}
     pieces: list[list[Ints]] = []
-    for level in LEVELS:
+    for level, bit in LEVELS.items():
         entity = of[level]
-        here = entity != NOWHERE
+        here = (entity != NOWHERE) & (levels & bit != 0)
         if not here.any():
             continue
         for grain in GRAINS[level]:

@@ -118,6 +118,7 @@ class RowFlag(IntEnum):
     APPORTIONED = 1  # a part cut at a local hour border; the reading's own end is the last part's
     BACKFILL = 2
     BASELINE = 4  # a register's first index, start = end, no energy
+    DECLARED = 8  # a part of an amount that was declared, not measured
 
 
 class Mode(StrEnum):
@@ -136,6 +137,19 @@ class MeterKind(StrEnum):
 
     REGISTER = "register"  # the index of a counter
     INTERVAL = "interval"  # the quantity of the interval
+
+
+class MeterRole(StrEnum):
+    """What a meter is in the meter tree of a park or site."""
+
+    MASTER = "master"  # a park's own supply: the park's total, counted nowhere else
+    TENANT = "tenant"  # supply of a site, in a park or on its own
+    COMMON = "common"  # common areas
+    LOSS = "loss"  # metered losses of lines and transformers
+    SUB = "sub"  # watched, not summed
+    GENERATION = "generation"  # own generation: production, not consumption
+    EXPORT = "export"  # given to others: stands apart
+    GREEN = "green"  # supply of green electricity: consumption, reported apart as well
 
 
 class Grain(IntEnum):

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     sink_batch_rows: int = Field(60_000, description="a sink transaction holds at most about this many rows")
     sink_linger_ms: int = Field(40, description="how long a sink waits to fill a batch")
     relay_period_ms: int = Field(250, description="a busy total is published at most this often")
+    consistency_s: float = Field(
+        60.0, description="the consistency indicators are computed at most this often"
+    )
     watchdog_s: float = Field(
         60.0, description="a process with lag and no progress for this long ends itself"
     )

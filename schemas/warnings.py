@@ -15,10 +15,14 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
 
     id: Annotated[str, Field(description="rule:entity:period:level")]
     version: int
-    rule: Literal["target-level", "plan-to-date"]
+    rule: Literal["target-level", "plan-to-date", "consistency"]
     entity: str
-    indicator: Literal["co2", "energy"]
-    period: Annotated[str, Field(description="first local day of the target's period")]
+    indicator: Annotated[
+        str, Field(description="co2 or energy; of rule consistency an indicator of processors/consistency.py")
+    ]
+    period: Annotated[
+        str, Field(description="first local day of the target's period; of rule consistency the day")
+    ]
     level: Decimal | None
     severity: Literal["alarm", "alert", "notice"]
     state: Literal["active", "cleared"]

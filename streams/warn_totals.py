@@ -34,11 +34,11 @@ order by t.entity, t.indicator, t.grain, t.period
 """
 EXPECTED: Final = """
 select ep.entity, s.shard, m.interval_s, m.valid_from, m.valid_to, count(*)
-from meter m
+from meter_counts m
 join site s using (site_id)
-cross join lateral (values (s.entity), (s.enterprise), (s.park), (s.class)) as p (entity)
+cross join lateral (values (s.entity, 1), (s.enterprise, 2), (s.park, 4), (s.class, 8)) as p (entity, level)
 join entity_part ep on ep.part = p.entity
-where m.boundary and ep.entity = any (%s)
+where m.levels & p.level <> 0 and ep.entity = any (%s)
 group by 1, 2, 3, 4, 5
 """
 DAYS: Final = """

@@ -100,7 +100,7 @@ def load_exchanges(cursor: Rows, path: Path, refusals: Refusals, now: datetime) 
     units = _refuse_unknown(cursor, taken, only_registers=True)
     for (meter_id, _), (row, values) in taken.items():
         if row.sound:
-            _refuse_unfit(row, values, int(THOUSANDTHS[units[meter_id]][1]))
+            _refuse_unfit(row, values, Decimal(str(THOUSANDTHS[units[meter_id]][1])))
     added = _new(cursor, taken, STORED_EXCHANGES)
     for (meter_id, at), (row, _) in added.items():
         if (last := _stored_behind(cursor, meter_id, at)) is not None:
@@ -146,7 +146,7 @@ def _refuse_unknown(cursor: Rows, taken: Taken, *, only_registers: bool = False)
     return {meter_id: unit for meter_id, (_, unit, _) in known.items()}
 
 
-def _refuse_unfit(row: Row, values: tuple[Any, ...], scale: int) -> None:
+def _refuse_unfit(row: Row, values: tuple[Any, ...], scale: Decimal) -> None:
     _, final, initial, modulus = values
     for column, value in (("final_index", final), ("initial_index", initial), ("modulus", modulus)):
         thousandths = (value or 0) * scale

@@ -21,17 +21,19 @@ from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.rules import load_rules
 from carbonstream.ops.load.sites import load_sites
 from carbonstream.ops.load.targets import load_targets
+from carbonstream.ops.load.tree import load_tree
 
 Loader = Callable[[Rows, Path, Refusals, datetime], Counts]
 
-# In this order: meters and enterprises' coefficients need their sites, what changes at meters these, targets and
-# activity their entities.
+# In this order: meters and enterprises' coefficients need their sites, the tree and what changes at meters these,
+# targets and activity their entities.
 FILES: Final[dict[str, Loader]] = {
     "sites": load_sites,
     "coefficients": load_coefficients,
     "meters": load_meters,
     "multipliers": load_multipliers,
     "exchanges": load_exchanges,
+    "tree": load_tree,
     "targets": load_targets,
     "activity": load_activity,
     "rules": load_rules,

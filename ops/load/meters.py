@@ -13,7 +13,14 @@ from carbonstream.ops.load.changes import MAX_THOUSANDTHS, add_versions, multipl
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
-from carbonstream.schemas.carriers import CARRIER_BY_ID, CARRIER_BY_NUMBER, THOUSANDTHS, UNITS
+from carbonstream.schemas.carriers import (
+    CARRIER_BY_ID,
+    CARRIER_BY_NUMBER,
+    THOUSANDTHS,
+    UNITS,
+    thousandths_in,
+    units_of,
+)
 from carbonstream.schemas.codes import MeterKind
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.shards import SHARDS, shard_of, site_of
@@ -101,13 +108,16 @@ def _check_together(meter: _Meter) -> None:
     """What concerns two fields at once."""
     row, carrier = meter.row, CARRIER_BY_ID[meter.carrier]
     base, scale = THOUSANDTHS[meter.unit]
-    if base is not carrier.base_unit:
-        fitting = ", ".join(unit for unit, (b, _) in THOUSANDTHS.items() if b is carrier.base_unit)
+    fits = thousandths_in(meter.unit, carrier.base_unit) is not None
+    if not fits:
+        fitting = ", ".join(units_of(carrier.base_unit))
         row.refuse("unit", f"does not measure {meter.carrier}: take one of {fitting}")
     if meter.modulus is not None:
-        thousandths = meter.modulus * int(scale)
+        thousandths = meter.modulus * Decimal(str(scale))
         if meter.kind != MeterKind.REGISTER:
             row.refuse("modulus", "only a register rolls over: leave it empty, or make the kind register")
+        elif fits and base is not carrier.base_unit:
+            row.refuse("modulus", f"is known in units of {carrier.base_unit} only: give unit and modulus so")
         elif thousandths != int(thousandths) or thousandths > MAX_THOUSANDTHS:
             row.refuse("modulus", f"must be whole thousandths of a {base} and at most 2^62 of them")
     if meter.valid_to is not None and meter.valid_to <= meter.valid_from:

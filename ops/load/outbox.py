@@ -5,6 +5,7 @@ Loaders note what they changed with `note`; `publish` runs once, last, and write
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final, LiteralString
 
 from psycopg import Cursor
@@ -125,7 +126,7 @@ def begin(cursor: Rows) -> None:
     )
     cursor.executemany(
         "insert into base_unit values (%s, %s)",
-        [(unit, int(scale)) for unit, (_, scale) in THOUSANDTHS.items()],
+        [(unit, Decimal(str(scale))) for unit, (_, scale) in THOUSANDTHS.items()],
     )
 
 

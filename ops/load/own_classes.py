@@ -40,7 +40,7 @@ def move_to_own_classes(cursor: Rows) -> int:
         "insert into moving values (%s, %s, %s)",
         [(site, old, numbers[chain]) for (_, site, old), chain in moving.items()],
     )
-    _fence_sinks(cursor)
+    fence_sinks(cursor)
     for statement in (*COLLECT, *MOVE):
         cursor.execute(statement)
     outbox.note(cursor, outbox.SITE, [site_id for site_id, _, _ in moving])
@@ -51,11 +51,11 @@ def move_to_own_classes(cursor: Rows) -> int:
     return len(moving)
 
 
-def _fence_sinks(cursor: Rows) -> None:
-    """No sink may add to the old classes after this.
+def fence_sinks(cursor: Rows) -> None:
+    """No sink may add to totals by what it read of classes and of the meter tree after this.
 
-    Each keeps the classes it read, so its session is ended; it begins a new one and waits at the lock on
-    `site` until the move is committed. Nothing is lost: what it had not committed it reads again.
+    Each keeps what it read, so its session is ended; it begins a new one and waits at the lock on
+    `site` until the change is committed. Nothing is lost: what it had not committed it reads again.
     """
     cursor.execute("lock table site in access exclusive mode")
     cursor.execute(
@@ -85,14 +85,38 @@ COLLECT: Final = (
            sum(readings), sum(quantity), sum(estimated)
     from contribution where grain = 1 group by 1, 2, 3, 4, 5, 7, 8, 9
     """,
+    # sites with meters that count at some levels only: what they give to park and class comes from their rows
+    b"""
+    create temporary table mixed on commit drop as
+    select distinct v.site from moving v join site s on s.entity = v.site join meter_counts m using (site_id)
+    where m.levels not in (0, 15)
+    """,
     # to each entity that sums it: from (entity, old) to (entity, new); a class from itself to the new one
     b"""
     create temporary table shift on commit drop as
-    select e.entity_from, c.old, e.entity_to, c.new, c.grain, c.bucket, c.carrier, c.shard,
-           sum(c.readings) readings, sum(c.quantity) quantity, sum(c.estimated) estimated
-    from contribution c
-    cross join lateral (values (c.park, c.park), (c.old, c.new)) e (entity_from, entity_to)
-    where e.entity_from is not null
+    select entity_from, old, entity_to, new, grain, bucket, carrier, shard,
+           sum(readings)::int readings, sum(quantity)::bigint quantity, sum(estimated)::bigint estimated
+    from (
+      select e.entity_from, c.old, e.entity_to, c.new, c.grain, c.bucket, c.carrier, c.shard,
+             c.readings, c.quantity, c.estimated
+      from contribution c
+      cross join lateral (values (c.park, c.park), (c.old, c.new)) e (entity_from, entity_to)
+      where c.site not in (select site from mixed)
+      union all
+      select e.entity_from, v.old, e.entity_to, v.new, g.grain, date_trunc(g.unit, r.start, 'Asia/Shanghai'),
+             m.carrier, s.shard, case when r.flags & 5 = 0 then 1 else 0 end, r.quantity,
+             case when r.quality in (8, 9) then r.quantity else 0 end
+      from mixed x
+      join moving v using (site)
+      join site s on s.entity = v.site
+      join meter_counts m using (site_id)
+      join reading r on r.meter = m.meter and r.start >= m.valid_from
+        and (m.valid_to is null or r.start < m.valid_to)
+      cross join lateral (values (s.park, s.park, 4), (v.old, v.new, 8)) e (entity_from, entity_to, level)
+      cross join (values (1, 'hour'), (2, 'day'), (3, 'month')) g (grain, unit)
+      where m.levels & e.level <> 0
+    ) c
+    where entity_from is not null
     group by 1, 2, 3, 4, 5, 6, 7, 8
     """,
 )

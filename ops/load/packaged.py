@@ -53,12 +53,20 @@ def load_packaged(connection: Connection[Any], now: datetime) -> dict[str, Count
 
 def packaged_coefficients() -> Iterator[Published]:
     """Every packaged coefficient."""
-    electricity, fuel, coal = (
+    electricity, fuel, coal, process = (
         (FOLDER / "factors" / name).read_text("utf-8")
-        for name in ("electricity_cn.csv", "fuel_combustion_cn.csv", "standard_coal_gbt2589.csv")
+        for name in (
+            "electricity_cn.csv",
+            "fuel_combustion_cn.csv",
+            "standard_coal_gbt2589.csv",
+            "process_cn.csv",
+        )
     )
     return chain(
-        factors.electricity(electricity), factors.combustion(fuel, coal), factors.calorific(coal, fuel)
+        factors.electricity(electricity),
+        factors.combustion(fuel, coal),
+        factors.calorific(coal, fuel),
+        factors.process(process),
     )
 
 

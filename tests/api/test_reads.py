@@ -98,6 +98,7 @@ def test_readings_come_with_their_co2_and_its_coefficient(client: httpx.Client) 
             "co2_kg": "1.576758",
             "coefficient": answer["rows"][0]["coefficient"],
             "apportioned": False,
+            "declared": False,
         }
     ]
     assert (coefficient["value"], coefficient["month"], coefficient["carried_months"]) == (

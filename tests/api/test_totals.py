@@ -33,6 +33,7 @@ def test_a_year_is_the_same_from_every_grain(client: httpx.Client, grain: str) -
         "value": str(kwh),
         "unit": "kWh",
         "estimated": "10.000",
+        "declared": "0.000",
     }
     assert Decimal(answer["sum"]["co2_kg"]) == kwh * Decimal("0.4974")
     assert Decimal(answer["sum"]["kgce"]) == kwh * Decimal("0.1229")
@@ -77,7 +78,12 @@ def test_without_a_coefficient_co2_is_null_and_the_carrier_named(client: httpx.C
         "missing_calorific": [],
         "provisional": True,
     }
-    assert march["quantity"]["natural_gas"] == {"value": "44.044", "unit": "m3", "estimated": "0.000"}
+    assert march["quantity"]["natural_gas"] == {
+        "value": "44.044",
+        "unit": "m3",
+        "estimated": "0.000",
+        "declared": "0.000",
+    }
     assert march["co2_kg"] is None
     assert march["missing_coefficients"] == ["natural_gas"]
     assert answer["sum"]["co2_kg"] is None

@@ -7,7 +7,7 @@ from typing import Any
 
 from carbonstream.processors.checks import Limits
 from carbonstream.processors.meters import Meter
-from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS, thousandths_in
 from carbonstream.schemas.codes import Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
@@ -131,7 +131,7 @@ class PlainConvert:
             return verdict(Outcome.ESTIMATE)
         if meter is None:
             return verdict(Outcome.UNKNOWN_METER if is_here(given.meter, shard) else Outcome.WRONG_PARTITION)
-        if THOUSANDTHS[given.unit or meter.unit][0] is not CARRIER_BY_NUMBER[meter.carrier].base_unit:
+        if thousandths_in(given.unit or meter.unit, CARRIER_BY_NUMBER[meter.carrier].base_unit) is None:
             return verdict(Outcome.UNIT)
         if given.value < 0:
             return verdict(Outcome.NEGATIVE)
@@ -239,8 +239,8 @@ def amount(given: Given, meter: Meter) -> int | None:
     unit = meter.unit if given.unit is None else given.unit
     if type(given.value) not in (int, float) or type(unit) is not str or unit not in THOUSANDTHS:
         return None
-    base, scale = THOUSANDTHS[unit]
-    if base is not CARRIER_BY_NUMBER[meter.carrier].base_unit:
+    scale = thousandths_in(unit, CARRIER_BY_NUMBER[meter.carrier].base_unit)
+    if scale is None:
         return None
     scaled = float(given.value) * scale
     if not 0 <= scaled * max(meter.multiplier_milli, 1000) <= 10**18:

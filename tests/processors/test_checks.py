@@ -196,7 +196,7 @@ def test_a_reading_that_is_not_taken_tells_what_it_claims() -> None:
         {"meter": I0, "end": T0, "value": 2},
         {"meter": I0, "end": 5, "value": 3},
         {"meter": I0, "end": T0, "value": -3},
-        {"meter": I0, "end": T0, "value": 4, "unit": "MJ"},
+        {"meter": I0, "end": T0, "value": 4, "unit": "m3"},
         {"meter": R0, "end": 5, "value": 6},
     ]
     judged = Shard(NEAR).judge(frame(rows))

@@ -51,7 +51,7 @@ def test_every_error_of_every_file_is_named(connection: Connection, write: Write
             METERS,
             FEED,
             "no-slash,electricity,register,kWh,1,,900,true,2024-01-01T00:00:00+08:00,",
-            "330502-0001/E02,steam,counter,lb,0,-5,0.5,maybe,2024-01-01,2024-02-30T00:00:00Z",
+            "330502-0001/E02,vapour,counter,lb,0,-5,0.5,maybe,2024-01-01,2024-02-30T00:00:00Z",
             "330502-0001/E03,electricity,interval,m3,1.2345,10,900,true,2024-02-01T00:00:00Z,2024-01-01T00:00:00Z",
             "330509-0001/E01,electricity,interval,kWh,1,,900,true,2024-02-01T00:00:00Z,",
             "330502-0002/E01,electricity,interval,kWh,1,,900,true,2024-02-01T00:00:00Z,",
@@ -84,7 +84,7 @@ def test_every_error_of_every_file_is_named(connection: Connection, write: Write
             "sites.csv:5: enterprise_en: ''",
             "sites.csv:5: county: '330500'",
             "meters.csv:3: meter_id: 'no-slash'",
-            "meters.csv:4: carrier: 'steam'",
+            "meters.csv:4: carrier: 'vapour'",
             "meters.csv:4: kind: 'counter'",
             "meters.csv:4: unit: 'lb'",
             "meters.csv:4: multiplier: '0'",
@@ -124,7 +124,7 @@ def test_what_concerns_two_fields_is_told_once_both_can_be_read(connection: Conn
         "meters.csv:2: modulus: '10'",
         "meters.csv:2: valid_to: '2024-01-01T00:00:00Z'",
     ]
-    assert errors[0].endswith("does not measure electricity: take one of Wh, kWh, MWh, GWh")
+    assert errors[0].endswith("does not measure electricity: take one of Wh, kWh, MWh, GWh, J, kJ, MJ, GJ")
 
 
 def test_one_enterprise_has_one_name(connection: Connection, write: Write) -> None:

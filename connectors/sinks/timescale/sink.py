@@ -22,7 +22,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.ownership import APPLICATION, rebalance
 from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
-from carbonstream.processors.directory import ENTRY, Directory
+from carbonstream.processors.directory import ENTRY, Directory, place_key
 from carbonstream.processors.rows import Position, concatenate, follow
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Check, Outcome
@@ -38,6 +38,9 @@ DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
   m.kind = 'register', s.site_id
 from meter m join site s using (site_id)
+"""
+PLACED: Final = """
+select meter, (extract(epoch from valid_from) * 1000)::bigint, levels from meter_counting order by meter, valid_from
 """
 
 
@@ -259,6 +262,7 @@ def load_positions(connection: psycopg.Connection, owned: set[int]) -> dict[int,
 def load_directory(connection: psycopg.Connection) -> Directory:
     """All registered meters."""
     rows = connection.execute(DIRECTORY).fetchall()
+    placed = connection.execute(PLACED).fetchall()
     connection.commit()
     directory = Directory()
     if rows:
@@ -266,4 +270,7 @@ def load_directory(connection: psycopg.Connection) -> Directory:
         directory.entries = np.zeros(int(numbers.max()) + 1, ENTRY)
         directory.entries[numbers] = np.array([row[1:9] for row in rows], ENTRY)
         directory.site_ids = {row[1]: row[9] for row in rows}
+    if placed:
+        meter, start, levels = np.array(placed, np.int64).T
+        directory.placed_from, directory.placed_levels = place_key(meter, start), levels
     return directory

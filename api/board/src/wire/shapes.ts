@@ -95,7 +95,8 @@ export interface Warning {
   version: number
   rule: string
   entity: string
-  indicator: 'co2' | 'energy'
+  /** co2, energy, or of rule consistency an indicator that its snapshot names. */
+  indicator: string
   period: string
   level: DecimalText | null
   severity: Severity
@@ -108,6 +109,9 @@ export interface Warning {
     target?: { value: DecimalText }
     /** Of plan-to-date: the target's share up to the day judged. */
     plan?: DecimalText | null
+    /** Of consistency: the indicator's names. */
+    name_zh?: string
+    name_en?: string
   }
   changed_at: string
 }

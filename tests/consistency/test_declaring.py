@@ -1,0 +1,118 @@
+"""Declarations, from the file to the totals: a second person's approval, every gram once, marked as declared."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from carbonstream.api.declared import SQL as DECLARED
+from carbonstream.connectors.database import connect
+from carbonstream.ops.declarations import approve, declare, listed, send_approved
+from carbonstream.schemas.codes import Outcome, RowFlag
+from carbonstream.schemas.errors import LoadRefused
+from tests.running import Running, eventually, running
+
+from .conftest import METERS, SITES, Write
+
+PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
+HEADER = "meter_id,first_day,last_day,opening,purchases,closing,amount,unit,document"
+FEBRUARY = "k/COAL,2026-02-01,2026-02-28,120.5,300,80.25,,t,入库单 2026-02"
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def tables(write: Write) -> dict[str, Path]:
+    meter = "k/{},{},interval,{},1,,{},true,2026-01-01T00:00:00+08:00,"
+    return {
+        "sites": write("sites", SITES, "k,窑,Kiln,ENT-K,窑厂,Kiln works,,,,330502,C30"),
+        "meters": write(
+            "meters",
+            METERS,
+            meter.format("COAL", "raw_coal", "t", 86_400),
+            meter.format("E", "electricity", "kWh", 900),
+        ),
+    }
+
+
+def used(running: Running) -> int:
+    ((found,),) = running.query(
+        "select coalesce(sum(quantity), 0)::bigint from total_period t join entity e on e.number = t.entity "
+        "where e.id = 'enterprise:ENT-K' and t.grain = 3 and t.bucket = '2026-02-01T00:00:00+08:00'"
+    )
+    return int(found)
+
+
+def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, write: Write) -> None:
+    services = ("relay", "timescale", "convert", "consistency", "ticker")
+    with (
+        running(PROFILE, tmp_path / "state", services=services, tables=tables(write)) as pipeline,
+        connect(pipeline.settings, application="test", autocommit=True) as connection,
+    ):
+        (line,) = declare(connection, write("declarations", HEADER, FEBRUARY), "alice", NOW)
+        assert (line["amount"], line["state"]) == ("340.25", "pending")
+        assert send_approved(connection, pipeline.settings) == []
+        with pytest.raises(LoadRefused, match="second person"):
+            approve(connection, line["id"], "alice", NOW)
+        approve(connection, line["id"], "bob", NOW)
+        with pytest.raises(LoadRefused, match="already, by bob"):
+            approve(connection, line["id"], "carol", NOW)
+        assert send_approved(connection, pipeline.settings) == [line["id"]]
+        eventually(lambda: pipeline.stored("declared") == 28, "the month's days are stored")
+        assert used(pipeline) == 340_250_000
+        assert pipeline.query("select distinct flags & %s from reading", int(RowFlag.DECLARED)) == [
+            (int(RowFlag.DECLARED),)
+        ]
+        # the mark `sent` was lost with a crash: it goes again, and counts nothing
+        connection.execute("update declaration set sent_at = null")
+        assert send_approved(connection, pipeline.settings) == [line["id"]]
+        eventually(lambda: pipeline.stored("declared") == 56, "the second copy is decided about")
+        assert pipeline.query(
+            "select outcome, sum(readings)::int from ledger where source = 'declared' and hop = 'outcome' "
+            "group by 1 order by 1"
+        ) == [(int(Outcome.STORED), 28), (int(Outcome.DUPLICATE), 28)]
+        assert used(pipeline) == 340_250_000
+        # a revision of the same period takes its place
+        revised = FEBRUARY.replace("80.25", "80.5")
+        (again,) = declare(connection, write("declarations", HEADER, revised), "bob", NOW)
+        approve(connection, again["id"], "alice", NOW)
+        send_approved(connection, pipeline.settings)
+        eventually(lambda: used(pipeline) == 340_000_000, "the revision counts")
+        assert [d["state"] for d in listed(connection)] == ["sent", "sent"]
+        eventually(
+            lambda: pipeline.query("select 1 from consistency where entity = 'enterprise:ENT-K' limit 1"),
+            "the service keeps the indicators",
+        )
+        ((entity,),) = pipeline.query("select number from entity where id = 'region:330500'")
+        year = {"from": "2026-01-01T00:00:00+08:00", "to": "2027-01-01T00:00:00+08:00"}
+        shares = connection.execute(DECLARED, {"entity": entity, "unit": "month", **year}).fetchall()
+        assert [(carrier, quantity) for _, carrier, quantity in shares] == [(20, 340_000_000)]
+        errors(connection, write)
+
+
+def errors(connection: object, write: Write) -> None:
+    """Every error of a file is named, and nothing of it is written down."""
+    before = listed(connection)  # type: ignore[arg-type]
+    rows = (
+        "k/COAL,2026-02-02,2026-02-03,,,,5,t,d",
+        "k/COAL,2026-01-01,2026-01-31,1,2,4,,t,d",
+        "k/COAL,2026-01-01,2026-01-31,1,2,,,t,d",
+        "k/COAL,2026-01-01,2026-01-31,,,,1,MWh,d",
+        "k/E,2026-01-01,2026-01-31,,,,1,kWh,d",
+        "k/X,2026-01-01,2026-01-31,,,,1,kWh,d",
+        "k/COAL,2026-03-01,2027-03-31,,,,1,t,d",
+        "k/COAL,2026-01-01,2026-01-31,,,,1,t,d",
+    )
+    with pytest.raises(LoadRefused) as refused:
+        declare(connection, write("declarations", HEADER, *rows), "alice", NOW)  # type: ignore[arg-type]
+    assert [": ".join(error.split(": ")[:2]) for error in refused.value.errors] == [
+        "declarations.csv:2: first_day",
+        "declarations.csv:3: closing",
+        "declarations.csv:4: amount",
+        "declarations.csv:5: unit",
+        "declarations.csv:6: meter_id",
+        "declarations.csv:7: meter_id",
+        "declarations.csv:8: last_day",
+    ]
+    assert listed(connection) == before  # type: ignore[arg-type]
