@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-VERSION: Final = 1
+VERSION: Final = 2
 # Habit is kept by local hour and kind of day: Monday to Friday, Saturday, Sunday.
 HOURS: Final = 24
 KINDS: Final = 3
@@ -47,13 +47,13 @@ class Params:
     high_octaves: float = 1.5  # above the highest of all hours
     own_share: float = 0.7  # weight of the day's own kind; the rest: a holiday looks like a Sunday
     any_share: float = 0.5  # weight of the same energy at its likeliest hour
-    floor: float = 0.002  # probability of what was never seen
+    floor: float = 0.002  # probability of what was never seen; a smaller one needs a smaller PER_NAT
     llr_cap: float = 6.0  # nats an hour may say: one hour never decides
     llr_least: float = 15.0  # nats that decide, for the steadiest meter
     thousandfold_least: float = 10.0  # two hours, a thousand times too high
     shape_least: float = 25.0  # the same for a moved shape, which a changed level resembles at night
-    llr_factor: float = 1.3  # of the most a meter's normal life ever said, plus llr_extra
-    llr_extra: float = 4.0
+    llr_factor: float = 1.1  # of the most a meter's normal life ever said, plus llr_extra
+    llr_extra: float = 3.0
     most_from_day: int = 28
     most_fade_days: int = 4
     high_rise: int = 4  # sixteenths of an octave a day by which an hour's highest may rise
