@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 1
 # Habit is kept by local hour and kind of day: Monday to Friday, Saturday, Sunday.
 HOURS: Final = 24
 KINDS: Final = 3
@@ -52,8 +52,8 @@ class Params:
     llr_least: float = 15.0  # nats that decide, for the steadiest meter
     thousandfold_least: float = 10.0  # two hours, a thousand times too high
     shape_least: float = 25.0  # the same for a moved shape, which a changed level resembles at night
-    llr_factor: float = 1.1  # of the most a meter's normal life ever said, plus llr_extra
-    llr_extra: float = 3.0
+    llr_factor: float = 1.3  # of the most a meter's normal life ever said, plus llr_extra
+    llr_extra: float = 4.0
     most_from_day: int = 28
     most_fade_days: int = 4
     high_rise: int = 4  # sixteenths of an octave a day by which an hour's highest may rise
