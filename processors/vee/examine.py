@@ -128,10 +128,11 @@ class _Wave:
     ) -> None:
         """rows: of the frame; None: all."""
         self.habits, self.params, self.offset_ms, self.learning = habits, params, offset_ms, learning
-        self.rows, self.findings = rows, []
+        self.rows = rows
+        self.findings: list[Array] = []
         slot, start, end, quantity, interval, register = (
-            a if rows is None else a[rows]
-            for a in (
+            _some(column, rows)
+            for column in (
                 readings.slot, readings.start, readings.end, readings.quantity, readings.interval,
                 readings.register,
             )
@@ -345,7 +346,8 @@ class _Wave:
         """A run of so many of the newest value is told; NEVER_FROZEN."""
         if self.learning:
             return np.full(len(i), NEVER_FROZEN, np.uint8)
-        return self.habits.profile["frozen"][self.slot[i], octave]
+        allowed: NDArray[np.uint8] = self.habits.profile["frozen"][self.slot[i], octave]
+        return allowed
 
     def _close_hours(self, i: Ints, hour: Times, parts: Times, end: Times) -> None:
         """The hour's energy against the habit of its hour and day."""
@@ -362,7 +364,7 @@ class _Wave:
             if not ready.any():
                 return
             i, slot, bins = i[ready], slot[ready], bins[ready]
-            rows, place, clock = i, slot, _some(clock, ready)
+            rows, place, clock = i, slot, _some(clock, ready.nonzero()[0])
         said = weigh(self.habits, slot, place, kind_of(clock // HOURS), clock % HOURS, bins, params)
         evidence = recent["said"][rows].T + said
         np.maximum(evidence, 0, out=evidence)
@@ -401,8 +403,9 @@ def _all_same(times: Ints) -> bool:
     return text == text[: times.itemsize] * len(times)
 
 
-def _some(times: Times, i: Ints) -> Times:
-    return times[i] if isinstance(times, np.ndarray) else times
+def _some(column: Any, rows: Ints | None) -> Any:
+    """The entries of `rows`, None: all; a number is the same for all."""
+    return column[rows] if rows is not None and isinstance(column, np.ndarray) else column
 
 
 def _at(times: Times, i: Ints) -> Ints:

@@ -28,7 +28,7 @@ CHANGED, HIGH, FROZEN = np.uint8(1), np.uint8(2), np.uint8(4)
 UNUSUAL: Final = CHANGED | HIGH
 
 
-def kind_of(day: Ints) -> Ints:
+def kind_of(day: Any) -> Any:
     """0 Monday to Friday, 1 Saturday, 2 Sunday; day: local days since 1970-01-01, a Thursday."""
     return np.maximum((day + 3) % 7 - 4, 0)
 

@@ -63,7 +63,7 @@ LEVEL_GROUPS: Final = 3  # of them
 OCTAVES_OF: Final = np.log2(RATIOS).astype(np.float32)
 
 
-def bin_of(energy: Floats, scale: Floats) -> Ints:
+def bin_of(energy: Array, scale: Array) -> Ints:
     """Bins of hours' mean values, `scale` being the meter's; 0 for zero, unbounded above."""
     octaves = np.log2(np.maximum(energy, TINY) / np.maximum(scale, TINY))
     found = np.rint(BINS_PER_OCTAVE * octaves) + (BINS - BINS_PER_OCTAVE * TOP_OCTAVES)
@@ -138,7 +138,8 @@ def _units(probability: Floats, params: Params) -> Counts:
     """log of probabilities against that of what was never seen, 1 / PER_NAT."""
     units = np.log(probability * np.float32(1 / params.floor) + np.float32(1))
     units *= PER_NAT
-    return np.rint(units, out=units).astype(np.int16)
+    whole: Counts = np.rint(units, out=units).astype(np.int16)
+    return whole
 
 
 def least_of(params: Params) -> Floats:

@@ -47,7 +47,7 @@ class Params:
     high_octaves: float = 1.5  # above the highest of all hours
     own_share: float = 0.7  # weight of the day's own kind; the rest: a holiday looks like a Sunday
     any_share: float = 0.5  # weight of the same energy at its likeliest hour
-    floor: float = 0.002  # probability of what was never seen
+    floor: float = 0.002  # probability of what was never seen; a smaller one needs a smaller PER_NAT
     llr_cap: float = 6.0  # nats an hour may say: one hour never decides
     llr_least: float = 15.0  # nats that decide, for the steadiest meter
     thousandfold_least: float = 10.0  # two hours, a thousand times too high

@@ -1,6 +1,7 @@
 """A meter's habit as arrays by slot: what is learned once a local day, and the little that changes with each reading.
 
-PROFILE and `habit` are written down once a day (145 + 2,880 B a meter), RECENT at each checkpoint (192 B).
+PROFILE and `habit` are written down once a day (145 + 2,880 B a meter), RECENT at each checkpoint (192 B);
+tables made of them (1,009 B a meter) are not.
 """
 
 from __future__ import annotations

@@ -21,20 +21,21 @@ OF_STEPS: Final = np.exp2((np.arange(256) - ZERO_STEP) / STEPS_PER_OCTAVE).astyp
 
 def octaves_of(value: Floats, scale: Floats) -> Floats:
     """log2 of value / scale, at least LOWEST. While the scale is 0, no day being over, nobody asks."""
-    found: Floats = np.log2(np.maximum(value, TINY) / np.maximum(scale, TINY))
-    return np.maximum(found, LOWEST, out=found)
+    found: Floats = np.maximum(np.log2(np.maximum(value, TINY) / np.maximum(scale, TINY)), LOWEST)
+    return found
 
 
 def octaves_at(steps: NDArray[Any]) -> Floats:
     """The octaves at which steps lie."""
-    at: Floats = (steps.astype(np.float32) - ZERO_STEP) / STEPS_PER_OCTAVE
+    at: Floats = (steps.astype(np.float32) - np.float32(ZERO_STEP)) / np.float32(STEPS_PER_OCTAVE)
     return at
 
 
 def steps_of(value: Floats, scale: Floats) -> NDArray[np.uint8]:
     """The nearest step, 0 to 255."""
-    steps = np.rint(octaves_of(value, scale) * STEPS_PER_OCTAVE) + ZERO_STEP
-    return np.minimum(steps, 255).astype(np.uint8)
+    exact = np.rint(octaves_of(value, scale) * STEPS_PER_OCTAVE) + ZERO_STEP
+    steps: NDArray[np.uint8] = np.minimum(exact, 255).astype(np.uint8)
+    return steps
 
 
 def run_class(value: Floats, top: Floats) -> Ints:

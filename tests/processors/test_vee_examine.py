@@ -199,7 +199,7 @@ def deliveries(chance: np.random.Generator, days: int, judged: int) -> Deliverie
 def judged_by(
     frames: list[list[tuple[int, int, int]]], slots: list[int], habits: Habits, learned_until: int
 ) -> set[tuple[int, int, int, int, float]]:
-    """Findings as (meter, end of the row, check, of, size). A frame: (meter, end, quantity); all of it teach, or none."""
+    """Findings as (meter, end of the row, check, of, size). A frame: (meter, end, quantity); all teach, or none."""
     found = set()
     for frame in frames:
         meter, end, quantity = (np.array(column, np.int64) for column in zip(*frame, strict=True))
