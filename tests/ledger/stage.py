@@ -128,7 +128,8 @@ class Figures:
 
 def query(settings: Settings, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with connect(settings, application="test") as connection:
-        return connection.execute(statement, values).fetchall()
+        given = values[0] if values and isinstance(values[0], dict) else values
+        return connection.execute(statement, given).fetchall()
 
 
 def figures(settings: Settings) -> Figures:
