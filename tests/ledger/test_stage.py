@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from tests.ledger.stage import (
     Records,
     Sender,
     at,
+    clear_away,
     copied,
     empty_database,
     environment_of,
@@ -76,7 +77,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("stage")
     tables = [{}, {}, {}]
     corrected = METERS | {f"{B}/I": ("interval", SINCE, 1)}
@@ -93,7 +94,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     ) as run:  # fmt: skip
         stage = Stage(run.settings, run.environment, tables)
         play(run, stage)
-    return stage
+    yield stage
+    clear_away()
 
 
 def play(run: Running, stage: Stage) -> None:
