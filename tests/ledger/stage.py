@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 import psycopg
 from confluent_kafka import Producer
+from psycopg import sql
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
@@ -31,6 +32,7 @@ from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of, site_of
 from tests.running import eventually, load
+from tests.sources.topic import delete_topics
 
 PARTITIONS = 2
 SOURCE = "test/plant"
@@ -128,7 +130,8 @@ class Figures:
 
 def query(settings: Settings, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with connect(settings, application="test") as connection:
-        return connection.execute(statement, values).fetchall()
+        given = values[0] if values and isinstance(values[0], dict) else values
+        return connection.execute(statement, given).fetchall()
 
 
 def figures(settings: Settings) -> Figures:
@@ -156,6 +159,7 @@ def empty_database(settings: Settings, tables: list[dict[str, Path]]) -> Setting
     new = settings.model_copy(
         update={"database": urlunsplit(urlsplit(settings.database)._replace(path=f"/{name}"))}
     )
+    COPIES.append(new)
     migrate(new)
     for each in tables:
         load(new, each)
@@ -238,6 +242,21 @@ def records(settings: Settings, topic: str, partition: int) -> Records:
         return [(m.offset() or 0, m.key(), m.value(), m.headers()) for m in found]
     finally:
         consumer.close()
+
+
+COPIES: list[Settings] = []  # what `copied` and `empty_database` have made
+
+
+def clear_away() -> None:
+    """Delete the databases and topics of all copies."""
+    while COPIES:
+        settings = COPIES.pop()
+        server = urlunsplit(urlsplit(settings.database)._replace(path="/postgres"))
+        with psycopg.connect(server, autocommit=True) as connection:
+            name = sql.Identifier(urlsplit(settings.database).path[1:])
+            connection.execute(sql.SQL("drop database {} with (force)").format(name))
+        if settings.topic_prefix.startswith("copy_"):
+            delete_topics(settings)
 
 
 def copied(

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.sources.canary import Canary
+from carbonstream.connectors.sources.resend import Again, Resending
 from carbonstream.ops.balance import ledger
-from carbonstream.ops.held import held, release
+from carbonstream.ops.held import DUE, Waiting, frames_of, held, release
+from carbonstream.ops.held import SOURCE as RELEASES
 from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.ops.rejects import Which, rejects, replay
 from carbonstream.ops.repair import repair
@@ -41,6 +43,7 @@ from tests.ledger.stage import (
     Records,
     Sender,
     at,
+    clear_away,
     copied,
     empty_database,
     environment_of,
@@ -74,7 +77,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     folder = tmp_path_factory.mktemp("stage")
     tables = [{}, {}, {}]
     corrected = METERS | {f"{B}/I": ("interval", SINCE, 1)}
@@ -91,7 +94,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     ) as run:  # fmt: skip
         stage = Stage(run.settings, run.environment, tables)
         play(run, stage)
-    return stage
+    yield stage
+    clear_away()
 
 
 def play(run: Running, stage: Stage) -> None:
@@ -104,6 +108,7 @@ def play(run: Running, stage: Stage) -> None:
     said["before"] = ledger(settings, 60)
     load(settings, stage.tables[1])
     wait_until_in_force(settings)
+    release_and_die(settings, 2)
     twice = [threading.Thread(target=try_release, args=(settings.model_copy(update={"state_dir": other}),))
              for other in (settings.state_dir / "one", settings.state_dir / "other")]  # fmt: skip
     for thread in twice:
@@ -150,6 +155,19 @@ def told(run: Running, *command: str) -> dict[str, Any]:
     return answer
 
 
+def release_and_die(settings: Settings, readings: int) -> None:
+    """A release that is killed when Kafka has taken the first readings, and before it saw what became of them."""
+    waiting = [Waiting(*row) for row in query(settings, DUE, {"meter": ""})]
+    with Resending(
+        settings.model_copy(update={"state_dir": settings.state_dir / "killed"}), RELEASES
+    ) as resending:
+        for shard, frame in frames_of(waiting[:readings]):
+            again = [Again(w.meter, w.start, w.end, w.value, w.unit) for w in frame]
+            more = {"release_source": frame[0].source, "release_of": [w.origin for w in frame]}
+            resending.send(shard, again, more)
+        resending.flush()
+
+
 def try_release(settings: Settings) -> None:
     """One of two at once; they take the same readings, each is counted once."""
     release(settings)
@@ -171,7 +189,9 @@ def test_the_ledger_balances_at_every_step(stage: Stage) -> None:
     assert keys <= stage.said["last"].keys()
 
 
-def test_held_readings_are_listed_and_released_once_though_two_release_at_once(stage: Stage) -> None:
+def test_held_readings_are_released_once_though_one_release_is_killed_and_two_run_at_once(
+    stage: Stage,
+) -> None:
     said = stage.said
     waiting = {line["meter"]: line["readings"] for line in said["held"]["meters"]}
     assert waiting == {f"{A}/NEW": 3, f"{B}/NEW": 2, f"{B}/NEVER": 1}
