@@ -18,12 +18,13 @@ import orjson
 from numpy.typing import NDArray
 
 from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, is_sound, newest_day
+from carbonstream.processors.accepted_registers import Registers, between, milli_at
 from carbonstream.processors.checks import Limits
 from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import ELECTRICITY, NO_DAY, Count, site_text
-from carbonstream.processors.meters import NEVER, ShardMeters, grown
+from carbonstream.processors.meters import NEVER, ShardMeters
 from carbonstream.processors.reference import Reference
-from carbonstream.processors.register_history import NO_MODULUS, History
+from carbonstream.processors.register_history import History
 from carbonstream.processors.release import Origin, Release, release_of
 from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit, thousandths_in
 from carbonstream.schemas.codes import Mode
@@ -42,10 +43,6 @@ LISTS_REMEMBERED: Final = 5_000  # of up to 500 meters
 Line = tuple[str, str, int]  # source, site, day
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-REGISTER: Final = np.dtype(
-    [("end", "<i8"), ("index", "<i8"), ("first_end", "<i8"), ("first_index", "<i8"), ("moved", "?")]
-)
-NO_REGISTER: Final = np.array([(NEVER, 0, NEVER, 0, False)], REGISTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,44 +80,6 @@ class _Meters:
     steady_from: int  # UTC ms, of all of them: later ends have the multipliers given here
     valid_from: Ints
     valid_to: Ints
-
-
-class Registers:
-    """The newest and the first index counted of each register: end (UTC ms, NEVER), index (Wh, not multiplied)."""
-
-    def __init__(self) -> None:
-        self._shards: dict[int, NDArray[Any]] = {}
-
-    def shard(self, shard: int, slots: int) -> NDArray[Any]:
-        """REGISTER entries by slot, at least `slots`."""
-        array = self._shards.get(shard)
-        if array is None:
-            array = NO_REGISTER.copy()
-        if len(array) < slots:
-            array = grown(array, slots, NO_REGISTER)
-        self._shards[shard] = array
-        return array
-
-    def put(self, number: int, newest: tuple[int, int], first: tuple[int, int], *, moved: bool) -> None:
-        """Replace one, by the meter's dense number; (end, index) each."""
-        slot, shard = divmod(number, SHARDS)
-        self.shard(shard, slot + 1)[slot] = (*newest, *first, moved)
-
-    def take_moved(self) -> Ints:
-        """(number, end, index, first end, first index) of what moved since the last call, int64[5, n]."""
-        found = []
-        for shard, array in self._shards.items():
-            slots = np.flatnonzero(array["moved"])
-            array["moved"][slots] = False
-            columns = (array[name][slots] for name in ("end", "index", "first_end", "first_index"))
-            found.append(np.stack([slots * SHARDS + shard, *columns]))
-        return np.concatenate(found, axis=1) if found else np.empty((5, 0), np.int64)
-
-    def copy(self) -> Registers:
-        """Another of the same state."""
-        other = Registers()
-        other._shards = {shard: array.copy() for shard, array in self._shards.items()}
-        return other
 
 
 class AcceptedCounter:
@@ -243,7 +202,7 @@ class AcceptedCounter:
             if not meter.electric or scale is None or type(value) not in NUMBERS:
                 continue
             amount = value * scale
-            milli = _milli_at(meter, end)
+            milli = milli_at(meter.history, meter.multiplier_milli, end)
             if not 0 <= amount * max(milli, 1_000) <= MOST_WH * 1_000:
                 continue
             if not meter.register:
@@ -348,10 +307,11 @@ class AcceptedCounter:
         if newest[0] == NEVER:
             self.registers.put(meter.number, this, this, moved=True)
             return 0
+        now = meter.history, meter.multiplier_milli, meter.modulus
         if end > newest[0]:
-            wh, newest = _between(meter, newest, this), this
+            wh, newest = between(*now, newest, this), this
         elif first[0] - LONGEST_MS <= end < first[0]:
-            wh, first = _between(meter, this, first), this
+            wh, first = between(*now, this, first), this
         else:
             return 0
         if wh is None:
@@ -380,38 +340,6 @@ def _known(meters: ShardMeters, shard: int, meter_id: str, estimates: bool) -> _
         int(master["valid_from"]),
         int(master["valid_to"]),
     )
-
-
-def _milli_at(meter: _Meter, end: int) -> int:
-    """The multiplier of what ends then: the newest that is valid from before it."""
-    if meter.history is None or end <= 0:
-        return meter.multiplier_milli
-    versions = meter.history.multipliers
-    return [v.milli for v in versions if v is versions[0] or v.valid_from < end][-1]
-
-
-def _between(meter: _Meter, one: tuple[int, int], other: tuple[int, int]) -> int | None:
-    """Wh a register moved from one (end, index) to a later one, exchanges between included; None: it cannot have."""
-    legs, modulus, index = [], meter.modulus, one[1]
-    if meter.history is not None:
-        modulus = meter.history.modulus
-        for exchange in meter.history.exchanges:
-            if exchange.at < other[0]:
-                is_new = exchange.at == one[0] and index == exchange.initial != exchange.final
-                if exchange.at >= one[0] and not is_new:
-                    legs.append((index, exchange.final, exchange.at, modulus))
-                    index = exchange.initial
-                modulus = modulus if exchange.modulus is None else exchange.modulus
-    legs.append((index, other[1], other[0], modulus))
-    wh = 0
-    for before, after, end, turn in legs:
-        milli = _milli_at(meter, end)
-        wh += after * milli // 1_000 - before * milli // 1_000
-        if after < before:
-            if turn == NO_MODULUS or turn <= before or (after + turn - before) * 2 >= turn:
-                return None
-            wh += turn * milli // 1_000
-    return wh
 
 
 def _columns(ids: list[str], each: list[_Meter]) -> _Meters:
