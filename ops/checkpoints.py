@@ -8,7 +8,7 @@ import orjson
 from confluent_kafka import Consumer
 
 from carbonstream.connectors import kafka
-from carbonstream.processors.converter import rebased
+from carbonstream.processors.converter import BLOCK_BYTES, rebased
 from carbonstream.processors.meters import NEVER, ShardState
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
@@ -44,10 +44,10 @@ class Checkpoints:
         for partition, records in enumerate(self._records):
             for value in records.values():
                 head, newline, packed = value.partition(b"\n")
-                if newline:
-                    document = orjson.loads(head)
+                document = orjson.loads(head) if newline else {}
+                if "block" in document:
                     _, state = shards.setdefault(document["shard"], (partition, ShardState()))
-                    state.restore(document["block"], packed)
+                    state.restore(document["block"], packed[:BLOCK_BYTES])
         found = []
         for number in numbers:
             slot, shard = divmod(number, SHARDS)
