@@ -62,7 +62,8 @@ class Judged:
     # thousandths of the base unit, after the multiplier; of an interval meter's reading that is not taken what it
     # claims, where that is a sound amount of the meter's carrier; else 0
     quantity: Ints
-    raw_index: Ints  # registers: thousandths before the multiplier; NO_INDEX for interval meters
+    # registers, taken or below their last index: thousandths before the multiplier; NO_INDEX for all others
+    raw_index: Ints
     quality: Ints
     version: Ints  # of the multiplier in force at its end
     adjusted: Array  # ADJUSTED: intervals known before that late indexes cut anew; row: the reading's
@@ -103,7 +104,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     quantity, raw_index = _claims(slot, master, raw, code), np.full(len(frame), NO_INDEX)
     start[taken] = step.start[took]
     quantity[taken] = step.quantity[took]
-    indexed = took & master["register"][rows]
+    indexed = (took | (step.verdict == Outcome.REGISTER_BACKWARDS)) & master["register"][rows]
     raw_index[rows[indexed]] = step.raw[indexed]
     end = frame.end
     if code.any():

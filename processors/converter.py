@@ -23,11 +23,12 @@ from carbonstream.processors.emissions import (
     refuse_frame,
 )
 from carbonstream.processors.frames import Frame, Refusal, Tick
-from carbonstream.processors.meters import BLOCK, PAST, STATE, Lookup, ShardState
+from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, Lookup, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.vee import keeping
 from carbonstream.processors.vee.examine import NOTHING, Readings, examine
 from carbonstream.processors.vee.profile import Habits
+from carbonstream.processors.vee.registers import HELD, examine_registers
 from carbonstream.processors.vee.rules import apply_rules
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Check, Decision, Mode, Outcome, Quality
@@ -137,9 +138,9 @@ class Converter:
             found = apply_rules(
                 self.reference.rules, self.reference.rules_generation, frame, known, judged, state.newest
             )
+        told = [found, self._examine(offset, frame, known, judged), self._turned(offset, frame, known, judged, state)]
+        found = np.concatenate(told) if sum(map(len, told)) else NOTHING
         self._remember(offset, frame.shard, state, judged)
-        told = self._examine(offset, frame, known, judged)
-        found = np.concatenate([found, told]) if len(found) else told
         if not answer:
             return None
         counts = np.bincount(judged.code, minlength=64)
@@ -209,6 +210,37 @@ class Converter:
             found["row"] = rows[found["row"]]
             judged.quality[found["row"][found["decision"] == Decision.QUESTION]] = Quality.QUESTIONABLE
         return found
+
+    def _turned(
+        self, offset: int, frame: Frame, known: Lookup, judged: Judged, state: ShardState
+    ) -> np.ndarray[Any, Any]:
+        """FINDING entries of registers that rolled over, began anew, or told a zero in between."""
+        slot, register = known.slot[frame.meter], known.master["register"][frame.meter]
+        told = register & ((judged.code == Outcome.REGISTER_BACKWARDS) | (judged.code == Outcome.STORED))
+        rows = np.flatnonzero(told)
+        if offset <= self._recovered_to:
+            rows = rows[self._is_late(offset, frame.shard, slot[rows])]
+        habits = self.habits.get(frame.shard)
+        if habits is None or not len(rows):
+            return NOTHING
+        habits.reserve(int(slot[rows].max()) + 1)
+        newest, held = state.newest, habits.held
+        odd = (judged.raw_index[rows] < newest["raw"][slot[rows]]) | (held[slot[rows], 0] != NEVER)
+        if not odd.any():
+            return NOTHING
+        found: list[np.ndarray[Any, Any]] = []
+        before: dict[int, int] = {}  # by slot: the newest index of this frame
+        waiting = held.view(HELD).reshape(-1)
+        for row in rows[np.argsort(judged.end[rows], kind="stable")].tolist():  # rare, so one by one
+            s, raw, code = int(slot[row]), judged.raw_index[[row]], judged.code[[row]]
+            last = before.get(s, int(newest["raw"][s]))
+            at = np.array([s])
+            part = examine_registers(at, judged.end[[row]], raw, code, np.array([last]), waiting).findings
+            part["row"] = row
+            found.append(part)
+            if code[0] == Outcome.STORED:
+                before[s] = int(raw[0])
+        return np.concatenate(found)
 
     def _is_late(self, offset: int, shard: int, slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Whether the blocks of these slots were written before this frame."""

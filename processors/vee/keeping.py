@@ -19,21 +19,24 @@ from carbonstream.processors.vee.profile import NO_TABLE, PROFILE, RECENT, Habit
 HABIT_BYTES: Final = KINDS * HOURS * BINS
 PROFILE_BYTES: Final = PROFILE.itemsize + HABIT_BYTES
 RECENT_BYTES: Final = BLOCK * RECENT.itemsize
+HELD_BYTES: Final = BLOCK * 16
 
 
 def recent_block(habits: Habits, number: int) -> bytes:
     """What changes with each reading, of one block of 512 slots."""
     habits.reserve((number + 1) * BLOCK)
-    return habits.recent[number * BLOCK : (number + 1) * BLOCK].tobytes()
+    slots = slice(number * BLOCK, (number + 1) * BLOCK)
+    return habits.recent[slots].tobytes() + habits.held[slots].tobytes()
 
 
 def restore_recent(habits: Habits, number: int, packed: bytes) -> None:
     """Inverse of recent_block. Raises ValueError when the length is not a block's."""
-    block = np.frombuffer(packed, RECENT)
-    if len(block) != BLOCK:
-        raise ValueError(f"a block of meter.state has habits of {len(block)} meters, not {BLOCK}")
+    if len(packed) != RECENT_BYTES + HELD_BYTES:
+        raise ValueError(f"habits of a block in meter.state have {len(packed)} bytes, which are not {BLOCK} meters")
     habits.reserve((number + 1) * BLOCK)
-    habits.recent[number * BLOCK : (number + 1) * BLOCK] = block
+    slots = slice(number * BLOCK, (number + 1) * BLOCK)
+    habits.recent[slots] = np.frombuffer(packed[:RECENT_BYTES], RECENT)
+    habits.held[slots] = np.frombuffer(packed[RECENT_BYTES:], np.int64).reshape(BLOCK, 2)
 
 
 def take_profiles(habits: Habits) -> Iterator[tuple[int, bytes]]:

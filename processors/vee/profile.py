@@ -79,12 +79,14 @@ ALL_FILLED: Final = np.uint64(2**64 - 1)  # before a meter's first reading nothi
 class Habits:
     """Profiles of one shard's meters by slot; arrays grow by doubling."""
 
-    __slots__ = ("before", "dirty", "habit", "keeps_before", "likely", "profile", "recent", "table_of")
+    __slots__ = ("before", "dirty", "habit", "held", "keeps_before", "likely", "profile", "recent", "table_of")
 
     def __init__(self, *, keeps_before: bool = False) -> None:
         """keeps_before: of a profile that changes, what it was when it was last written down."""
         self.profile: Array = np.zeros(BLOCK, PROFILE)
         self.recent: Array = np.repeat(_unknown(), BLOCK)
+        # [slot, (end, raw)]: a register's index below its last one, which waits for the next; NEVER where none does
+        self.held: Ints = np.full((BLOCK, 2), NEVER)
         # [slot, kind of day, hour, bin]: how often an hour's energy fell there, times 4
         self.habit: NDArray[np.uint8] = np.zeros((BLOCK, KINDS, HOURS, BINS), np.uint8)
         # [slot, hour, bin + 1]: likelihood of an hour's energy on a day of the kind `table_of`, which `levels` makes of
@@ -101,6 +103,7 @@ class Habits:
         if slots > len(self.profile):
             self.profile = grown(self.profile, slots, np.zeros(1, PROFILE))
             self.recent = grown(self.recent, slots, _unknown())
+            self.held = grown(self.held, slots, np.full((1, 2), NEVER))
             more = len(self.profile) - len(self.habit)
             self.habit = np.concatenate([self.habit, np.zeros((more, KINDS, HOURS, BINS), np.uint8)])
             self.likely = np.concatenate([self.likely, np.zeros((more, HOURS, BINS + 2), np.uint8)])

@@ -16,7 +16,7 @@ from carbonstream.schemas.emissions import EmissionsFrame
 from carbonstream.schemas.frames import TYPE_TICK
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS
 from carbonstream.schemas.topics import REF_METERS
-from tests.processors.stream import LOGS, PARTITION, Record, Worker, streams
+from tests.processors.stream import LOGS, PARTITION, TICK_OF_ALL, Record, Worker, streams
 from tests.processors.world import KNOWN_IDS, METERS, QUARTER_MS, T0, frame
 
 
@@ -138,6 +138,31 @@ def test_habits_survive_a_kill_anywhere(kills: list[tuple[int, float, float, flo
         worker, offset = Worker.start(state), round(begin * acked)
         answered = round(confirmed + sure * (answered - confirmed))
     assert habits_of(finished.converter) == habits_of(undisturbed.converter)
+
+
+def test_a_register_that_falls_is_held_until_the_next_index_tells() -> None:
+    register, modulus = METERS[0].meter_id, METERS[1].meter_id
+    worker = Worker.start({})
+    worker.take(0, TICK_OF_ALL)
+
+    def told(seq: int, quarter: int, meter: str, value: float) -> list[tuple[int, int]]:
+        rows = [{"meter": meter, "end": T0 + quarter * QUARTER_MS, "value": value}]
+        worker.take(1 + seq, Record(orjson.dumps(frame(rows) | {"seq": seq, "mode": "backfill"})))
+        found = orjson.loads(worker.answers[1 + seq])["findings"]
+        return [(f["check"], (f["of"] - T0) // QUARTER_MS) for f in found]
+
+    assert [told(seq, 1 + seq, register, value) for seq, value in enumerate((500, 510, 0, 520))] == [
+        [],
+        [],
+        [(Check.REGISTER_RESET, 3)],  # held
+        [(Check.MOMENTARY_ZERO, 3)],
+    ]
+    assert [told(4 + seq, 5 + seq, register, value) for seq, value in enumerate((3, 9))] == [
+        [(Check.REGISTER_RESET, 5)],
+        [(Check.REGISTER_RESET, 5)],  # it goes on from there: began anew
+    ]
+    assert told(6, 1, modulus, 9_990) == []
+    assert told(7, 2, modulus, 15) == [(Check.REGISTER_ROLLOVER, 2)]
 
 
 def test_an_answer_fits_into_its_topic_whatever_the_record_holds() -> None:
