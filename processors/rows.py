@@ -108,7 +108,7 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
         lengths.append(len(adjusted) + len(meter))
         before += lengths[-1]
         for name in COLUMNS:
-            column = document.get(name, UNTOLD.get(name))  # one value stands for as many
+            column = document[name] if name in document else UNTOLD[name]  # one value stands for as many
             lists[name].extend(column if isinstance(column, list) else repeat(column, len(meter)))
         if meter:
             number.append(np.array(document["numbers"], np.int64)[meter])
