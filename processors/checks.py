@@ -16,8 +16,13 @@ from numpy.typing import NDArray
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
 from carbonstream.processors.meters import PAST, STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
+<<<<<<< HEAD
 from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, pushed, take_one_by_one
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
+=======
+from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, push, take_one_by_one
+from carbonstream.schemas.codes import Mode, Outcome, Quality
+>>>>>>> registers
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
@@ -323,7 +328,7 @@ def _remembered(slot: Ints, step: _Step, master: Array, state: ShardState) -> tu
     of its registers before that one."""
     at = np.flatnonzero((step.verdict <= Outcome.BASELINE) & (step.end >= step.known["end"]))
     slots = slot[at]
-    size = np.ones(len(at), np.int64)
+    size = None
     if len(at) > 1:
         last = np.ones(len(at), np.bool_)
         np.not_equal(slots[1:], slots[:-1], out=last[:-1])
@@ -340,13 +345,14 @@ def _remembered(slot: Ints, step: _Step, master: Array, state: ShardState) -> tu
     register, known = master["register"][which], step.known
     if register.all():
         before = known["end"][which], known["raw"][which]
-        past = pushed(past, before, known["history"][which] != history, step.end, step.raw, at, size)
+        push(past, before, known["history"][which] != history, step.end, step.raw, at, size)
     elif register.any():
         r = np.flatnonzero(register)
-        a = at[r]
+        a, moved = at[r], past[r]
         before = known["end"][a], known["raw"][a]
         is_stale = known["history"][a] != history[r]
-        past[r] = pushed(past[r], before, is_stale, step.end, step.raw, a, size[r])
+        push(moved, before, is_stale, step.end, step.raw, a, None if size is None else size[r])
+        past[r] = moved
     return slots, newest, past
 
 

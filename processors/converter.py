@@ -225,6 +225,7 @@ class Converter:
             return NOTHING
         habits.reserve(int(slot[rows].max()) + 1)
         newest, held = state.newest, habits.held
+        rows = rows[judged.end[rows] > newest["end"][slot[rows]]]  # a late index lies between two that are known
         odd = (judged.raw_index[rows] < newest["raw"][slot[rows]]) | (held[slot[rows], 0] != NEVER)
         if not odd.any():
             return NOTHING

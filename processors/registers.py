@@ -79,32 +79,29 @@ def advance(end: Ints, raw: Ints, amount: Ints, master: Array, before: Array, re
     return Moved(np.zeros(len(end), np.int64), before["end"], amount - multiplied(before["raw"], milli))
 
 
-def pushed(
-    past: Ints, known: tuple[Ints, Ints], is_stale: Mask, end: Ints, raw: Ints, last: Ints, size: Ints
-) -> Ints:
-    """What is remembered of registers that `advance` moved on: rows of ShardState.past, as many as `last`.
+def push(
+    past: Ints, known: tuple[Ints, Ints], is_stale: Mask, end: Ints, raw: Ints, last: Ints, size: Ints | None
+) -> None:
+    """Bring what is remembered of registers that `advance` moved on up to date: rows of ShardState.past, changed here.
 
-    past, known: what was remembered, and the newest ends and indexes; is_stale: it was taken by another history;
-    last: position of the register's last row in `end` and `raw`; size: how many rows it has, one behind the other.
+    known: the newest ends and indexes; is_stale: they were taken by another history; last: position of the register's
+    last row in `end` and `raw`; size: how many rows it has, one behind the other (None: one each).
     """
-    out = np.empty_like(past)
-    out[:, :2] = past[:, :2]
-    out[:, 2], out[:, 3] = known
-    out[:, 4:] = past[:, 2:-2]
+    past[:, 4:] = past[:, 2:-2]
+    past[:, 2], past[:, 3] = known
     if is_stale.any():
-        out[is_stale, 4:] = NEVER
+        past[is_stale, 4:] = NEVER
         first = np.flatnonzero(known[0] == NEVER)
-        at = last[first] - size[first] + 1
-        out[first, 0], out[first, 1], out[first, 3] = end[at], raw[at], NEVER
-    if int(size.max(initial=1)) > 1:
-        older = out[:, 2:].copy()
-        every = np.arange(len(out))
+        at = last[first] if size is None else last[first] - size[first] + 1
+        past[first, 0], past[first, 1], past[first, 3] = end[at], raw[at], NEVER
+    if size is not None:
+        older = past[:, 2:].copy()
+        every = np.arange(len(past))
         for k in range(1, REMEMBERED + 1):  # the k-th before the last row is a row, or one known before
             within, beyond = k < size, 2 * np.maximum(k - size, 0)
             at = np.where(within, last - k, 0)
-            out[:, 2 * k] = np.where(within, end[at], older[every, beyond])
-            out[:, 2 * k + 1] = np.where(within, raw[at], older[every, beyond + 1])
-    return out
+            past[:, 2 * k] = np.where(within, end[at], older[every, beyond])
+            past[:, 2 * k + 1] = np.where(within, raw[at], older[every, beyond + 1])
 
 
 def take_one_by_one(

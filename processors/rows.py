@@ -20,6 +20,7 @@ from carbonstream.schemas.errors import BrokenChain
 
 Ints = NDArray[np.int64]
 COLUMNS: Final = ("start", "end", "quantity", "raw_index", "quality", "code", "multiplier_version")
+UNTOLD: Final = {"multiplier_version": 1}  # answers from before there were versions
 # where an interval cut anew has what a column holds; else 0: Quality.VALID and Outcome.STORED
 ADJUSTED_COLUMNS: Final = {
     "start": "start", "end": "end", "quantity": "quantity", "raw_index": "raw_index", "multiplier_version": "version",
@@ -110,7 +111,7 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
         lengths.append(len(adjusted) + len(meter))
         before += lengths[-1]
         for name in COLUMNS:
-            column = document[name]  # one value stands for as many
+            column = document[name] if name in document else UNTOLD[name]  # one value stands for as many
             lists[name].extend(column if isinstance(column, list) else repeat(column, len(meter)))
         if meter:
             number.append(np.array(document["numbers"], np.int64)[meter])
