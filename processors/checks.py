@@ -16,13 +16,8 @@ from numpy.typing import NDArray
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
 from carbonstream.processors.meters import PAST, STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
-<<<<<<< HEAD
-from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, pushed, take_one_by_one
-from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
-=======
 from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, push, take_one_by_one
-from carbonstream.schemas.codes import Mode, Outcome, Quality
->>>>>>> registers
+from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
