@@ -167,6 +167,8 @@ class PlainConvert:
                 verdict.start, verdict.quantity = start, quantity
                 if end == self.points[id_][-1][0]:
                     self.newest[id_] = Newest(end, start, raw)
+            elif verdict.code == Outcome.REGISTER_BACKWARDS:
+                verdict.raw_index = raw
 
     def _place(self, id_: str, row: int, this: tuple[int, int]) -> tuple[Outcome, int, int]:
         points, end = self.points.setdefault(id_, []), this[0]
