@@ -114,7 +114,17 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     quality = np.where(code <= Outcome.BASELINE, said, int(Quality.RAW))
     if frame.mode is Mode.ESTIMATE:  # never what a measurement is compared with
         return Judged(
-            code, start, end, quantity, raw_index, quality, version, NOTHING_ADJUSTED, NONE, state.newest[:0], NO_PAST
+            code,
+            start,
+            end,
+            quantity,
+            raw_index,
+            quality,
+            version,
+            NOTHING_ADJUSTED,
+            NONE,
+            state.newest[:0],
+            NO_PAST,
         )
     adjusted = step.adjusted
     if len(adjusted):

@@ -26,7 +26,8 @@ from carbonstream.processors.frames import Frame, Refusal, Tick
 from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, Lookup, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.vee import keeping
-from carbonstream.processors.vee.examine import NOTHING, Readings, examine
+from carbonstream.processors.vee.examine import examine
+from carbonstream.processors.vee.findings import NOTHING, Readings
 from carbonstream.processors.vee.profile import Habits
 from carbonstream.processors.vee.registers import HELD, examine_registers
 from carbonstream.processors.vee.rules import apply_rules
@@ -138,7 +139,11 @@ class Converter:
             found = apply_rules(
                 self.reference.rules, self.reference.rules_generation, frame, known, judged, state.newest
             )
-        told = [found, self._examine(offset, frame, known, judged), self._turned(offset, frame, known, judged, state)]
+        told = [
+            found,
+            self._examine(offset, frame, known, judged),
+            self._turned(offset, frame, known, judged, state),
+        ]
         found = np.concatenate(told) if sum(map(len, told)) else NOTHING
         self._remember(offset, frame.shard, state, judged)
         if not answer:
@@ -225,7 +230,9 @@ class Converter:
             return NOTHING
         habits.reserve(int(slot[rows].max()) + 1)
         newest, held = state.newest, habits.held
-        rows = rows[judged.end[rows] > newest["end"][slot[rows]]]  # a late index lies between two that are known
+        rows = rows[
+            judged.end[rows] > newest["end"][slot[rows]]
+        ]  # a late index lies between two that are known
         odd = (judged.raw_index[rows] < newest["raw"][slot[rows]]) | (held[slot[rows], 0] != NEVER)
         if not odd.any():
             return NOTHING

@@ -20,7 +20,7 @@ from carbonstream.processors.checks import Judged, refused
 from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
 from carbonstream.processors.meters import Lookup
 from carbonstream.processors.release import release_of
-from carbonstream.processors.vee.examine import NOTHING
+from carbonstream.processors.vee.findings import NOTHING
 from carbonstream.schemas.codes import REMEDY, Outcome
 from carbonstream.schemas.periods import month_index, month_text
 from carbonstream.schemas.texts import shown

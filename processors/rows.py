@@ -258,11 +258,12 @@ def joined(a: Rows, b: Rows) -> Rows:
 
 
 def _is_equal(rows: Rows, i: Ints, j: Ints) -> NDArray[np.bool_]:
-    """Whether rows of one (time, meter) say the same."""
+    """Whether rows of one (time, meter) say the same. What the checks doubt of a measurement does not change it."""
+    estimate = rows.is_estimate
     equal: NDArray[np.bool_] = (
         (rows.start[i] == rows.start[j])
         & (rows.quantity[i] == rows.quantity[j])
         & (rows.raw_index[i] == rows.raw_index[j])
-        & (rows.quality[i] == rows.quality[j])
+        & ((rows.quality[i] == rows.quality[j]) | ~(estimate[i] | estimate[j]))
     )
     return equal

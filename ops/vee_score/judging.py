@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from carbonstream.processors.checks import Limits, judge
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
 from carbonstream.processors.meters import NEVER, Lookup, Meter, ShardMeters, ShardState
-from carbonstream.processors.vee.examine import Readings, examine
+from carbonstream.processors.vee.examine import examine
+from carbonstream.processors.vee.findings import Readings
 from carbonstream.processors.vee.profile import Habits
 from carbonstream.processors.vee.registers import HELD, examine_registers
 from carbonstream.schemas.carriers import CARRIER_BY_ID

@@ -32,7 +32,9 @@ def recent_block(habits: Habits, number: int) -> bytes:
 def restore_recent(habits: Habits, number: int, packed: bytes) -> None:
     """Inverse of recent_block. Raises ValueError when the length is not a block's."""
     if len(packed) != RECENT_BYTES + HELD_BYTES:
-        raise ValueError(f"habits of a block in meter.state have {len(packed)} bytes, which are not {BLOCK} meters")
+        raise ValueError(
+            f"habits of a block in meter.state have {len(packed)} bytes, which are not {BLOCK} meters"
+        )
     habits.reserve((number + 1) * BLOCK)
     slots = slice(number * BLOCK, (number + 1) * BLOCK)
     habits.recent[slots] = np.frombuffer(packed[:RECENT_BYTES], RECENT)

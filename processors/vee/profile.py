@@ -79,7 +79,17 @@ ALL_FILLED: Final = np.uint64(2**64 - 1)  # before a meter's first reading nothi
 class Habits:
     """Profiles of one shard's meters by slot; arrays grow by doubling."""
 
-    __slots__ = ("before", "dirty", "habit", "held", "keeps_before", "likely", "profile", "recent", "table_of")
+    __slots__ = (
+        "before",
+        "dirty",
+        "habit",
+        "held",
+        "keeps_before",
+        "likely",
+        "profile",
+        "recent",
+        "table_of",
+    )
 
     def __init__(self, *, keeps_before: bool = False) -> None:
         """keeps_before: of a profile that changes, what it was when it was last written down."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.meters import NEVER, STATE
-from carbonstream.processors.vee.examine import FINDING, NOTHING
+from carbonstream.processors.vee.findings import FINDING, NOTHING
 from carbonstream.schemas.codes import Check, Decision, Outcome
 
 Array = NDArray[Any]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from carbonstream.processors.checks import Judged
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
 from carbonstream.processors.meters import NEVER, Lookup
-from carbonstream.processors.vee.examine import FINDING, NOTHING
+from carbonstream.processors.vee.findings import FINDING, NOTHING
 from carbonstream.schemas.codes import Check, Decision, Outcome, Quality, RuleTest
 from carbonstream.schemas.periods import HOUR_MS
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carbonstream.ops.vee_score.series import Floats, Ints, Series
-from carbonstream.processors.vee.examine import NOTHING, Array, Readings, examine
+from carbonstream.processors.vee.examine import Array, examine
+from carbonstream.processors.vee.findings import NOTHING, Readings
 from carbonstream.processors.vee.profile import Habits
 from carbonstream.schemas.codes import Check
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS
