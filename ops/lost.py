@@ -17,6 +17,7 @@ from carbonstream.connectors.sinks.timescale.tables import released_before, writ
 from carbonstream.processors.accepted import AcceptedCounter
 from carbonstream.processors.frames import Frame, Refusal, Tick, parse_record
 from carbonstream.processors.ledger import ELECTRICITY, Count, day_of, site_text
+from carbonstream.processors.meters import NEVER
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.release import Moved, Origin, release_of
 from carbonstream.schemas import topics
@@ -123,7 +124,7 @@ class _Lost:
         self._apply(in_force)
         ids = {meter for *_, record in records if isinstance(record, Frame) for meter in record.meters}
         for number, end, index in connection.execute(NEWEST_INDEXES, (ELECTRICITY, sorted(ids))):
-            self._counter.registers.put(number, end, index, moved=False)
+            self._counter.registers.put(number, (end, index), (NEVER, 0), moved=False)
 
     def _apply(self, offsets: dict[str, int]) -> None:
         self._log.catch_up(offsets)
