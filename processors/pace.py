@@ -56,7 +56,8 @@ class Forecast:
     """What is foreseen at the end of a day. Days count from 0, the period's first; None: not in the period.
 
     total: expected at the period's end, with low and high the ends of the band; exhausted, earliest, latest:
-    the days on which forecast, upper and lower end of the band reach the target; known: days it rests on.
+    the days on which forecast, upper and lower end of the band reach the target; known: amounts of
+    the days it rests on, the day itself last.
     """
 
     used: Decimal
@@ -66,7 +67,7 @@ class Forecast:
     exhausted: int | None
     earliest: int | None
     latest: int | None
-    known: int
+    known: tuple[Decimal, ...]
     windows: tuple[Window, ...]
 
 
@@ -121,6 +122,7 @@ class Pace:
         amounts, kinds = amounts[len(before) - self.start :], kinds[len(before) - self.start :]
         self.target = target
         self._closed = len(daily)
+        self._amounts = tuple(amounts)
         self._sums = _running(amounts)
         by_kind = [
             [a if k == kind else Decimal(0) for a, k in zip(amounts, kinds, strict=False)]
@@ -157,7 +159,7 @@ class Pace:
             exhausted=day_of(middle, 0),
             earliest=day_of(highest, 1),
             latest=day_of(lowest, -1),
-            known=view.now,
+            known=self._amounts[: view.now],
             windows=tuple(
                 Window(level.days, level.used, _shown(level.rest(coming)), day_of(level, 0))
                 for level in sorted(view.levels, key=lambda level: level.days)

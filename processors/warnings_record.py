@@ -69,7 +69,7 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
     day = (verdict.entry.transition.bucket - target.start) // DAY_MS
     against: dict[str, Any] = {"threshold": text(threshold(target.value, verdict.level))}
     if verdict.rule == PACE:
-        against = pace_snapshot(target, verdict.forecast)
+        against = pace_snapshot(target, verdict.forecast, verdict.until)
     if verdict.rule == PLAN_TO_DATE:
         plan = plan_by(target.value, day, target.days)
         against = {
@@ -99,8 +99,8 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
     }
 
 
-def pace_snapshot(target: Target, forecast: Forecast | None) -> dict[str, Any]:
-    """What a pace warning was decided by; without a forecast the rules alone."""
+def pace_snapshot(target: Target, forecast: Forecast | None, until: int) -> dict[str, Any]:
+    """What a pace warning was decided by at `until` (UTC ms); without a forecast the rule's own numbers."""
     rules: dict[str, Any] = {
         "windows_days": list(WINDOWS_DAYS),
         "look_back_days": LOOK_BACK_DAYS,
@@ -119,7 +119,8 @@ def pace_snapshot(target: Target, forecast: Forecast | None) -> dict[str, Any]:
             "earliest": date_of(forecast.earliest),
             "latest": date_of(forecast.latest),
         },
-        "known_days": forecast.known,
+        "known_until": date_of((until - target.start) // DAY_MS - 1),
+        "known_days": [text(amount) for amount in forecast.known],
         "windows": [
             {"days": w.days, "used": text(w.used), "rest": text(w.rest), "exhausted": date_of(w.exhausted)}
             for w in forecast.windows

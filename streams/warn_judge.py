@@ -41,7 +41,7 @@ def judge_due(
         totals = read_totals(connection, entities, start, end, alive_since(agenda.now))
         for due in dues:
             target = due.target
-            sight = _sight(due, totals, expected.get(target.number, {}), agenda.now, calendar)
+            sight = sight_of(due, totals, expected.get(target.number, {}), agenda.now, calendar)
             if not sight.known:
                 telemetry.FAULTS.labels("warn", "total without coefficient").inc()
             histories = told.get(target.key, {})
@@ -60,9 +60,10 @@ def judge_due(
     return sorted(records, key=lambda record: (record.bucket, record.id, record.version))
 
 
-def _sight(
+def sight_of(
     due: Due, totals: Totals, expected: Mapping[int, Sequence[Span]], now: int, calendar: Calendar
 ) -> Sight:
+    """What is known of a target that is due, at `now` (UTC ms)."""
     target = due.target
     amounts = totals.daily.get(target.number, {})
     daily, known = _daily(target, amounts)
