@@ -17,6 +17,7 @@ from carbonstream.processors.targets import Target, Targets
 from carbonstream.processors.warnings_agenda import LONG_AGO, Due
 from carbonstream.processors.warnings_closing import alive_since, closed_until
 from carbonstream.processors.warnings_judging import days_to_look_into, judge
+from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
@@ -55,7 +56,7 @@ def _read(connection: Connection, path: Path) -> list[Target]:
     found = read_targets(path, set(numbers), refusals)
     refusals.raise_if_any()
     return [
-        Target(entity, numbers[entity], indicator, grain, period, value, tuple(levels))
+        Target(entity, numbers[entity], indicator, Grain(grain), period, value, tuple(levels))
         for (entity, indicator, grain, period), (value, levels) in found.items()
     ]
 
