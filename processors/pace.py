@@ -21,16 +21,18 @@ All sums and comparisons are exact, apart from the root and the average of squar
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
+from hashlib import blake2b
 from itertools import accumulate
 from math import prod
 from typing import Final
 
 from carbonstream.processors.calendar_cn import DayKind
 from carbonstream.processors.total_records import EXACT
-from carbonstream.processors.warnings import State, Transition
+from carbonstream.processors.warnings import State, Transition, state_after
 from carbonstream.schemas.periods import DAY_MS
 
 WINDOWS_DAYS: Final = (1, 7, 28)
@@ -121,18 +123,35 @@ class Pace:
         self.start = max(len(before) - idle, 0)  # index of the period's first day
         amounts, kinds = amounts[len(before) - self.start :], kinds[len(before) - self.start :]
         self.target = target
-        self._closed = len(daily)
+        self.closed = len(daily)
         self._amounts = tuple(amounts)
-        self._sums = _running(amounts)
-        by_kind = [
-            [a if k == kind else Decimal(0) for a, k in zip(amounts, kinds, strict=False)]
-            for kind in range(KINDS)
-        ]
-        self._sums_of = [_running(of) for of in by_kind]
-        self._squares_of = [_running([EXACT.multiply(a, a) for a in of]) for of in by_kind]
-        self._counts_of = [
-            list(accumulate((int(k == kind) for k in kinds), initial=0)) for kind in range(KINDS)
-        ]
+        self._kinds = tuple(kinds)
+
+    def digest(self, closed: int) -> bytes:
+        """Of all that decides the first `closed` days of the period."""
+        known = self._amounts[: self.start + closed]
+        return blake2b(repr((self.start, self.target, self._kinds, known)).encode(), digest_size=16).digest()
+
+    @cached_property
+    def _sums(self) -> list[Decimal]:
+        return _running(self._amounts)
+
+    @cached_property
+    def _by_kind(self) -> list[list[Decimal]]:
+        pairs = list(zip(self._amounts, self._kinds, strict=False))
+        return [[amount if k == kind else Decimal(0) for amount, k in pairs] for kind in range(KINDS)]
+
+    @cached_property
+    def _sums_of(self) -> list[list[Decimal]]:
+        return [_running(of) for of in self._by_kind]
+
+    @cached_property
+    def _squares_of(self) -> list[list[Decimal]]:
+        return [_running([EXACT.multiply(a, a) for a in of]) for of in self._by_kind]
+
+    @cached_property
+    def _counts_of(self) -> list[list[int]]:
+        return [list(accumulate((int(k == kind) for k in self._kinds), initial=0)) for kind in range(KINDS)]
 
     def at_end_of(self, day: int) -> Forecast | None:
         """The forecast at the end of a closed day (from 0).
@@ -166,14 +185,17 @@ class Pace:
             ),
         )
 
-    def transitions(self, start_ms: int) -> tuple[Transition, ...]:
+    def transitions(
+        self, start_ms: int, since: int = 0, earlier: tuple[Transition, ...] = ()
+    ) -> tuple[Transition, ...]:
         """Transitions of the closed days of the period, which begins at `start_ms` (UTC ms).
 
-        A day's transition depends on it and on days before it only.
+        A day's transition depends on it and on days before it only. earlier: those of the days before `since`,
+        where they are known.
         """
-        found: list[Transition] = []
-        state = State.CLEARED
-        for day in range(self._closed):
+        found = list(earlier)
+        state = state_after(earlier)
+        for day in range(since, self.closed):
             view = self._view(day)
             if view is None:
                 continue
@@ -265,6 +287,24 @@ class Pace:
 
         found = bisect_left(range(view.ahead + 1), view.left, key=rest)
         return found if found <= view.ahead else None
+
+
+class Paces:
+    """What was found of each target, so that a day is judged again only when it or a day before it changed: a total
+    of the day under way changes all the time. Nothing is lost with it.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, tuple[int, bytes, tuple[Transition, ...]]] = {}
+
+    def transitions(self, key: Hashable, pace: Pace, start_ms: int) -> tuple[Transition, ...]:
+        """What pace.transitions gives. key: of the target."""
+        closed, digest, told = self._found.get(key, (0, b"", ()))
+        if closed > pace.closed or digest != pace.digest(closed):
+            closed, told = 0, ()
+        told = pace.transitions(start_ms, closed, told)
+        self._found[key] = pace.closed, pace.digest(pace.closed), told
+        return told
 
 
 def _running(amounts: Sequence[Decimal]) -> list[Decimal]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from carbonstream.processors.calendar_cn import Calendar
-from carbonstream.processors.pace import LOOK_BACK_DAYS
+from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import EXACT, text
 from carbonstream.processors.warnings_closing import Coverage
@@ -71,7 +71,7 @@ def warnings_of(target: Target, amounts: Amounts, calendar: Calendar) -> list[To
         changed_from=min(amounts.start, target.start),
     )
     days = {day: Day(hours[day]) for day in days_to_look_into(sight, {})}
-    verdicts, _ = judge(sight, {}, days)
+    verdicts, _ = judge(sight, {}, days, Paces())
     return sorted(
         Told(
             local_iso(v.entry.transition.bucket), v.rule, text(v.level) or "", v.entry.transition.state.value

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from carbonstream.processors.calendar_cn import Calendar, day_kinds, local_day
-from carbonstream.processors.pace import Forecast, Pace
+from carbonstream.processors.pace import Forecast, Pace, Paces
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text
 from carbonstream.processors.warnings import (
@@ -115,10 +115,13 @@ def days_to_look_into(sight: Sight, told: Mapping[str, History]) -> set[int]:
     return found
 
 
-def judge(sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day]) -> tuple[list[Verdict], bool]:
+def judge(
+    sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day], paces: Paces
+) -> tuple[list[Verdict], bool]:
     """What must be told, and whether to look again when the entity has been quiet for a while.
 
-    told: the history of each warning of the target, by id; hours: of the days asked for, by day.
+    told: the history of each warning of the target, by id; hours: of the days asked for, by day; paces:
+    what was found at earlier judgements, perhaps nothing.
     """
     target, verdicts = sight.target, []
     waiting = sight.closed < sight.by_clock and sight.covered.last >= sight.closed
@@ -133,7 +136,7 @@ def judge(sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day]) -
         until = entry.transition.bucket + DAY_MS
         verdicts.append(Verdict(plan_id(target), PLAN_TO_DATE, LEVEL, entry, until))
     pace = pace_of(sight)
-    wanted = pace.transitions(target.start)
+    wanted = paces.transitions(target.key, pace, target.start)
     for entry in entries(told.get(pace_id(target), NEVER_TOLD), wanted, target.start + closed * DAY_MS):
         until = entry.transition.bucket + DAY_MS
         day = (entry.transition.bucket - target.start) // DAY_MS

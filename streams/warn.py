@@ -31,6 +31,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.calendar_cn import read_calendar
 from carbonstream.processors.expectation import Span
+from carbonstream.processors.pace import Paces
 from carbonstream.processors.warnings_agenda import Agenda
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged, NotReady
@@ -107,6 +108,7 @@ class Judgement:
         self.calendar = read_calendar(
             (files("carbonstream.schemas") / "reference" / "holidays_cn.csv").read_text("utf-8")
         )
+        self.paces = Paces()
         self.expected: dict[int, dict[int, list[Span]]] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -135,7 +137,7 @@ class Judgement:
                 return False
             self._note(now)
             taken = self.agenda.take(TARGETS_A_PASS)
-            records = judge_due(self.connection, self.agenda, taken, self.expected, self.calendar)
+            records = judge_due(self.connection, self.agenda, taken, self.expected, self.calendar, self.paces)
             write_warnings(self.connection, records)
             write_positions(self.connection, self.inbox.rows())
         for record in records:

@@ -12,7 +12,7 @@ import psycopg
 from carbonstream.connectors import telemetry
 from carbonstream.processors.calendar_cn import Calendar
 from carbonstream.processors.expectation import Span
-from carbonstream.processors.pace import LOOK_BACK_DAYS
+from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
 from carbonstream.processors.targets import CO2, Target
 from carbonstream.processors.warnings_agenda import Agenda, Due
 from carbonstream.processors.warnings_closing import alive_since, closed_by_clock, closed_days, coverage
@@ -28,7 +28,12 @@ Expected = Mapping[int, Mapping[int, Sequence[Span]]]  # entity -> shard -> what
 
 
 def judge_due(
-    connection: Connection, agenda: Agenda, taken: Sequence[Due], expected: Expected, calendar: Calendar
+    connection: Connection,
+    agenda: Agenda,
+    taken: Sequence[Due],
+    expected: Expected,
+    calendar: Calendar,
+    paces: Paces,
 ) -> list[WarningRecord]:
     """The records of every change, by event time; what must be looked at again goes back to the agenda."""
     told = load_histories(connection, (due.target for due in taken))
@@ -49,7 +54,7 @@ def judge_due(
                 day: read_day(connection, target, start + day * DAY_MS)
                 for day in days_to_look_into(sight, histories)
             }
-            verdicts, waiting = judge(sight, histories, days)
+            verdicts, waiting = judge(sight, histories, days, paces)
             if waiting:
                 agenda.wait(due)
             versions = {id_: len(history) for id_, history in histories.items()}

@@ -12,6 +12,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.targets import read_targets
 from carbonstream.ops.rules.backtesting import packaged_calendar
+from carbonstream.processors.pace import Paces
 from carbonstream.processors.rule_simulation import Change, simulation
 from carbonstream.processors.targets import Target, Targets
 from carbonstream.processors.warnings_agenda import LONG_AGO, Due
@@ -79,7 +80,7 @@ def _changes(connection: Connection, targets: list[Target], now: int) -> list[Ch
                     day: read_day(connection, target, start + day * DAY_MS)
                     for day in days_to_look_into(sight, {})
                 }
-                verdicts, _ = judge(sight, {}, hours)
+                verdicts, _ = judge(sight, {}, hours, Paces())
                 changes += [
                     Change(target.entity, v.rule, v.entry.transition.state, v.until) for v in verdicts
                 ]

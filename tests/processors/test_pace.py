@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from carbonstream.processors.backtest import DailySeries, summary, trials
 from carbonstream.processors.calendar_cn import WEEKDAYS_ONLY, DayKind
-from carbonstream.processors.pace import Pace
+from carbonstream.processors.pace import Pace, Paces
 from carbonstream.processors.warnings import State, Transition
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, SHANGHAI, to_ms
@@ -60,6 +60,23 @@ def test_a_days_outcome_does_not_depend_on_later_days(daily: list[Decimal], clos
     whole = Pace(daily[:56], daily[56:], kinds, target).transitions(0)
     part = Pace(daily[:56], daily[56 : 56 + closed], kinds, target).transitions(0)
     assert part == tuple(t for t in whole if t.bucket < closed * DAY_MS)
+
+
+@given(
+    st.lists(amounts, min_size=56 + MONTH, max_size=56 + MONTH),
+    st.lists(st.tuples(st.integers(0, MONTH), st.integers(0, 55 + MONTH), amounts), max_size=5),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_was_found_before_changes_no_outcome(
+    daily: list[Decimal], steps: list[tuple[int, int, Decimal]]
+) -> None:
+    kinds = [max((i % 7) - 4, 0) for i in range(len(daily))]
+    target = Decimal(sum(daily[56:])) * Decimal("0.9") + 1
+    paces = Paces()
+    for closed, changed, amount in steps:
+        daily[changed] = amount
+        pace = Pace(daily[:56], daily[56 : 56 + closed], kinds, target)
+        assert paces.transitions("target", pace, 0) == pace.transitions(0)
 
 
 @given(st.lists(amounts, min_size=56 + MONTH, max_size=56 + MONTH), st.integers(0, MONTH - 1))
