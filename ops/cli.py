@@ -18,6 +18,7 @@ from carbonstream.ops import (
     held,
     reference_commands,
     rejects,
+    rule_commands,
     source_commands,
     vee_command,
 )
@@ -32,6 +33,7 @@ app.add_typer(held.app, name="held", help="Readings that wait until their meter 
 app.add_typer(rejects.app, name="rejects", help="Readings that were not taken, and why.")
 app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coefficients, as two persons.")
 app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
+app.add_typer(rule_commands.app, name="rules", help="Try rules before they are relied on.")
 app.command()(figure_commands.totals)
 app.command()(figure_commands.explain)
 app.command()(reference_commands.migrate)

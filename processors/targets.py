@@ -9,6 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
+from carbonstream.processors.pace import LOOK_BACK_DAYS
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, SHANGHAI, next_bucket, to_ms
 
@@ -78,6 +79,17 @@ class Targets:
     def holding(self, entity: str, at_ms: int) -> list[Target]:
         """The entity's targets whose period holds an instant."""
         return [target for start, end, target in self._of.get(entity, ()) if start <= at_ms < end]
+
+    def resting_on(self, entity: str, at_ms: int, now_ms: int) -> list[Target]:
+        """The entity's targets that an instant's total concerns: it lies in the period, or among the days before
+        a period that has begun by `now_ms`, of which rule pace learns what is usual.
+        """
+        before = LOOK_BACK_DAYS * DAY_MS
+        return [
+            target
+            for start, end, target in self._of.get(entity, ())
+            if start <= at_ms < end or start - before <= at_ms < start <= now_ms
+        ]
 
     def touching(self, start_ms: int, end_ms: int) -> list[Target]:
         """All targets whose period shares a moment with [start_ms, end_ms)."""

@@ -18,6 +18,7 @@ from typing import Final
 RULE_VERSION: Final = 1
 TARGET_LEVEL: Final = "target-level"
 PLAN_TO_DATE: Final = "plan-to-date"
+PACE: Final = "pace"
 FOREVER: Final = 1 << 60
 
 

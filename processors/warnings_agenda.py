@@ -51,7 +51,7 @@ class Agenda:
 
     def change(self, entity: str, hour: int) -> None:
         """The total of an entity's hour (start, UTC ms) has changed."""
-        for target in self.targets.holding(entity, hour):
+        for target in self.targets.resting_on(entity, hour, self.now):
             _, judged = self._open.pop(target.key, (0, None))
             since = [due.changed_from for due in (self._due.get(target.key), judged) if due is not None]
             self._due[target.key] = Due(target, min([hour, *since]), quiet=False)

@@ -11,9 +11,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
+import numpy as np
+
+from carbonstream.processors.calendar_cn import Calendar, day_kinds, local_day
+from carbonstream.processors.pace import Forecast, Pace, Paces
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text
 from carbonstream.processors.warnings import (
+    PACE,
     PLAN_TO_DATE,
     TARGET_LEVEL,
     Entry,
@@ -36,18 +41,20 @@ NEVER_TOLD: Final[History] = ()
 class Sight:
     """What is known of a target at one judgement.
 
-    daily: sums of the target's indicator by day, up to the first unknown one; known: there is no unknown
-    one. by_clock, closed: how many days the clock has closed, and how many are closed
-    (processors.warnings_closing). changed_from: UTC ms; no total of an earlier hour has changed since the
-    last judgement.
+    daily: sums of the target's indicator by day, up to the first unknown one; known: there is no unknown one.
+    before: sums of the days before the period after the last unknown one, newest last. by_clock, closed: how
+    many days the clock has closed, and how many are closed (processors.warnings_closing). calendar: which
+    days are alike. changed_from: UTC ms; no total of an earlier hour has changed since the last judgement.
     """
 
     target: Target
     daily: Sequence[Decimal]
     known: bool
+    before: Sequence[Decimal]
     covered: Coverage
     by_clock: int
     closed: int
+    calendar: Calendar
     changed_from: int
 
 
@@ -68,6 +75,7 @@ class Verdict:
     level: Decimal
     entry: Entry
     until: int  # UTC ms: the end of the hour or day judged; the snapshot's total is the one up to there
+    forecast: Forecast | None = None  # of rule pace; None where it takes a warning back without one
 
 
 def level_id(target: Target, level: Decimal) -> str:
@@ -78,6 +86,21 @@ def level_id(target: Target, level: Decimal) -> str:
 def plan_id(target: Target) -> str:
     """Id of a target's plan-to-date warning."""
     return ":".join((PLAN_TO_DATE, *target.key, text(LEVEL) or ""))
+
+
+def pace_id(target: Target) -> str:
+    """Id of a target's pace warning."""
+    return ":".join((PACE, *target.key, text(LEVEL) or ""))
+
+
+def pace_of(sight: Sight) -> Pace:
+    """The closed days of a target, ready to be judged by pace."""
+    target, before = sight.target, len(sight.before)
+    first = int(local_day(np.array([target.start], np.int64))[0]) - before
+    kinds = day_kinds(np.arange(first, first + before + target.days, dtype=np.int64), sight.calendar)
+    return Pace(
+        sight.before, sight.daily[: min(sight.closed, len(sight.daily))], kinds.tolist(), target.value
+    )
 
 
 def days_to_look_into(sight: Sight, told: Mapping[str, History]) -> set[int]:
@@ -92,10 +115,13 @@ def days_to_look_into(sight: Sight, told: Mapping[str, History]) -> set[int]:
     return found
 
 
-def judge(sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day]) -> tuple[list[Verdict], bool]:
+def judge(
+    sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day], paces: Paces
+) -> tuple[list[Verdict], bool]:
     """What must be told, and whether to look again when the entity has been quiet for a while.
 
-    told: the history of each warning of the target, by id; hours: of the days asked for, by day.
+    told: the history of each warning of the target, by id; hours: of the days asked for, by day; paces:
+    what was found at earlier judgements, perhaps nothing.
     """
     target, verdicts = sight.target, []
     waiting = sight.closed < sight.by_clock and sight.covered.last >= sight.closed
@@ -109,6 +135,13 @@ def judge(sight: Sight, told: Mapping[str, History], hours: Mapping[int, Day]) -
     for entry in entries(told.get(plan_id(target), NEVER_TOLD), wanted, target.start + closed * DAY_MS):
         until = entry.transition.bucket + DAY_MS
         verdicts.append(Verdict(plan_id(target), PLAN_TO_DATE, LEVEL, entry, until))
+    pace = pace_of(sight)
+    wanted = paces.transitions(target.key, pace, target.start)
+    for entry in entries(told.get(pace_id(target), NEVER_TOLD), wanted, target.start + closed * DAY_MS):
+        until = entry.transition.bucket + DAY_MS
+        day = (entry.transition.bucket - target.start) // DAY_MS
+        forecast = pace.at_end_of(day) if day < closed else None
+        verdicts.append(Verdict(pace_id(target), PACE, LEVEL, entry, until, forecast))
     return verdicts, waiting
 
 

@@ -1,19 +1,22 @@
 """A warning's change as carbon.warnings carries it, with a snapshot from which anyone recomputes it.
 
 Sum of parts' quantity x value is `total`; for target-level it is compared with `threshold`, for
-plan-to-date with target x day / days.
+plan-to-date with target x day / days, for pace with the forecast made of the days' totals.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
+from carbonstream.processors.pace import CLEAR_BELOW as PACE_CLEAR_BELOW
+from carbonstream.processors.pace import LOOK_BACK_DAYS, WINDOWS_DAYS, Forecast
 from carbonstream.processors.targets import GRAIN_NAMES, UNITS, Target
 from carbonstream.processors.total_records import EXACT, text, total
-from carbonstream.processors.warnings import PLAN_TO_DATE, RULE_VERSION, severity
+from carbonstream.processors.warnings import PACE, PLAN_TO_DATE, RULE_VERSION, severity
 from carbonstream.processors.warnings_judging import Verdict
 from carbonstream.processors.warnings_levels import threshold
 from carbonstream.processors.warnings_plan import CLEAR_BELOW, plan_by
@@ -64,7 +67,9 @@ def warning_record(
 
 def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]) -> dict[str, Any]:
     day = (verdict.entry.transition.bucket - target.start) // DAY_MS
-    against = {"threshold": text(threshold(target.value, verdict.level))}
+    against: dict[str, Any] = {"threshold": text(threshold(target.value, verdict.level))}
+    if verdict.rule == PACE:
+        against = pace_snapshot(target, verdict.forecast, verdict.until)
     if verdict.rule == PLAN_TO_DATE:
         plan = plan_by(target.value, day, target.days)
         against = {
@@ -91,6 +96,35 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
         "days": target.days,
         "readings": sum(part.readings for part in parts),
         "parts": [_part(part) for part in parts],
+    }
+
+
+def pace_snapshot(target: Target, forecast: Forecast | None, until: int) -> dict[str, Any]:
+    """What a pace warning was decided by at `until` (UTC ms); without a forecast the rule's own numbers."""
+    rules: dict[str, Any] = {
+        "windows_days": list(WINDOWS_DAYS),
+        "look_back_days": LOOK_BACK_DAYS,
+        "clear_below_percent": text(PACE_CLEAR_BELOW),
+    }
+    if forecast is None:
+        return rules
+
+    def date_of(day: int | None) -> str | None:
+        return None if day is None else (target.period + timedelta(days=day)).isoformat()
+
+    return rules | {
+        "forecast": {"total": text(forecast.total), "low": text(forecast.low), "high": text(forecast.high)},
+        "exhausted": {
+            "date": date_of(forecast.exhausted),
+            "earliest": date_of(forecast.earliest),
+            "latest": date_of(forecast.latest),
+        },
+        "known_until": date_of((until - target.start) // DAY_MS - 1),
+        "known_days": [text(amount) for amount in forecast.known],
+        "windows": [
+            {"days": w.days, "used": text(w.used), "rest": text(w.rest), "exhausted": date_of(w.exhausted)}
+            for w in forecast.windows
+        ],
     }
 
 

@@ -15,7 +15,7 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
 
     id: Annotated[str, Field(description="rule:entity:period:level")]
     version: int
-    rule: Literal["target-level", "plan-to-date", "consistency"]
+    rule: Literal["target-level", "plan-to-date", "pace", "consistency"]
     entity: str
     indicator: Annotated[
         str, Field(description="co2 or energy; of rule consistency an indicator of processors/consistency.py")

@@ -12,7 +12,7 @@ or behind them (a warning would be raised before its own hour); so it only wakes
 Why the history cannot depend on speed, batches or a kill: what is written is the difference between the
 history and what the rules say of the totals now, so judging twice writes nothing, and judging less often
 skips nothing, as each rule's list for totals that have grown begins with its list for what they were. A
-target-level is reached once, in an hour found from the hours' sums; plan-to-date looks at closed days only
+target-level is reached once, in an hour found from the hours' sums; plan-to-date and pace look at closed days only
 (processors.warnings_closing says when a day is). What was still open is judged later, what was late is told
 as a correction.
 """
@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import threading
 import time
+from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
@@ -28,7 +29,9 @@ import psycopg
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.rounds import run_rounds
+from carbonstream.processors.calendar_cn import read_calendar
 from carbonstream.processors.expectation import Span
+from carbonstream.processors.pace import Paces
 from carbonstream.processors.warnings_agenda import Agenda
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged, NotReady
@@ -102,6 +105,10 @@ class Judgement:
     def __init__(self, config: Settings, log: Any, connection: Connection, inbox: Inbox) -> None:
         self.config, self.log, self.connection, self.inbox = config, log, connection, inbox
         self.agenda = Agenda()
+        self.calendar = read_calendar(
+            (files("carbonstream.schemas") / "reference" / "holidays_cn.csv").read_text("utf-8")
+        )
+        self.paces = Paces()
         self.expected: dict[int, dict[int, list[Span]]] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -130,7 +137,7 @@ class Judgement:
                 return False
             self._note(now)
             taken = self.agenda.take(TARGETS_A_PASS)
-            records = judge_due(self.connection, self.agenda, taken, self.expected)
+            records = judge_due(self.connection, self.agenda, taken, self.expected, self.calendar, self.paces)
             write_warnings(self.connection, records)
             write_positions(self.connection, self.inbox.rows())
         for record in records:

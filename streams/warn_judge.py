@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 
 from carbonstream.connectors import telemetry
+from carbonstream.processors.calendar_cn import Calendar
 from carbonstream.processors.expectation import Span
+from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
 from carbonstream.processors.targets import CO2, Target
 from carbonstream.processors.warnings_agenda import Agenda, Due
 from carbonstream.processors.warnings_closing import alive_since, closed_by_clock, closed_days, coverage
@@ -26,7 +28,12 @@ Expected = Mapping[int, Mapping[int, Sequence[Span]]]  # entity -> shard -> what
 
 
 def judge_due(
-    connection: Connection, agenda: Agenda, taken: Sequence[Due], expected: Expected
+    connection: Connection,
+    agenda: Agenda,
+    taken: Sequence[Due],
+    expected: Expected,
+    calendar: Calendar,
+    paces: Paces,
 ) -> list[WarningRecord]:
     """The records of every change, by event time; what must be looked at again goes back to the agenda."""
     told = load_histories(connection, (due.target for due in taken))
@@ -39,7 +46,7 @@ def judge_due(
         totals = read_totals(connection, entities, start, end, alive_since(agenda.now))
         for due in dues:
             target = due.target
-            sight = _sight(due, totals, expected.get(target.number, {}), agenda.now)
+            sight = sight_of(due, totals, expected.get(target.number, {}), agenda.now, calendar)
             if not sight.known:
                 telemetry.FAULTS.labels("warn", "total without coefficient").inc()
             histories = told.get(target.key, {})
@@ -47,7 +54,7 @@ def judge_due(
                 day: read_day(connection, target, start + day * DAY_MS)
                 for day in days_to_look_into(sight, histories)
             }
-            verdicts, waiting = judge(sight, histories, days)
+            verdicts, waiting = judge(sight, histories, days, paces)
             if waiting:
                 agenda.wait(due)
             versions = {id_: len(history) for id_, history in histories.items()}
@@ -58,13 +65,30 @@ def judge_due(
     return sorted(records, key=lambda record: (record.bucket, record.id, record.version))
 
 
-def _sight(due: Due, totals: Totals, expected: Mapping[int, Sequence[Span]], now: int) -> Sight:
+def sight_of(
+    due: Due, totals: Totals, expected: Mapping[int, Sequence[Span]], now: int, calendar: Calendar
+) -> Sight:
+    """What is known of a target that is due, at `now` (UTC ms)."""
     target = due.target
-    daily, known = _daily(target, totals.daily.get(target.number, {}))
+    amounts = totals.daily.get(target.number, {})
+    daily, known = _daily(target, amounts)
     covered = coverage(target.start, target.days, expected, totals.readings.get(target.number, {}))
     by_clock = closed_by_clock(target.start, target.days, now)
     closed = closed_days(covered, by_clock, live=target.number in totals.live, quiet=due.quiet)
-    return Sight(target, daily, known, covered, by_clock, closed, due.changed_from)
+    before = _before(target, amounts)
+    return Sight(target, daily, known, before, covered, by_clock, closed, calendar, due.changed_from)
+
+
+def _before(target: Target, amounts: Mapping[int, tuple[Decimal | None, Decimal | None]]) -> list[Decimal]:
+    """Sums of the days before the period, newest last; none before the newest that is unknown."""
+    which = 0 if target.indicator == CO2 else 1
+    found: list[Decimal] = []
+    for day in range(1, LOOK_BACK_DAYS + 1):
+        amount = amounts.get(target.start - day * DAY_MS, (Decimal(0), Decimal(0)))[which]
+        if amount is None:
+            break
+        found.append(amount)
+    return found[::-1]
 
 
 def _daily(

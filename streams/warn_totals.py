@@ -17,6 +17,7 @@ import psycopg
 from numpy.typing import NDArray
 
 from carbonstream.processors.expectation import Span
+from carbonstream.processors.pace import LOOK_BACK_DAYS
 from carbonstream.processors.targets import CO2, Target
 from carbonstream.processors.warnings_closing import LOOK_AHEAD_DAYS
 from carbonstream.processors.warnings_judging import Day
@@ -96,8 +97,9 @@ def _columns(indicator: str) -> dict[str, str]:
 class Totals:
     """The totals of some entities in one period, by entity number.
 
-    daily: day's start (UTC ms) -> kg CO2 and kgce, None where a coefficient is missing; readings: shard ->
-    int64[days + LOOK_AHEAD_DAYS], by day; live: entities with readings of late.
+    daily: day's start (UTC ms), LOOK_BACK_DAYS before the period too -> kg CO2 and kgce, None where a
+    coefficient is missing; readings: shard -> int64[days + LOOK_AHEAD_DAYS], by day; live: entities with
+    readings of late.
     """
 
     daily: Mapping[int, Mapping[int, tuple[Decimal | None, Decimal | None]]]
@@ -133,9 +135,10 @@ def stored_clock(connection: Connection, partitions: int) -> int:
 
 
 def read_totals(connection: Connection, entities: list[int], start: int, end: int, live_since: int) -> Totals:
-    """Totals of entities in the period [start, end), UTC ms."""
+    """Totals of entities in the period [start, end), UTC ms, and of the days before it that rule pace looks at."""
     daily: defaultdict[int, dict[int, tuple[Decimal | None, Decimal | None]]] = defaultdict(dict)
-    for entity, bucket, co2, kgce in connection.execute(DAYS, (entities, _at(start), _at(end))):
+    first = start - LOOK_BACK_DAYS * DAY_MS
+    for entity, bucket, co2, kgce in connection.execute(DAYS, (entities, _at(first), _at(end))):
         daily[entity][to_ms(bucket)] = co2, kgce
     days = (end - start) // DAY_MS + LOOK_AHEAD_DAYS
     readings: defaultdict[int, dict[int, Ints]] = defaultdict(dict)

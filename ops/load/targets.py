@@ -23,19 +23,7 @@ Target = tuple[Decimal, list[Decimal]]  # kg, levels in per cent
 
 def load_targets(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> Counts:
     """Set targets; a later file replaces value and levels."""
-    known = known_entities(cursor)
-    targets: dict[Key, Target] = {}
-    seen: dict[str, Row] = {}
-    for row in read_rows(path, COLUMNS, refusals):
-        entity = row.take("entity", entity_in(known, refusals))
-        indicator = row.take("indicator", fields.one_of(UNITS))
-        period = row.take("period", fields.period)
-        value, levels = row.take("value", fields.positive), row.take("levels", fields.levels)
-        units = UNITS.get(row.values["indicator"], {})
-        unit = row.take("unit", fields.one_of(units) if units else fields.name)
-        if row.sound and unique(seen, row, "entity", f"{entity}|{indicator}|{row.values['period']}"):
-            grain, first = period
-            targets[entity, indicator, grain, first] = value * units[unit], levels
+    targets = read_targets(path, known_entities(cursor), refusals)
     standing = _standing(cursor, targets)
     added = [key for key in targets if key not in standing]
     changed = [key for key in targets if key in standing and standing[key] != targets[key]]
@@ -50,6 +38,23 @@ def load_targets(cursor: Rows, path: Path, refusals: Refusals, now: datetime) ->
     )
     outbox.note(cursor, outbox.TARGET, [f"{e}|{i}|{int(g)}|{p}" for e, i, g, p in (*added, *changed)])
     return Counts(len(targets), len(added), len(changed))
+
+
+def read_targets(path: Path, known: set[str], refusals: Refusals) -> dict[Key, Target]:
+    """The targets of a file, of known entities."""
+    targets: dict[Key, Target] = {}
+    seen: dict[str, Row] = {}
+    for row in read_rows(path, COLUMNS, refusals):
+        entity = row.take("entity", entity_in(known, refusals))
+        indicator = row.take("indicator", fields.one_of(UNITS))
+        period = row.take("period", fields.period)
+        value, levels = row.take("value", fields.positive), row.take("levels", fields.levels)
+        units = UNITS.get(row.values["indicator"], {})
+        unit = row.take("unit", fields.one_of(units) if units else fields.name)
+        if row.sound and unique(seen, row, "entity", f"{entity}|{indicator}|{row.values['period']}"):
+            grain, first = period
+            targets[entity, indicator, grain, first] = value * units[unit], levels
+    return targets
 
 
 def known_entities(cursor: Rows) -> set[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 SHANGHAI = timezone(timedelta(hours=8))
 FILE = Path(str(files("carbonstream.schemas") / "reference" / "steel" / "Steel_industry_data.csv.gz"))
 SHIFT = timedelta(days=2_191)
+HOLIDAYS = Path(str(files("carbonstream.schemas") / "reference" / "holidays_cn.csv"))
 ENTITY = "enterprise:uci-851"
 METER = "330502-steel/E01"
 FACTOR = {"co2": Fraction("0.4974"), "energy": Fraction("0.1229")}  # kg and kgce per kWh
@@ -59,6 +60,7 @@ def expected(until: date = date(2024, 12, 31)) -> list[Told]:
             name = f"{ENTITY}:{indicator}:2024-{month:02}"
             told += levels(name, use, target)
             told += plan(name, use, target, first, (end - first).days, until)
+            told += pace(name, hours, FACTOR[indicator], target, first, (end - first).days, until)
     return sorted(told)
 
 
@@ -93,4 +95,79 @@ def plan(
             active, change = False, "cleared"
         if change:
             told.append((f"plan-to-date:{name}:100", len(told) + 1, change, midnight))
+    return told
+
+
+def holidays() -> dict[date, str]:
+    found = {}
+    for row in csv.DictReader(HOLIDAYS.read_text("utf-8").splitlines()):
+        day = date.fromisoformat(row["from"])
+        while day <= date.fromisoformat(row["to"]):
+            found[day] = row["kind"]
+            day += timedelta(days=1)
+    return found
+
+
+def pace(
+    name: str,
+    hours: dict[datetime, Fraction],
+    factor: Fraction,
+    target: Fraction,
+    first: datetime,
+    days: int,
+    until: date,
+) -> list[Told]:
+    use: defaultdict[date, Fraction] = defaultdict(Fraction)
+    for hour, kwh in hours.items():
+        use[hour.date()] += kwh * factor
+    exceptions = holidays()
+
+    def kind(day: date) -> str:
+        if day in exceptions:
+            return {"holiday": "holiday", "workday": "working"}[exceptions[day]]
+        return {5: "saturday", 6: "sunday"}.get(day.weekday(), "working")
+
+    told: list[Told] = []
+    active = False
+    start = first.date()
+    end = start + timedelta(days=days)
+    since = max(start - timedelta(days=56), min(day for day, amount in use.items() if amount))
+    for n in range(days):
+        today = start + timedelta(days=n)
+        if today > until:
+            break
+        known = [since + timedelta(days=i) for i in range((today - since).days + 1)]
+        left = target - sum(use[day] for day in known if day >= start)
+        if left <= 0 or len(known) < 2:
+            continue
+        of: defaultdict[str, list[Fraction]] = defaultdict(list)
+        for day in known:
+            of[kind(day)].append(use[day])
+        mean = sum(use[day] for day in known) / len(known)
+        usual = {k: sum(v) / len(v) if len(v) > 1 else mean for k, v in of.items()}
+        levels = sorted(
+            sum(use[day] for day in known[-w:]) / expected
+            for w in (1, 7, 28)
+            if w <= len(known) and (expected := sum(usual[kind(day)] for day in known[-w:]))
+        )
+        if not levels:
+            continue
+        squares = sum((v - sum(vs) / len(vs)) ** 2 for vs in of.values() for v in vs) / len(known)
+
+        ahead = (end - today).days - 1
+        coming = [usual.get(kind(today + timedelta(days=i + 1)), mean) for i in range(ahead)]
+        low = [
+            float(levels[0] * sum(coming[:m])) - float(squares * (m + Fraction(m * m, len(known)))) ** 0.5
+            for m in range(ahead + 1)
+        ]
+        latest = next((m for m, amount in enumerate(low) if amount >= left), ahead + 1)
+        over = low[-1] > left and latest <= len(known)
+        under = ahead == 0 or levels[(len(levels) - 1) // 2] * sum(coming) < target * Fraction(98, 100) - (
+            target - left
+        )
+        change = "active" if not active and over else "cleared" if active and under else None
+        if change:
+            active = change == "active"
+            at = first + timedelta(days=n)
+            told.append((f"pace:{name}:100", len(told) + 1, change, at))
     return told

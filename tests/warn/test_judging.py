@@ -11,7 +11,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbonstream.processors.calendar_cn import WEEKDAYS_ONLY
 from carbonstream.processors.expectation import Span
+from carbonstream.processors.pace import Paces
 from carbonstream.processors.targets import Target
 from carbonstream.processors.warnings import State, Transition, in_force
 from carbonstream.processors.warnings_closing import (
@@ -46,6 +48,7 @@ class World:
     readings: Mapping[int, Sequence[Decimal]]  # shard -> amount of each hour
     stored: dict[int, int] = field(default_factory=dict)  # shard -> hours stored
     told: dict[str, list[Transition]] = field(default_factory=dict)
+    paces: Paces = field(default_factory=Paces)
     corrections: int = 0
     waiting: bool = False
 
@@ -70,7 +73,7 @@ class World:
         covered = coverage(START, TARGET.days, self.spans(), counts)
         by_clock = closed_by_clock(START, TARGET.days, now)
         closed = closed_days(covered, by_clock, live=live, quiet=quiet)
-        sight = Sight(TARGET, daily, True, covered, by_clock, closed, changed_from)
+        sight = Sight(TARGET, daily, True, (), covered, by_clock, closed, WEEKDAYS_ONLY, changed_from)
         days = {}
         for day in days_to_look_into(sight, self.told):
             sums = {START + h * HOUR_MS: a for h, a in hours.items() if h // 24 == day}
@@ -80,7 +83,7 @@ class World:
                 if n > 24 * day
             }
             days[day] = Day(sums, newest)
-        verdicts, self.waiting = judge(sight, self.told, days)
+        verdicts, self.waiting = judge(sight, self.told, days, self.paces)
         for verdict in verdicts:
             self.told.setdefault(verdict.id, []).append(verdict.entry.transition)
             self.corrections += verdict.entry.corrects

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
 from carbonstream.connectors.sources.replay import Format, Options
 from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.ops.rules.simulating import simulated
 from carbonstream.schemas.codes import Mode
 from tests.warn import steel
-from tests.warn.conftest import running
+from tests.warn.conftest import Pipeline, running
 
 
 @pytest.mark.timeout(900)
@@ -30,3 +33,23 @@ def test_a_backfilled_year_gives_each_warning_once_though_warn_is_killed(
         assert pipeline.history() == wanted
         assert pipeline.relayed() == wanted
         assert pipeline.query("select distinct backfill from warning_history") == [(True,)]
+        simulated_again(pipeline, wanted, tmp_path)
+
+
+DAYS_BACK = (datetime.now(steel.SHANGHAI).date() - date(2023, 12, 1)).days
+
+
+def simulated_again(pipeline: Pipeline, wanted: list[steel.Told], folder: Path) -> None:
+    """Rules tried on the stored year tell what they told, and nothing of targets that nobody comes near."""
+    before = pipeline.history()
+    found = simulated(pipeline.settings, DAYS_BACK)
+    raised = [id_.partition(":")[0] for id_, _, state, _ in wanted if state == "active"]
+    assert found["targets"] == 24
+    assert found["rules"] == dict(sorted(Counter(raised).items()))
+    assert (found["count"], found["cleared"]) == (len(raised), len(wanted) - len(raised))
+    assert found["top_entities"] == [{"entity": steel.ENTITY, "count": len(raised)}]
+    assert sum(found["per_day"]["days"].values()) == len(raised)
+    tried = folder / "tried.csv"
+    tried.write_text(f"entity,indicator,period,value,unit,levels\n{steel.ENTITY},co2,2024,9000,t,80\n")
+    assert simulated(pipeline.settings, DAYS_BACK, tried)["count"] == 0
+    assert pipeline.history() == before

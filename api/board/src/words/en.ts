@@ -124,6 +124,7 @@ export const en: Readonly<Record<Key, string>> = {
   'severity.alert': 'Alert',
   'severity.notice': 'Notice',
   'rule.plan-to-date': 'ahead of plan to date',
+  'rule.pace': 'on course to exceed its target',
   'rule.consistency': 'misses its target',
   'indicator.co2': 'CO₂',
   'indicator.energy': 'Energy',

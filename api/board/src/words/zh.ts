@@ -120,6 +120,7 @@ export const zh = {
   'severity.alert': '预警',
   'severity.notice': '提示',
   'rule.plan-to-date': '超出计划进度',
+  'rule.pace': '预计将超出目标',
   'rule.consistency': '未达目标',
   'indicator.co2': '碳排放',
   'indicator.energy': '能耗',

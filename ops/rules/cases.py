@@ -1,0 +1,223 @@
+"""`carbonstream rules test`: cases of rules from a TOML or JSON file, run through the rules themselves."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from carbonstream.ops.load import fields
+from carbonstream.ops.rules.backtesting import packaged_calendar
+from carbonstream.processors.rule_cases import Amounts, Told, differences, warnings_of
+from carbonstream.processors.targets import Target
+from carbonstream.processors.total_records import text
+from carbonstream.schemas.errors import LoadRefused
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS, SHANGHAI, local_iso, to_ms
+
+MAX_STEPS = 10_000  # a year of hours, and the weeks before it
+Rule = Literal["target-level", "plan-to-date", "pace"]
+
+
+def _ascending(levels: list[Decimal]) -> list[Decimal]:
+    if levels != sorted(set(levels)):
+        raise ValueError("write ascending levels in per cent, e.g. [80, 90, 100]")
+    return levels
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value  # TOML has dates of its own
+    try:
+        return date.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise ValueError("write a local day, e.g. 2024-03-01") from None
+
+
+def _moment(value: Any) -> Any:
+    """A local day or hour as ISO 8601 with its offset."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("write a local day 2024-03-01 or hour 2024-03-01T09:00") from None
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime.combine(value, time())
+    at = value if isinstance(value, datetime) else None
+    if at is None:
+        raise ValueError("write a local day 2024-03-01 or hour 2024-03-01T09:00")
+    at = at if at.tzinfo else at.replace(tzinfo=SHANGHAI)
+    return local_iso(to_ms(at))
+
+
+Amount = Annotated[Decimal, Field(ge=0, max_digits=40, allow_inf_nan=False)]
+Positive = Annotated[Decimal, Field(gt=0, max_digits=40, allow_inf_nan=False)]
+
+
+class Shape(BaseModel):
+    """Fields that are not known are refused: a misspelt one would silently test nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Run(Shape):
+    """The same amount several times."""
+
+    value: Amount
+    times: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+
+
+class TargetOf(Shape):
+    """What the series is judged against."""
+
+    period: str
+    value: Positive
+    indicator: Literal["co2", "energy"] = "co2"
+    levels: Annotated[list[Positive], AfterValidator(_ascending)] = [Decimal(80), Decimal(90), Decimal(100)]
+
+    @model_validator(mode="after")
+    def _period(self) -> Self:
+        fields.period(self.period)
+        return self
+
+    def target(self) -> Target:
+        """As the table has it."""
+        grain, first = fields.period(self.period)
+        return Target("case", 0, self.indicator, grain, first, self.value, tuple(self.levels))
+
+
+class SeriesOf(Shape):
+    """Amounts of one step after another, kg CO2 or kgce; `start` is a local day."""
+
+    start: Annotated[date, BeforeValidator(_date)]
+    step: Literal["hour", "day"]
+    values: Annotated[list[Amount | Run], Field(min_length=1, max_length=MAX_STEPS)]
+
+    @model_validator(mode="after")
+    def _short_enough(self) -> Self:
+        if sum(run.times if isinstance(run, Run) else 1 for run in self.values) > MAX_STEPS:
+            raise ValueError(f"more than {MAX_STEPS} steps; shorten the series")
+        return self
+
+    def amounts(self) -> Amounts:
+        """Runs written out."""
+        values: list[Decimal] = []
+        for run in self.values:
+            values += [run.value] * run.times if isinstance(run, Run) else [run]
+        start = to_ms(datetime.combine(self.start, time(), SHANGHAI))
+        return Amounts(start, HOUR_MS if self.step == "hour" else DAY_MS, values)
+
+
+class Expected(Shape):
+    """One change of a warning."""
+
+    rule: Rule
+    at: Annotated[str, BeforeValidator(_moment)]
+    level: Positive = Decimal(100)
+    state: Literal["active", "cleared"] = "active"
+
+    def told(self) -> Told:
+        """In the words of the rules."""
+        return Told(self.at, self.rule, text(self.level) or "", self.state)
+
+
+class Case(Shape):
+    """One case: only the rules it names are compared."""
+
+    name: Annotated[str, Field(min_length=1)]
+    rules: Annotated[list[Rule], Field(min_length=1)]
+    target: TargetOf
+    series: SeriesOf
+    expect: list[Expected]
+
+    @model_validator(mode="after")
+    def _expects_what_it_names(self) -> Self:
+        if strange := sorted({expected.rule for expected in self.expect} - set(self.rules)):
+            raise ValueError(f"expect: {', '.join(strange)} is not in rules; add it there")
+        return self
+
+
+class Cases(Shape):
+    """A file."""
+
+    case: Annotated[list[Case], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a case."""
+
+    name: str
+    missing: list[Told]
+    unexpected: list[Told]
+
+    @property
+    def passed(self) -> bool:
+        """Whether exactly what was expected was told."""
+        return not self.missing and not self.unexpected
+
+    def document(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "missing": [told._asdict() for told in self.missing],
+            "unexpected": [told._asdict() for told in self.unexpected],
+        }
+
+    def text(self) -> str:
+        """For a person: a line, and one for each difference."""
+        lines = [f"{'passed' if self.passed else 'FAILED'}  {self.name}"]
+        lines += [f"  missing     {_line(told)}" for told in self.missing]
+        lines += [f"  unexpected  {_line(told)}" for told in self.unexpected]
+        return "\n".join(lines)
+
+
+def _line(told: Told) -> str:
+    return f"{told.at}  {told.rule} {told.level} {told.state}"
+
+
+def run_file(path: Path) -> list[Result]:
+    """Run every case of a file. Raises LoadRefused naming each faulty field."""
+    calendar = packaged_calendar()
+    results = []
+    for case in read_cases(path):
+        found = warnings_of(case.target.target(), case.series.amounts(), calendar)
+        compared = [told for told in found if told.rule in case.rules]
+        results.append(Result(case.name, *differences((e.told() for e in case.expect), compared)))
+    return results
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of a file, numbers exact. Raises LoadRefused naming each faulty field and what to do."""
+    try:
+        content = path.read_text("utf-8")
+        if path.suffix == ".json":
+            document = json.loads(content, parse_float=Decimal)
+        else:
+            document = tomllib.loads(content, parse_float=Decimal)
+        return Cases.model_validate(document).case
+    except OSError as error:
+        raise LoadRefused([f"{path}: {error.strerror}; name a file that can be read"]) from error
+    except ValidationError as error:
+        raise LoadRefused(
+            [
+                f"{path}: {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}"
+                for fault in error.errors()
+            ]
+        ) from error
+    except ValueError as error:  # no UTF-8, no TOML, no JSON
+        raise LoadRefused([f"{path}: {error}; write TOML, or JSON in a file named .json"]) from error
