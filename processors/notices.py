@@ -6,6 +6,7 @@ derives from its first change, so enqueueing the same change again makes the sam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -15,6 +16,7 @@ from typing import Any, Final
 from carbonstream.schemas.periods import SHANGHAI
 
 RANK: Final = {"notice": 0, "alert": 1, "alarm": 2}
+CHANGES_A_NOTICE: Final = 200  # of some 3 kB each with their snapshot: a body of 600 kB
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Open:
     id: str
     subscription: str
     closes_at: datetime
+    changes: int = 0  # it holds already
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ def enqueue(
     for one in open_:
         waiting.setdefault(one.subscription, []).append(one)
     seen = set(known)
+    filled: Counter[str] = Counter()
     notices: list[Open] = []
     joined: list[Joined] = []
     for change in changes:
@@ -160,11 +164,16 @@ def enqueue(
             seen.add(key)
             latest = closes_at(subscription, change.severity, now)
             candidates = waiting.setdefault(subscription.id, [])
-            fitting = [one for one in candidates if now < one.closes_at <= latest]
+            fitting = [
+                one
+                for one in candidates
+                if now < one.closes_at <= latest and one.changes + filled[one.id] < CHANGES_A_NOTICE
+            ]
             notice = min(fitting, key=lambda one: (one.closes_at, one.id), default=None)
             if notice is None:
                 notice = Open(notice_id(*key), subscription.id, latest)
                 notices.append(notice)
                 candidates.append(notice)
+            filled[notice.id] += 1
             joined.append(Joined(subscription.id, change, notice.id))
     return Enqueued(tuple(notices), tuple(joined))

@@ -44,7 +44,7 @@ def subject(records: Sequence[Record], language: str) -> str:
         return f"Carbonstream: {words['test']}"
     if len(records) > 1:
         return "Carbonstream: " + words["changes"].format(len(records))
-    return "Carbonstream: " + _headline(records[0], words)
+    return " ".join(f"Carbonstream: {_headline(records[0], words)}".split())
 
 
 def text(records: Sequence[Record], language: str) -> str:

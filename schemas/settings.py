@@ -96,6 +96,24 @@ class Settings(BaseSettings):
     )
     canary_s: float = Field(15.0, ge=1, description="how often the canary reports")
 
+    notify_workers: int = Field(4, ge=1, le=32, description="channels that notices are sent to at once")
+    notify_networks: list[str] = Field(
+        default_factory=list,
+        description='JSON list of networks (CIDR) that webhooks may reach though they are not public, e.g. ["10.2.0.0/16"]; '
+        "only there without TLS",
+    )
+    notices_days: int = Field(
+        400,
+        ge=2,
+        description="sent notices and their receipts are kept this long; dead ones until they are sent",
+    )
+    smtp: str = Field(
+        "",
+        description="mail server of notices: smtp://user:password@host:587 (STARTTLS where offered, needed for a password) "
+        "or smtps://; empty: no mail is sent",
+    )
+    smtp_from: str = Field("carbonstream@localhost.localdomain", description="sender of notices by mail")
+
     host: str = Field("127.0.0.1", description="address the servers listen on; loopback unless set")
     http_port: int = Field(8710, description="HTTP push source")
     api_port: int = Field(8711, description="API and board")

@@ -85,6 +85,7 @@ create index notice_receipt_notice on notice_receipt (notice, channel, at);
 -- Where notify stands in carbon.warnings; moves in the transaction that enqueues.
 create table notice_position (
   partition smallint primary key,
+  topic_id text not null,                   -- a topic created anew is read from its beginning
   next_offset bigint not null
 );
 grant select on notice_subscription, notice, notice_change, notice_delivery, notice_receipt, notice_position
