@@ -39,7 +39,16 @@ class Stoppable(Protocol):
 
 
 # On a busy machine the way of a reading comes first: what only tells or counts what is stored catches up later.
-NICENESS: Final = {"relay": 5, "watch": 5, "warn": 5, "notify": 5, "ledger": 15, "canary": 5, "estimator": 15, "consistency": 15}
+NICENESS: Final = {
+    "relay": 5,
+    "watch": 5,
+    "warn": 5,
+    "notify": 5,
+    "ledger": 15,
+    "canary": 5,
+    "estimator": 15,
+    "consistency": 15,
+}
 PR_SET_PDEATHSIG: Final = 1
 
 

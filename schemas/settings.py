@@ -99,8 +99,8 @@ class Settings(BaseSettings):
     notify_workers: int = Field(4, ge=1, le=32, description="channels that notices are sent to at once")
     notify_networks: list[str] = Field(
         default_factory=list,
-        description='JSON list of networks (CIDR) that webhooks may reach though they are not public, e.g. ["10.2.0.0/16"]; '
-        "only there without TLS",
+        description='JSON list of networks (CIDR), e.g. ["10.2.0.0/16"], that webhooks may reach though they are not '
+        "public, and without TLS",
     )
     notices_days: int = Field(
         400,
@@ -109,8 +109,8 @@ class Settings(BaseSettings):
     )
     smtp: str = Field(
         "",
-        description="mail server of notices: smtp://user:password@host:587 (STARTTLS where offered, needed for a password) "
-        "or smtps://; empty: no mail is sent",
+        description="mail server of notices: smtp://user:password@host:587 (STARTTLS where offered; without it no "
+        "password is sent) or smtps://; empty: no mail is sent",
     )
     smtp_from: str = Field("carbonstream@localhost.localdomain", description="sender of notices by mail")
 

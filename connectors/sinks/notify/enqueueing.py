@@ -90,6 +90,12 @@ def enqueue_changes(
     return added
 
 
+def write_positions(connection: Connection, positions: Mapping[int, tuple[str, int]]) -> None:
+    """Where the reader begins."""
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.executemany(POSITION, [(number, *at) for number, at in positions.items()])
+
+
 def _plan(
     connection: Connection, changes: Sequence[Change], subscriptions: Sequence[Subscription], now: datetime
 ) -> Enqueued:

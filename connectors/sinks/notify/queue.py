@@ -55,7 +55,7 @@ RECEIPT: Final = """
 insert into notice_receipt (notice, channel, at, took_ms, outcome, code, detail) values (%s, %s, %s, %s, %s, %s, %s)
 """
 CHANNEL: Final = """
-update notice_private.channel set failures = %s, pause_until = coalesce(%s, '-infinity'), disabled = %s
+update notice_private.channel set failures = %s, pause_until = coalesce(%s::timestamptz, '-infinity'), disabled = %s
 where id = %s and lease = %s
 """
 # After an outage what waits for its next attempt need not wait longer.

@@ -10,7 +10,7 @@ import psycopg
 from confluent_kafka import Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.connectors.sinks.notify.enqueueing import enqueue_changes
+from carbonstream.connectors.sinks.notify.enqueueing import enqueue_changes, write_positions
 from carbonstream.processors.notices import Change
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged
@@ -62,9 +62,8 @@ class Reader:
                 telemetry.FAULTS.labels("notify", "expired").inc()
                 self._log.error("warnings expired unread", partition=partition, offset=offset, first=first)
             at[partition] = max(first, offset)
-        enqueue_now = {partition: (self._topic_id, offset) for partition, offset in at.items()}
         # written at once: what comes before the first batch must be found after a kill
-        enqueue_changes(self._connection, [], enqueue_now, datetime.min)  # noqa: DTZ901  # no change, no time
+        write_positions(self._connection, {partition: (self._topic_id, n) for partition, n in at.items()})
         self._consumer.assign(
             [TopicPartition(self._topic, partition, offset) for partition, offset in at.items()]
         )
