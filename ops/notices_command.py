@@ -104,8 +104,8 @@ def list_(as_json: AsJson = False) -> None:
     _say({"subscriptions": found}, as_json, "\n".join(lines) or "no subscriptions")
 
 
-@app.command()
-def test(id_: Id, as_json: AsJson = False) -> None:
+@app.command("test")
+def test_channels(id_: Id, as_json: AsJson = False) -> None:
     """Send a test notice through each channel of a subscription now; exit 1 where one does not take it."""
     now = datetime.now(UTC)
     config = settings()

@@ -25,8 +25,8 @@ WRITE: Final = """
 insert into notice_subscription (id, enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
   language, group_s, disabled, changed_at)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, null, %s)
-on conflict (id) do update set (enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until, language,
-  group_s, disabled, changed_at) = (excluded.enterprise, excluded.operator_group, excluded.entities, excluded.rules,
+on conflict (id) do update set (enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
+  language, group_s, disabled, changed_at) = (excluded.enterprise, excluded.operator_group, excluded.entities, excluded.rules,
   excluded.severity, excluded.quiet_from, excluded.quiet_until, excluded.language, excluded.group_s, null,
   excluded.changed_at)
 """
@@ -117,7 +117,8 @@ def _judge(connection: Connection, one: Subscription, errors: list[str]) -> dict
     standing = connection.execute(OWNER, (one.id,)).fetchone()
     if standing is not None and standing != (one.enterprise, one.operator_group):
         errors.append(
-            f"{one.id}: belongs to {standing[0] or standing[1]}; what waits there must not reach another: choose another id"
+            f"{one.id}: belongs to {standing[0] or standing[1]} and what waits there must not reach another; "
+            "choose another id"
         )
     return kinds
 

@@ -94,6 +94,7 @@ def post(channel: Channel, message: Message, now: datetime, networks: Sequence[s
 def _post(address: str, body: bytes, sent: dict[str, str], networks: Sequence[str]) -> tuple[int, str | None]:
     """Status and Retry-After."""
     url = httpx.URL(address)  # knows international names
+    sent = {"host": url.netloc.decode(), "content-length": str(len(body))} | sent
     target = httpcore.URL(
         scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path or b"/"
     )
@@ -108,7 +109,7 @@ def _post(address: str, body: bytes, sent: dict[str, str], networks: Sequence[st
             pool.stream(
                 "POST",
                 target,
-                headers={"host": url.netloc.decode(), "content-length": str(len(body)), **sent},
+                headers=list(sent.items()),
                 content=body,
                 extensions={"timeout": limits},
             ) as response,
