@@ -33,6 +33,7 @@ create table notice_private.channel (
   failures int not null default 0,          -- in a row
   pause_until timestamptz not null default '-infinity',   -- open circuit, or what Retry-After asked for
   leased_until timestamptz not null default '-infinity',  -- a worker has it: one at a time sends to a channel
+  holder int,                               -- backend that leased it: when its session is gone, so is the lease
   lease bigint not null default 0,          -- counts leases, so that a worker that lost its own knows
   unique (subscription, address)
 );

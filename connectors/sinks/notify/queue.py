@@ -1,7 +1,7 @@
 """The durable queue: channels are leased (SKIP LOCKED), attempts counted before they are made, receipts kept.
 
-A worker that ends between sending and recording leaves a lease that runs out; the next one sends the same notice with
-the same id again. Each function is one transaction.
+A worker that ends between sending and recording loses its lease with its session (or when it runs out, where it hangs);
+the next one sends the same notice with the same id again. Each function is one transaction.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ LEASE: Final = timedelta(
 )  # longer than any attempt: 15 s connecting, 15 s answering, and name servers
 
 LEASE_ONE: Final = """
-update notice_private.channel set leased_until = %(until)s, lease = lease + 1
+update notice_private.channel set leased_until = %(until)s, lease = lease + 1, holder = pg_backend_pid()
 where id = (
   select c.id from notice_private.channel c
-  where c.disabled is null and c.leased_until <= %(now)s and c.pause_until <= %(now)s
+  where c.disabled is null and c.pause_until <= %(now)s
+    and (c.leased_until <= %(now)s or not exists (select from pg_stat_activity a where a.pid = c.holder))
     and exists (select from notice_delivery d
                 where d.channel = c.id and d.state = 'waiting' and d.next_at <= %(now)s)
   order by c.leased_until, c.id limit 1 for update of c skip locked)
