@@ -105,7 +105,7 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command("test")
-def test_channels(id_: Id, as_json: AsJson = False) -> None:
+def try_channels(id_: Id, as_json: AsJson = False) -> None:
     """Send a test notice through each channel of a subscription now; exit 1 where one does not take it."""
     now = datetime.now(UTC)
     config = settings()

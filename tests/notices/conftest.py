@@ -120,7 +120,7 @@ def receiver() -> Iterator[Receiver]:
             self.send_header("content-length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *arguments: Any) -> None:
+        def log_message(self, *_: Any) -> None:
             """Quiet."""
 
     listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -254,7 +254,8 @@ def test_an_address_says_its_kind(address: str, kind: str) -> None:
     "address",
     ["", "a.example", "ftp://a.example", "json://10.0.0.1/", "https://", "https://me:pw@a.example/",
      "https://a.example:x/", "https://a.example/#f", "https://a.example/\nx", "mailto:", "mailto:a@b.c?bcc=x@y.z",
-     "mailto:a@b.c,d@e.f", "wecombot://key?verify=no", "dingtalk://token/?redirect=yes", "https://a.example/" + "x" * 2_000],
+     "mailto:a@b.c,d@e.f", "wecombot://key?verify=no", "dingtalk://token/?redirect=yes",
+     "https://a.example/" + "x" * 2_000],
 )  # fmt: skip
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -302,9 +302,7 @@ def test_a_receiver_that_trickles_is_cut_in_time(monkeypatch: pytest.MonkeyPatch
     assert answer.outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "169.254.169.254", "10.0.0.1"]
-)  # refused
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "[::]", "169.254.169.254", "10.0.0.1"])
 def test_no_webhook_is_turned_inwards(host: str, receiver: Receiver) -> None:
     port = receiver.url.rpartition(":")[2]
     channel = Channel(1, "webhook", f"https://{host}:{port}", (subscriptions.new_secret(),))
@@ -351,13 +349,17 @@ class Mailboxes:
     def __init__(self) -> None:
         self.taken: list[Any] = []
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+    async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any, address: str, options: Any
+    ) -> str:
         if address.startswith("nobody@"):
             return "550 no such mailbox"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(  # noqa: N802  # aiosmtpd's name
+        self, server: Any, session: Any, envelope: Any
+    ) -> str:
         self.taken.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 

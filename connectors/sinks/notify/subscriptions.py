@@ -26,7 +26,8 @@ insert into notice_subscription (id, enterprise, operator_group, entities, rules
   language, group_s, disabled, changed_at)
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, null, %s)
 on conflict (id) do update set (enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
-  language, group_s, disabled, changed_at) = (excluded.enterprise, excluded.operator_group, excluded.entities, excluded.rules,
+  language, group_s, disabled, changed_at) =
+  (excluded.enterprise, excluded.operator_group, excluded.entities, excluded.rules,
   excluded.severity, excluded.quiet_from, excluded.quiet_until, excluded.language, excluded.group_s, null,
   excluded.changed_at)
 """
