@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 import httpcore
@@ -122,5 +123,7 @@ def _post(address: str, body: bytes, sent: dict[str, str], networks: Sequence[st
         backend.close()
 
 
+@lru_cache(maxsize=1)
 def _tls() -> ssl.SSLContext:
+    """Read once: the machine's certificates take 50 ms to parse."""
     return ssl.create_default_context()
