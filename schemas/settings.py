@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carbonstream.schemas import topics
@@ -125,6 +126,13 @@ class Settings(BaseSettings):
     )
     api_token: str = Field("", description="bearer token of the API; made at first start where empty")
     log_level: str = Field("info", description="debug, info, warning, error")
+
+    @field_validator("notify_networks")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ip_network(network)  # its ValueError names the value
+        return networks
 
     def topic(self, name: str) -> str:
         """Full name of a catalogue topic."""

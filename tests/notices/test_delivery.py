@@ -14,6 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from standardwebhooks.webhooks import Webhook
 
+from carbonstream.connectors.retention import drop_old
 from carbonstream.connectors.sinks.notify import subscriptions, webhook
 from carbonstream.connectors.sinks.notify.queue import begin_attempt, lease_channel
 from carbonstream.connectors.sinks.notify.sending import Channel, Message, sender
@@ -400,6 +401,19 @@ def test_readers_of_the_database_see_no_secret(
         reading.execute("select * from notice_delivery")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reading.execute("select secret from notice_private.channel")
+
+
+def test_old_notices_go_once_they_are_sent(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    enqueued(connection, clock, change("sent"))
+    delivered(connection, send, clock)
+    enqueued(connection, clock, change("waits"))
+    with psycopg.connect(database.database) as dropping:
+        assert drop_old(dropping, database)["notices_days"] == 1  # the clock stands in 2024
+    assert connection.execute("select warning from notice_change").fetchall() == [("waits",)]
 
 
 def test_a_file_with_an_error_changes_nothing(connection: Connection) -> None:

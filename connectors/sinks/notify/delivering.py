@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -31,11 +32,12 @@ def deliver_turn(connection: psycopg.Connection[Any], send: Send, clock: Clock, 
 
 
 def serve_channel(
-    connection: psycopg.Connection[Any], lease: Lease, send: Send, clock: Clock, log: Any
-) -> int:
-    """Send what is due for a leased channel until it is paused, and give the lease back."""
+    connection: psycopg.Connection[Any], lease: Lease, send: Send, clock: Clock, log: Any,
+    stopping: threading.Event | None = None,
+) -> int:  # fmt: skip
+    """Send what is due for a leased channel until it is paused or we are stopping, and give the lease back."""
     made = 0
-    while made < A_TURN:
+    while made < A_TURN and not (stopping is not None and stopping.is_set()):
         attempt = begin_attempt(connection, lease, clock())
         if attempt is None:
             break

@@ -112,6 +112,6 @@ class Notify:
         """A turn, on a connection of its own: turns are few, and an idle service holds one connection."""
         began = time.monotonic()
         with connect(self.config, application="notify", autocommit=True) as connection:
-            made = serve_channel(connection, lease, sender(self.config), wall_clock, self.log)
+            made = serve_channel(connection, lease, sender(self.config), wall_clock, self.log, self.stopping)
         telemetry.SECONDS.labels("notify", "turn").observe(time.monotonic() - began)
         return made
