@@ -170,6 +170,39 @@ def test_what_failed_for_a_day_is_dead_kept_and_sent_again_with_its_id(
     assert subscriptions.dead(connection) == []
 
 
+def test_what_was_never_tried_while_the_circuit_was_open_is_dead_after_a_day_too(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    receiver.answer = lambda _: (500, {})
+    enqueued(connection, clock, *(change(f"w{n}") for n in range(400)))
+    for _ in range(25 * 4):
+        delivered(connection, send, clock)
+        clock.turn(minutes=15)
+    assert states(connection) == {"dead": 400}
+    assert len({one.id for one in receiver.received}) < 400
+
+
+def test_once_a_receiver_is_back_what_waits_for_its_next_attempt_goes_at_once(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    receiver.answer = lambda _: (500, {})
+    enqueued(connection, clock, change("old"))
+    for _ in range(12):  # the pause after so many attempts is half an hour at least
+        assert delivered(connection, send, clock) == 1
+        clock.turn(hours=1)
+    assert delivered(connection, send, clock) == 1
+    receiver.answer = lambda _: (200, {})
+    clock.turn(minutes=16)
+    assert delivered(connection, send, clock) == 0
+    enqueued(connection, clock, change("new"))
+    assert delivered(connection, send, clock) == 2
+    assert states(connection) == {"sent": 2}
+
+
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_worker_that_ends_before_recording_leaves_the_same_notice_to_the_next(
     connection: Connection, database: Settings, receiver: Receiver, hangs: bool
