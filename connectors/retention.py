@@ -19,6 +19,10 @@ OLD: Final[dict[str, tuple[LiteralString, ...]]] = {
         "delete from reject where rejected_at < now() - %s * interval '1 day'",
         "delete from ledger_gap where found_at < now() - %s * interval '1 day'",
     ),
+    "notices_days": (
+        "delete from notice n where closes_at < now() - %s * interval '1 day' "
+        "and not exists (select from notice_delivery d where d.notice = n.id and d.state <> 'sent')",
+    ),
     "corrections_days": ("delete from correction where recorded_at < now() - %s * interval '1 day'",),
 }
 

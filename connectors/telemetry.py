@@ -24,6 +24,7 @@ SERVICES: Final = (
     "canary",
     "estimator",
     "consistency",
+    "notify",
 )
 
 READINGS = Counter(
@@ -31,6 +32,11 @@ READINGS = Counter(
 )
 RECORDS = Counter("carbonstream_records_total", "Kafka records handled", ["service", "topic"])
 FINDINGS = Counter("carbonstream_findings_total", "What the checks found beside outcomes", ["check"])
+NOTICES = Counter(
+    "carbonstream_notices_total",
+    "Attempts to deliver a notice, by kind of channel and outcome",
+    ["channel", "outcome"],
+)
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])
 CONSISTENCY = Gauge(

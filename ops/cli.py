@@ -16,6 +16,7 @@ from carbonstream.ops import (
     declare_command,
     figure_commands,
     held,
+    notices_command,
     reference_commands,
     rejects,
     rule_commands,
@@ -31,6 +32,9 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
 app.add_typer(held.app, name="held", help="Readings that wait until their meter is registered.")
 app.add_typer(rejects.app, name="rejects", help="Readings that were not taken, and why.")
+app.add_typer(
+    notices_command.app, name="notices", help="Who is told of warnings, and what could not be told."
+)
 app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coefficients, as two persons.")
 app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
 app.add_typer(rule_commands.app, name="rules", help="Try rules before they are relied on.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from carbonstream.schemas import warnings
+from carbonstream.schemas import notices, warnings
 from carbonstream.schemas.emissions import EmissionsFrame, RejectsFrame
 from carbonstream.schemas.frames import ReadingsFrame, Tick
 from carbonstream.schemas.reference_records import (
@@ -33,6 +33,7 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "tick-signal": TickSignal,
     "warning": warnings.Warning,
     "command": warnings.Command,
+    "subscription": notices.Subscription,
     "class": ClassRecord,
     "site": SiteRecord,
     "meter": MeterRecord,

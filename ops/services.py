@@ -21,6 +21,7 @@ NAMES: Final = (
     "ledger",
     "warn",
     "consistency",
+    "notify",
     "api",
     "ticker",
     "http",
@@ -42,6 +43,7 @@ NICENESS: Final = {
     "relay": 5,
     "watch": 5,
     "warn": 5,
+    "notify": 5,
     "ledger": 15,
     "canary": 5,
     "estimator": 15,
@@ -114,6 +116,12 @@ def _consistency(settings: Settings) -> None:
     _until_signal(Consistency(settings))
 
 
+def _notify(settings: Settings) -> None:
+    from carbonstream.connectors.sinks.notify.service import Notify
+
+    _until_signal(Notify(settings))
+
+
 def _ticker(settings: Settings) -> None:
     from carbonstream.connectors.sources.ticker import serve
 
@@ -150,6 +158,7 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "ledger": _ledger,
     "warn": _warn,
     "consistency": _consistency,
+    "notify": _notify,
     "api": _api,
     "ticker": _ticker,
     "http": _http,

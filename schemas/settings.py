@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carbonstream.schemas import topics
@@ -96,6 +97,24 @@ class Settings(BaseSettings):
     )
     canary_s: float = Field(15.0, ge=1, description="how often the canary reports")
 
+    notify_workers: int = Field(4, ge=1, le=32, description="channels that notices are sent to at once")
+    notify_networks: list[str] = Field(
+        default_factory=list,
+        description='JSON list of networks (CIDR), e.g. ["10.2.0.0/16"], that webhooks may reach though they are not '
+        "public, and without TLS",
+    )
+    notices_days: int = Field(
+        400,
+        ge=2,
+        description="sent notices and their receipts are kept this long; dead ones until they are sent",
+    )
+    smtp: str = Field(
+        "",
+        description="mail server of notices: smtp://user:password@host:587 (STARTTLS where offered; without it no "
+        "password is sent) or smtps://; empty: no mail is sent",
+    )
+    smtp_from: str = Field("carbonstream@localhost.localdomain", description="sender of notices by mail")
+
     host: str = Field("127.0.0.1", description="address the servers listen on; loopback unless set")
     http_port: int = Field(8710, description="HTTP push source")
     api_port: int = Field(8711, description="API and board")
@@ -107,6 +126,13 @@ class Settings(BaseSettings):
     )
     api_token: str = Field("", description="bearer token of the API; made at first start where empty")
     log_level: str = Field("info", description="debug, info, warning, error")
+
+    @field_validator("notify_networks")
+    @classmethod
+    def _are_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            ip_network(network)  # its ValueError names the value
+        return networks
 
     def topic(self, name: str) -> str:
         """Full name of a catalogue topic."""

@@ -27,7 +27,7 @@ def test_each_table_keeps_what_its_setting_says(sink: Sink, database: Settings) 
     sink.connection.commit()
     with psycopg.connect(database.database) as connection:
         dropped = drop_old(connection, database)
-    assert dropped == {"refusals_days": 1, "held_days": 1, "rejects_days": 1}
+    assert dropped == {"refusals_days": 1, "held_days": 1, "rejects_days": 1, "notices_days": 0}
     assert sink.all("select source_offset from held order by 1") == [(1,), (3,)]
     assert sink.all("select source_offset from reject") == [(2,)]
     assert sink.all("select count(*) from edge_refusal") == [(1,)]

@@ -34,7 +34,7 @@ from carbonstream.schemas.settings import Settings
 
 Ints = NDArray[np.int64]
 Array = NDArray[Any]
-LOCK: Final = (0x4353, 1_002)
+LOCK: Final = (0x4353, 1_010)
 POLL_S: Final = 1.0
 LONGEST_LOOK_MS: Final = (
     HOUR_MS  # event time a look covers; 100,000 quarter-hour meters have 400,000 rows in it

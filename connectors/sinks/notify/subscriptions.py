@@ -1,0 +1,235 @@
+"""Subscriptions in the database: written all or nothing, listed without secrets, dead notices sent again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.rows import dict_row
+
+from carbonstream.connectors.sinks.notify.sending import Channel
+from carbonstream.processors.notices_addresses import channel_kind
+from carbonstream.processors.notices_signing import secret_text
+from carbonstream.schemas.errors import LoadRefused
+from carbonstream.schemas.notices import Subscription
+
+Connection = psycopg.Connection[Any]
+BOTH_SECRETS: Final = timedelta(hours=24)  # an old secret signs too, while the receiver changes over
+REMOVED: Final = "removed"
+
+WRITE: Final = """
+insert into notice_subscription (id, enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
+  language, group_s, disabled, changed_at)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, null, %s)
+on conflict (id) do update set (enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
+  language, group_s, disabled, changed_at) =
+  (excluded.enterprise, excluded.operator_group, excluded.entities, excluded.rules,
+  excluded.severity, excluded.quiet_from, excluded.quiet_until, excluded.language, excluded.group_s, null,
+  excluded.changed_at)
+"""
+OWNER: Final = "select enterprise, operator_group from notice_subscription where id = %s for update"
+IS_ENTERPRISE: Final = "select from entity where id = %s and kind = 'enterprise'"
+ADD_CHANNEL: Final = """
+insert into notice_private.channel as c (subscription, kind, address, secret) values (%s, %s, %s, %s)
+on conflict (subscription, address) do update set disabled = null, failures = 0, pause_until = '-infinity'
+returning id, secret
+"""
+REMOVE_CHANNELS: Final = """
+update notice_private.channel set disabled = %s
+where subscription = %s and disabled is null and address <> all(%s) returning id
+"""
+END_REMOVED: Final = """
+update notice_delivery set state = 'dead', reason = %s, settled_at = %s where channel = any(%s) and state = 'waiting'
+"""
+ROTATE: Final = """
+update notice_private.channel set previous_secret = secret, previous_until = %s, secret = %s where id = %s
+"""
+ROTATED: Final = """
+select id, address from notice_private.channel where subscription = %s and kind = 'webhook' and disabled is null
+order by id for update
+"""
+LIST: Final = """
+select s.id, s.enterprise, s.operator_group, s.entities, s.rules, s.severity, s.quiet_from::text, s.quiet_until::text,
+  s.language, s.group_s, s.disabled,
+  (select coalesce(json_agg(json_build_object(
+     'id', c.id, 'kind', c.kind, 'address', c.address, 'disabled', c.disabled, 'failures', c.failures,
+     'paused', c.pause_until > %(now)s,
+     'waiting', (select count(*) from notice_delivery d where d.channel = c.id and d.state = 'waiting'),
+     'sent', (select count(*) from notice_delivery d where d.channel = c.id and d.state = 'sent'),
+     'dead', (select count(*) from notice_delivery d where d.channel = c.id and d.state = 'dead')) order by c.id), '[]')
+   from notice_private.channel c where c.subscription = s.id) as channels
+from notice_subscription s order by s.id
+"""
+DEAD: Final = """
+select d.notice, n.subscription, d.channel, c.kind, c.address, d.attempts, d.reason, d.settled_at,
+  (select count(*) from notice_change x where x.notice = d.notice) as changes
+from notice_delivery d join notice n on n.id = d.notice join notice_private.channel c on c.id = d.channel
+where d.state = 'dead' and (%(subscription)s = '' or n.subscription = %(subscription)s)
+order by d.settled_at, d.notice, d.channel limit %(limit)s
+"""
+RESEND: Final = """
+update notice_delivery d set state = 'waiting', attempts = 0, since = %(now)s, next_at = %(now)s, settled_at = null
+from notice n, notice_private.channel c
+where n.id = d.notice and c.id = d.channel and d.state = 'dead' and c.disabled is null
+  and (%(subscription)s = '' or n.subscription = %(subscription)s)
+  and (%(notices)s::text[] = '{}' or d.notice = any(%(notices)s))
+"""
+CHANNELS: Final = """
+select id, kind, address, secret, case when previous_until > %s then previous_secret end
+from notice_private.channel where subscription = %s and disabled is null order by id
+"""
+
+
+def subscribe(
+    connection: Connection, subscriptions: Sequence[Subscription], now: datetime
+) -> list[dict[str, str]]:
+    """Write them, all or nothing; a known id is replaced, channels it no longer names end.
+
+    Returns the new webhooks with their secrets, which are told this once. Raises LoadRefused with a line an error.
+    """
+    made: list[dict[str, str]] = []
+    errors: list[str] = []
+    with connection.transaction():
+        for one in subscriptions:
+            kinds = _judge(connection, one, errors)
+            if not errors:
+                made += _write(connection, one, kinds, now)
+        if errors:
+            raise LoadRefused(errors)
+    return made
+
+
+def _judge(connection: Connection, one: Subscription, errors: list[str]) -> dict[str, str]:
+    """Kind of each address; errors are added."""
+    kinds: dict[str, str] = {}
+    for address in one.channels:
+        try:
+            kinds[address] = channel_kind(address)
+        except ValueError as error:
+            errors.append(f"{one.id}: channels: {error}")
+    if one.enterprise is not None and connection.execute(IS_ENTERPRISE, (one.enterprise,)).fetchone() is None:
+        errors.append(
+            f"{one.id}: enterprise: {one.enterprise} is not a known enterprise; `carbonstream load` loads sites"
+        )
+    standing = connection.execute(OWNER, (one.id,)).fetchone()
+    if standing is not None and standing != (one.enterprise, one.operator_group):
+        errors.append(
+            f"{one.id}: belongs to {standing[0] or standing[1]} and what waits there must not reach another; "
+            "choose another id"
+        )
+    return kinds
+
+
+def _write(
+    connection: Connection, one: Subscription, kinds: dict[str, str], now: datetime
+) -> list[dict[str, str]]:
+    quiet = (one.quiet.from_, one.quiet.until) if one.quiet else (None, None)
+    connection.execute(
+        WRITE,
+        (
+            one.id, one.enterprise, one.operator_group, list(one.entities), list(one.rules), one.severity, *quiet,
+            one.language, one.group_s, now,
+        ),
+    )  # fmt: skip
+    _remove(connection, one.id, list(one.channels), REMOVED, now)
+    made = []
+    for address, kind in kinds.items():
+        secret = new_secret() if kind == "webhook" else None
+        row = connection.execute(ADD_CHANNEL, (one.id, kind, address, secret)).fetchone()
+        if secret is not None and row is not None and row[1] == secret:
+            made.append({"subscription": one.id, "address": redacted(address), "secret": secret})
+    return made
+
+
+def unsubscribe(connection: Connection, id_: str, now: datetime) -> None:
+    """Switch a subscription off; what waits for it is dead. Raises LoadRefused where there is none."""
+    with connection.transaction():
+        found = connection.execute(
+            "update notice_subscription set disabled = 'unsubscribed', changed_at = %s where id = %s",
+            (now, id_),
+        ).rowcount
+        if not found:
+            raise unknown(id_)
+        _remove(connection, id_, [], REMOVED, now)
+
+
+def _remove(connection: Connection, id_: str, keep: list[str], reason: str, now: datetime) -> None:
+    removed = [row[0] for row in connection.execute(REMOVE_CHANNELS, (reason, id_, keep))]
+    connection.execute(END_REMOVED, (reason, now, removed))
+
+
+def rotate(connection: Connection, id_: str, now: datetime) -> list[dict[str, str]]:
+    """A new secret for each webhook of a subscription; the old one signs too for a day."""
+    made = []
+    with connection.transaction():
+        for channel, address in connection.execute(ROTATED, (id_,)).fetchall():
+            secret = new_secret()
+            connection.execute(ROTATE, (now + BOTH_SECRETS, secret, channel))
+            made.append({"subscription": id_, "address": redacted(address), "secret": secret})
+    if not made:
+        raise LoadRefused([f"{id_}: no webhook that is on"])
+    return made
+
+
+def listed(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    """All subscriptions with their channels and what is queued; addresses without their secret parts."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(LIST, {"now": now}).fetchall()
+    for one in found:
+        for channel in one["channels"]:
+            channel["address"] = redacted(channel["address"])
+    return found
+
+
+def dead(connection: Connection, subscription: str = "", limit: int = 1_000) -> list[dict[str, Any]]:
+    """Deliveries that were given up, oldest first."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(DEAD, {"subscription": subscription, "limit": limit}).fetchall()
+    return [
+        one | {"address": redacted(one["address"]), "settled_at": one["settled_at"].isoformat()}
+        for one in found
+    ]
+
+
+def resend(
+    connection: Connection, now: datetime, *, subscription: str = "", notices: Iterable[str] = ()
+) -> int:
+    """Try dead deliveries of channels that are on again, with the same ids; how many."""
+    given = {"now": now, "subscription": subscription, "notices": list(notices)}
+    with connection.transaction():
+        return connection.execute(RESEND, given).rowcount
+
+
+def channels_of(connection: Connection, id_: str, now: datetime) -> list[Channel]:
+    """The channels of a subscription that are on. Raises LoadRefused where there is none."""
+    found = [
+        Channel(channel, kind, address, tuple(s for s in (secret, previous) if s is not None))
+        for channel, kind, address, secret, previous in connection.execute(CHANNELS, (now, id_))
+    ]
+    if not found:
+        raise unknown(id_)
+    return found
+
+
+def unknown(id_: str) -> LoadRefused:
+    """No such subscription."""
+    return LoadRefused([f"{id_}: no such subscription that is on; `carbonstream notices list` shows all"])
+
+
+def new_secret() -> str:
+    """A secret of 192 random bits."""
+    return secret_text(secrets.token_bytes(24))
+
+
+def redacted(address: str) -> str:
+    """An address without what lets its reader send there: tokens stand in path, query or host."""
+    parts = urlsplit(address)
+    if parts.scheme == "mailto":
+        return address
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc}/..."
+    return f"{parts.scheme}://..."

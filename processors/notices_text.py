@@ -1,0 +1,75 @@
+"""The words of a notice, in the subscription's language, and the body of its webhook."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from carbonstream.schemas.periods import SHANGHAI
+
+TYPE_CHANGED: Final = "carbonstream.warning.changed"
+TYPE_TEST: Final = "carbonstream.notice.test"
+Record = Mapping[str, Any]
+WORDS: Final = {
+    "zh": {
+        "alarm": "报警", "alert": "预警", "notice": "提示", "active": "触发", "cleared": "解除",
+        "target-level": "目标用量达到水平", "plan-to-date": "累计超过分阶段计划", "consistency": "一致性指标未达标",
+        "co2": "二氧化碳", "energy": "能耗", "test": "测试通知", "changes": "{} 条预警变化",
+        "test_body": "此通知只用于测试发送渠道。", "level": "水平", "total": "累计", "threshold": "限值",
+        "plan": "计划", "at": "时间", "colon": "：", "comma": "，",
+    },
+    "en": {
+        "target-level": "target level reached", "plan-to-date": "above the plan to date",
+        "consistency": "consistency indicator missed", "co2": "CO2", "test": "Test notice",
+        "changes": "{} changes of warnings", "test_body": "This notice only tests the channel.",
+        "colon": ": ", "comma": ", ",
+    },
+}  # fmt: skip
+
+
+def body(id_: str, opened_at: datetime, records: Sequence[Record]) -> dict[str, Any]:
+    """What a webhook carries: the same at every attempt. Without records it is a test."""
+    return {
+        "type": TYPE_CHANGED if records else TYPE_TEST,
+        "timestamp": opened_at.astimezone(SHANGHAI).isoformat(timespec="milliseconds"),
+        "data": {"notice": id_, "warnings": list(records)},
+    }
+
+
+def subject(records: Sequence[Record], language: str) -> str:
+    """One line: the change, or how many."""
+    words = WORDS[language]
+    if not records:
+        return f"Carbonstream: {words['test']}"
+    if len(records) > 1:
+        return "Carbonstream: " + words["changes"].format(len(records))
+    return " ".join(f"Carbonstream: {_headline(records[0], words)}".split())
+
+
+def text(records: Sequence[Record], language: str) -> str:
+    """A line or two a change, in the order they came."""
+    words = WORDS[language]
+    if not records:
+        return words["test_body"]
+    return "\n\n".join(_paragraph(record, words) for record in records)
+
+
+def _headline(record: Record, words: Mapping[str, str]) -> str:
+    said = [words.get(str(record[name]), str(record[name])) for name in ("severity", "state", "rule")]
+    return f"[{said[0]}] {record['entity']} {said[2]}{words['comma']}{said[1]}"
+
+
+def _paragraph(record: Record, words: Mapping[str, str]) -> str:
+    snapshot = record["snapshot"]
+    unit = snapshot.get("target", {}).get("unit", "") if isinstance(snapshot.get("target"), Mapping) else ""
+    facts = [words.get(str(record["indicator"]), str(record["indicator"])) + f" {record['period']}"]
+    if record["level"] is not None:
+        facts.append(f"{words.get('level', 'level')} {record['level']}")
+    facts += [
+        f"{words.get(name, name)} {snapshot[name]} {unit}".rstrip()
+        for name in ("total", "threshold", "plan")
+        if snapshot.get(name) is not None
+    ]
+    facts.append(f"{words.get('at', 'at')} {record['bucket']}")
+    return f"{_headline(record, words)}\n{words['comma'].join(facts)}\n{record['id']} v{record['version']}"

@@ -1,0 +1,64 @@
+"""Subscriptions to notices as `carbonstream notices subscribe` takes them from a file."""
+
+from __future__ import annotations
+
+from datetime import time
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from carbonstream.schemas.frames import Shape
+
+Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Quiet(Shape):
+    """Quiet hours, local; `from` after `until` spans midnight."""
+
+    from_: Annotated[time, Field(alias="from")]
+    until: time
+
+    @model_validator(mode="after")
+    def _has_length(self) -> Self:
+        if self.from_ == self.until:
+            raise ValueError("quiet hours that begin when they end have no length; leave them out")
+        if self.from_.tzinfo or self.until.tzinfo:
+            raise ValueError("quiet hours are local times such as 22:00")
+        return self
+
+
+class Subscription(Shape):
+    """Who is told of what, where."""
+
+    id: Name
+    enterprise: Annotated[
+        str | None, Field(description="entity id; it is told of itself and its sites only")
+    ] = None
+    operator_group: Annotated[Name | None, Field(description="operators; told of all entities")] = None
+    entities: Annotated[
+        tuple[str, ...],
+        Field(description="ids, or beginnings ending in *; empty: all that the subscriber may see"),
+    ] = ()
+    rules: Annotated[tuple[str, ...], Field(description="rules of warnings; empty: all")] = ()
+    severity: Annotated[Literal["alarm", "alert", "notice"], Field(description="the least that is told")] = (
+        "notice"
+    )
+    channels: Annotated[
+        tuple[str, ...],
+        Field(min_length=1, description="https:, mailto:, or an address of wecombot, dingtalk, feishu ..."),
+    ]
+    quiet: Quiet | None = None
+    language: Literal["zh", "en"] = "zh"
+    group_s: Annotated[
+        int, Field(ge=0, le=86_400, description="changes within this long come as one notice")
+    ] = 0
+
+    @model_validator(mode="after")
+    def _has_one_owner(self) -> Self:
+        if (self.enterprise is None) == (self.operator_group is None):
+            raise ValueError("give either enterprise or operator_group")
+        if len(set(self.channels)) != len(self.channels):
+            raise ValueError("channels: an address stands there twice")
+        if any("*" in entity[:-1] for entity in self.entities):
+            raise ValueError("entities: * may only be the last character")
+        return self
