@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,14 @@ def test_no_file_is_past_400_lines() -> None:
         if (n := len(p.read_text().splitlines())) > 400
     }
     assert not long
+
+
+def test_no_two_services_wait_for_the_same_advisory_lock() -> None:
+    found = [
+        (number, p.name)
+        for folder in MAY_IMPORT
+        for p in sources(folder)
+        for number in re.findall(r"LOCK: Final = \(0x4353, ([\d_]+)\)", p.read_text())
+    ]
+    assert len(found) >= 5
+    assert len({number for number, _ in found}) == len(found), sorted(found)
