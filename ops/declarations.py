@@ -18,6 +18,7 @@ import numpy as np
 import psycopg
 
 from carbonstream.connectors import kafka
+from carbonstream.connectors.locks import SPACE, Only
 from carbonstream.connectors.sources.framing import Columns, Stamp, headers, record
 from carbonstream.connectors.sources.replay.sending import GAPLESS
 from carbonstream.ops.load import fields
@@ -33,7 +34,6 @@ from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of, site_of
 
 Connection = psycopg.Connection[Any]
-LOCK: Final = (0x4353, 1_008)
 FLUSH_S: Final = 30.0
 COLUMNS: Final = (
     "meter_id", "first_day", "last_day", "opening", "purchases", "closing", "amount", "unit", "document",
@@ -190,7 +190,7 @@ def send_approved(
     errors: list[str] = []
     sent: list[int] = []
     with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s, %s)", LOCK)
+        connection.execute("select pg_advisory_xact_lock(%s, %s)", (SPACE, int(Only.DECLARE)))
         for number, meter_id, first, last, thousandths, shard, seq, carrier in connection.execute(
             UNSENT
         ).fetchall():

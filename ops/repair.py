@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
-from carbonstream.connectors.sinks.timescale.ownership import LOCK_SPACE
+from carbonstream.connectors.locks import SPACE, Only
 from carbonstream.ops.chain import find_break
 from carbonstream.ops.checkpoints import Checkpoints
 from carbonstream.ops.lost import book_in_flight, book_lost
@@ -23,7 +23,6 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
-RELAY, LEDGER = 1_000, 1_001
 LEAVING_S: Final = 20.0  # a member that was killed or has a name of its own is in its group for 10 s more
 POLL_S: Final = 0.5
 
@@ -62,8 +61,8 @@ def repair(settings: Settings, *, new_epoch: bool) -> dict[str, Any]:
 
 
 def _services_stopped(connection: psycopg.Connection, partitions: int) -> None:
-    for key in (*range(partitions), RELAY, LEDGER):
-        row = connection.execute("select pg_try_advisory_xact_lock(%s, %s)", (LOCK_SPACE, key)).fetchone()
+    for key in (*range(partitions), Only.RELAY, Only.LEDGER):
+        row = connection.execute("select pg_try_advisory_xact_lock(%s, %s)", (SPACE, int(key))).fetchone()
         if not row or not row[0]:
             raise NotReady("services are running; stop them first, so that nothing moves during the repair")
 

@@ -17,6 +17,7 @@ import psycopg
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.consistency import LATE_MS, Measure, measures
 from carbonstream.processors.consistency_warnings import RULE, Told, changes
@@ -31,7 +32,6 @@ from carbonstream.streams.warn_book import write_warnings
 from carbonstream.streams.warn_totals import stored_clock
 
 Connection = psycopg.Connection[Any]
-LOCK: Final = (0x4353, 1_007)  # beside those of relay, ledger and warn
 DAYS: Final = (
     3  # a day is computed until it is this many days old: what comes later is a correction of its own
 )
@@ -74,9 +74,8 @@ class Consistency:
 
     def _round(self) -> None:
         with connect(self.config, application="consistency", autocommit=True) as connection:
-            while not self._lock(connection):
-                if self.stopping.wait(1.0):
-                    return
+            if not wait_for_lock(connection, Only.CONSISTENCY, self.stopping):
+                return
             connection.autocommit = False
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             while not self.stopping.is_set():
@@ -86,10 +85,6 @@ class Consistency:
                 took = time.monotonic() - began
                 telemetry.SECONDS.labels("consistency", "pass").observe(took)
                 self.stopping.wait(max(self.config.consistency_s, REST * took))
-
-    def _lock(self, connection: Connection) -> bool:
-        row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
-        return bool(row and row[0])
 
 
 def compute(connection: Connection, partitions: int) -> list[WarningRecord]:

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect, integers
+from carbonstream.connectors.locks import Only, try_lock, wait_for_lock
 from carbonstream.connectors.retention import drop_old
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
@@ -33,7 +34,6 @@ from carbonstream.schemas.frames import TYPE_TICK
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.reference_log import ReferenceLog
 
-LOCK: Final = (0x4353, 1_001)
 COMMIT_S: Final = 1.0
 COMMIT_BUSY_S: Final = 5.0  # while much comes: a register counts once a commit, however often it was read
 BUSY: Final = 100  # records since the last commit
@@ -102,12 +102,10 @@ class LedgerReader:
 
     def _round(self, ends: dict[int, int] | None) -> bool:
         with connect(self.config, application="ledger", autocommit=True) as connection:
-            while True:
-                row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
-                if row and row[0]:
-                    break
-                if ends is not None or self.stopping.wait(1.0):
-                    return False
+            if ends is not None and not try_lock(connection, Only.LEDGER):
+                return False
+            if ends is None and not wait_for_lock(connection, Only.LEDGER, self.stopping):
+                return False
             connection.autocommit = False
             counters, at = self._load(connection)
             consumer = kafka.reader(

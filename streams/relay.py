@@ -20,6 +20,7 @@ from confluent_kafka import Producer
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect, one_row
+from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.expectation import Metering, coverage, readings_due
 from carbonstream.processors.expectation import Span as Validity
@@ -30,7 +31,6 @@ from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of
 
-LOCK: Final = (0x4353, 1_000)  # beside the partitions' locks of connectors.sinks.timescale.ownership
 TRANSACTIONAL_ID: Final = "carbonstream-relay"
 OUTBOX_PASS: Final = 10_000
 MARKS_PASS: Final = 200
@@ -121,9 +121,8 @@ class Relay:
 
     def _round(self) -> None:
         with connect(self.config, application="relay", autocommit=True) as connection:
-            while not self._lock(connection):
-                if self.stopping.wait(1.0):
-                    return
+            if not wait_for_lock(connection, Only.RELAY, self.stopping):
+                return
             connection.autocommit = False
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             producer = kafka.producer(self.config, transactional_id=TRANSACTIONAL_ID)
@@ -143,10 +142,6 @@ class Relay:
                 if done.told_totals and not done.is_behind:
                     rest = min(REST * took, LONGEST_REST_S)
                     rested = began + took + max(self.config.relay_period_ms / 1_000 - took, rest)
-
-    def _lock(self, connection: psycopg.Connection) -> bool:
-        row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
-        return bool(row and row[0])
 
     def _pass(
         self, connection: psycopg.Connection, producer: Producer, masters: Masters, *, totals: bool

@@ -26,15 +26,16 @@ from typing import Any, Final
 
 import psycopg
 
-from carbonstream.connectors import kafka, telemetry
+from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.layout import check_layout
+from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.processors.calendar_cn import read_calendar
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.pace import Paces
 from carbonstream.processors.warnings_agenda import Agenda
 from carbonstream.schemas import topics
-from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.warn_book import load_positions, write_positions, write_warnings
 from carbonstream.streams.warn_inbox import READ, Inbox
@@ -42,7 +43,6 @@ from carbonstream.streams.warn_judge import judge_due
 from carbonstream.streams.warn_totals import load_expected, load_targets, stored_clock
 
 Connection = psycopg.Connection[Any]
-LOCK: Final = (0x4353, 1_002)  # beside the relay's and the ledger's
 TARGETS_A_PASS: Final = 500
 IDLE_PASS_S: Final = 1.0  # while nothing is due, positions and clock are seen to this often
 
@@ -65,10 +65,9 @@ class Warn:
 
     def _round(self) -> None:
         with connect(self.config, application="warn", autocommit=True) as connection:
-            while not self._lock(connection):
-                if self.stopping.wait(1.0):
-                    return
-            self._check_layout(connection)
+            if not wait_for_lock(connection, Only.WARN, self.stopping):
+                return
+            check_layout(self.config, connection, READ)
             positions = load_positions(connection)
             connection.autocommit = False
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -77,26 +76,6 @@ class Warn:
                 Judgement(self.config, self.log, connection, inbox).run(self.stopping)
             finally:
                 inbox.close()
-
-    def _lock(self, connection: Connection) -> bool:
-        row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
-        return bool(row and row[0])
-
-    def _check_layout(self, connection: Connection) -> None:
-        names = [self.config.topic(name) for name in READ]
-        found = kafka.topic_ids(self.config, names)
-        stored = {
-            row[0]: (row[1], row[2])
-            for row in connection.execute("select topic, topic_id, partitions from layout")
-        }
-        for name in names:
-            if name not in found or name not in stored:
-                raise NotReady(f"topic {name} is not laid out yet; run `carbonstream topics`")
-            if found[name] != stored[name]:
-                raise LayoutChanged(
-                    f"{name} is now {found[name]}, the database knows {stored[name]}; "
-                    "`carbonstream repair` opens a new epoch"
-                )
 
 
 class Judgement:

@@ -10,12 +10,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any, Final
-
-import psycopg
+from typing import Final
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.notify.delivering import serve_channel
 from carbonstream.connectors.sinks.notify.queue import Lease, lease_channel
@@ -23,9 +22,7 @@ from carbonstream.connectors.sinks.notify.reading import Reader
 from carbonstream.connectors.sinks.notify.sending import sender
 from carbonstream.schemas.settings import Settings
 
-LOCK: Final = (0x4353, 1_009)  # beside those of relay, ledger, warn, consistency and declare
 LOOK_S: Final = 0.25  # how often what is due is looked for
-WAIT_FOR_LOCK_S: Final = 1.0
 
 
 def wall_clock() -> datetime:
@@ -67,19 +64,14 @@ class Notify:
 
     def _read_round(self) -> None:
         with connect(self.config, application="notify reader", autocommit=True) as connection:
-            while not self._lock(connection):
-                if self.stopping.wait(WAIT_FOR_LOCK_S):
-                    return
+            if not wait_for_lock(connection, Only.NOTIFY, self.stopping):
+                return
             reader = Reader(self.config, connection, self.log)
             try:
                 while not self.stopping.is_set():
                     reader.pass_(wall_clock())
             finally:
                 reader.close()
-
-    def _lock(self, connection: psycopg.Connection[Any]) -> bool:
-        row = connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()
-        return bool(row and row[0])
 
     def _deliver_round(self) -> None:
         """Lease here, send in the pool: a worker is taken only by a channel that something is due for."""

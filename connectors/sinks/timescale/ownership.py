@@ -10,7 +10,8 @@ from typing import Final
 
 import psycopg
 
-LOCK_SPACE: Final = 0x4353  # "CS": first half of the advisory lock's key, the partition is the second
+from carbonstream.connectors.locks import SPACE, try_lock
+
 APPLICATION: Final = "carbonstream timescale"
 
 
@@ -31,16 +32,12 @@ def rebalance(connection: psycopg.Connection, partitions: int, owned: set[int]) 
     share = math.ceil(partitions / live_sinks(connection))
     owned = set(owned)
     for partition in sorted(owned, reverse=True)[: max(len(owned) - share, 0)]:
-        connection.execute("select pg_advisory_unlock(%s, %s)", (LOCK_SPACE, partition))
+        connection.execute("select pg_advisory_unlock(%s, %s)", (SPACE, partition))
         owned.discard(partition)
     for partition in range(partitions):
         if len(owned) >= share:
             break
-        if partition not in owned:
-            row = connection.execute(
-                "select pg_try_advisory_lock(%s, %s)", (LOCK_SPACE, partition)
-            ).fetchone()
-            if row and row[0]:
-                owned.add(partition)
+        if partition not in owned and try_lock(connection, partition):
+            owned.add(partition)
     connection.commit()
     return owned

@@ -19,6 +19,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.layout import check_layout
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.ownership import APPLICATION, rebalance
 from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
@@ -26,7 +27,7 @@ from carbonstream.processors.directory import ENTRY, Directory, place_key
 from carbonstream.processors.rows import Position, concatenate, follow
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Check, Outcome
-from carbonstream.schemas.errors import BrokenChain, LayoutChanged, NotReady
+from carbonstream.schemas.errors import BrokenChain
 from carbonstream.schemas.settings import Settings
 
 REBALANCE_S: Final = 2.0
@@ -63,7 +64,10 @@ class Sink:
 
     def _round(self) -> None:
         with connect(self.config, application=APPLICATION.removeprefix("carbonstream ")) as connection:
-            topic_id = self._check_layout(connection)
+            topic_id = check_layout(self.config, connection, (topics.READINGS, topics.EMISSIONS))[
+                topics.READINGS
+            ]
+            connection.commit()
             writer = Writer(connection)
             directory = load_directory(connection)
             owned: set[int] = set()
@@ -73,23 +77,6 @@ class Sink:
                     self.stopping.wait(REBALANCE_S)
                     continue
                 directory, owned = self._drain(connection, writer, directory, owned, topic_id)
-
-    def _check_layout(self, connection: psycopg.Connection) -> str:
-        """Topic id of meter.readings, after comparing the layout with the one the rows were stored under."""
-        names = [self.config.topic(name) for name in (topics.READINGS, topics.EMISSIONS)]
-        found = kafka.topic_ids(self.config, names)
-        rows = connection.execute("select topic, topic_id, partitions from layout").fetchall()
-        stored = {topic: (topic_id, partitions) for topic, topic_id, partitions in rows}
-        connection.commit()
-        for name in names:
-            if name not in found or name not in stored:
-                raise NotReady(f"topic {name} is not laid out yet; run `carbonstream topics`")
-            if found[name] != stored[name]:
-                raise LayoutChanged(
-                    f"{name} is now {found[name]}, the database knows {stored[name]}; `carbonstream repair` opens a "
-                    "new epoch"
-                )
-        return found[names[0]][0]
 
     def _drain(
         self,

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.estimator import tables
@@ -34,7 +35,6 @@ from carbonstream.schemas.settings import Settings
 
 Ints = NDArray[np.int64]
 Array = NDArray[Any]
-LOCK: Final = (0x4353, 1_010)
 POLL_S: Final = 1.0
 LONGEST_LOOK_MS: Final = (
     HOUR_MS  # event time a look covers; 100,000 quarter-hour meters have 400,000 rows in it
@@ -64,9 +64,8 @@ class Estimator:
 
     def _round(self) -> None:
         with connect(self.config, application="estimator", autocommit=True) as connection:
-            while not connection.execute("select pg_try_advisory_lock(%s, %s)", LOCK).fetchone()[0]:  # type: ignore[index]
-                if self.stopping.wait(POLL_S):
-                    return
+            if not wait_for_lock(connection, Only.ESTIMATOR, self.stopping):
+                return
             connection.autocommit = False
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             store = SequenceStore(self.config.state_dir, SOURCE_ESTIMATOR, wall_ms())
