@@ -81,6 +81,7 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, b
         # the interactive pages load scripts from elsewhere, which the content security policy forbids
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # one address a resource; with a slash more it is not found, and says so
     )
     problems.install(app)
     app.include_router(health.router)

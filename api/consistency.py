@@ -17,7 +17,7 @@ from carbonstream.api.problems import RESPONSES, Problem
 from carbonstream.api.ranges import Range, parse_range, period_of
 from carbonstream.processors.consistency import BY_ID
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import DAY_MS, SHANGHAI, to_datetime
+from carbonstream.schemas.periods import DAY_MS, SHANGHAI, local_text, to_datetime
 
 router = APIRouter(tags=["consistency"], responses=RESPONSES)
 LAST_DAYS: Final = 7  # without `from`: these, today among them
@@ -171,7 +171,7 @@ async def sum_checks(query: Annotated[SumChecksQuery, Query()], here: Here) -> S
                 difference=quantity_text(row.supplied - row.accounted),
                 children=row.children,
                 verdict=row.verdict,
-                at=row.at.astimezone(SHANGHAI).isoformat(),
+                at=local_text(row.at),
             )
             for row in rows
         ]
@@ -202,6 +202,6 @@ def _shown(row: _Row) -> Value:
         target=exact_text(row.target),
         met=row.met,
         closed=row.closed,
-        at=row.at.astimezone(SHANGHAI).isoformat(),
+        at=local_text(row.at),
         clause=f"T/CES {indicator.clause}",
     )

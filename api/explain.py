@@ -39,7 +39,7 @@ from carbonstream.processors.explanation import (
 from carbonstream.processors.total_records import text
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Grain, Quality, RowFlag
-from carbonstream.schemas.periods import HOUR_MS, SHANGHAI, local_iso, to_datetime, to_ms
+from carbonstream.schemas.periods import HOUR_MS, local_iso, local_text, to_datetime, to_ms
 
 router = APIRouter(prefix="/explain", tags=["explain"], responses=RESPONSES)
 METERS_SHOWN: Final = 200
@@ -111,8 +111,8 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
         "site": row.site_id,
         "kind": row.kind,
         "boundary": row.boundary,
-        "start": _local(row.start),
-        "end": _local(row.end),
+        "start": local_text(row.start),
+        "end": local_text(row.end),
         "quantity": base_units(row.quantity),
         "quality": _quality(row.quality),
         "flags": [flag.name.lower() for flag in RowFlag if row.flags & flag],
@@ -191,7 +191,7 @@ def _judged(
     stored = text(co2_kg if indicator == "co2" else kgce)
     return {
         "indicator": indicator,
-        "as_of": None if asked is None else _local(as_of),
+        "as_of": None if asked is None else local_text(as_of),
         **figure,
         "stored": stored,
         "equal": stored == figure["recomputed"],
@@ -243,7 +243,7 @@ def _indexes(row: StoredRow, previous: PreviousIndex | None) -> dict[str, Any] |
         between = index_energy(row.raw_index, previous.raw_index, row.multiplier, modulus)
         known |= {
             "previous": base_units(previous.raw_index),
-            "previous_time": _local(previous.end),
+            "previous_time": local_text(previous.end),
             "between": base_units(between),
             "stored": base_units(previous.quantity),
         }
@@ -252,9 +252,9 @@ def _indexes(row: StoredRow, previous: PreviousIndex | None) -> dict[str, Any] |
 
 def _correction(c: Correction) -> dict[str, Any]:
     return {
-        "recorded_at": _local(c.recorded_at),
+        "recorded_at": local_text(c.recorded_at),
         "meter": c.meter_id,
-        "end": _local(c.end),
+        "end": local_text(c.end),
         "old_quantity": base_units(c.old_quantity),
         "old_quality": c.old_quality,
         "new_quantity": base_units(c.new_quantity),
@@ -269,7 +269,3 @@ def _quality(code: int) -> dict[str, Any]:
 
 def _ms(asked: str | None, as_of: datetime) -> int | None:
     return None if asked is None else to_ms(as_of)
-
-
-def _local(at: datetime) -> str:
-    return at.astimezone(SHANGHAI).isoformat()

@@ -14,7 +14,7 @@ from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES
 from carbonstream.api.ranges import parse_range, period_of
 from carbonstream.schemas.codes import Check, Decision, Grain
-from carbonstream.schemas.periods import SHANGHAI, to_datetime
+from carbonstream.schemas.periods import local_text, to_datetime
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 FINDINGS: Final = """
@@ -68,11 +68,11 @@ async def findings(meter_id: PathText, query: Annotated[FindingsQuery, Query()],
         meter=meter_id,
         findings=[
             Finding(
-                end=row.time.astimezone(SHANGHAI).isoformat(),
+                end=local_text(row.time),
                 check=Check(row.check).name.lower(),
                 decision=Decision(row.decision).name.lower(),
                 size=round(row.size, 3),
-                told_at=to_datetime(row.tick_ms).astimezone(SHANGHAI).isoformat(),
+                told_at=local_text(to_datetime(row.tick_ms)),
             )
             for row in rows
         ],

@@ -19,7 +19,14 @@ from carbonstream.api.services import Services
 from carbonstream.api.spans import entity_spans
 from carbonstream.processors.expectation import completeness, readings_due, until
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import HOUR_MS, SECOND_MS, SHANGHAI, local_iso, to_datetime, to_ms
+from carbonstream.schemas.periods import (
+    HOUR_MS,
+    SECOND_MS,
+    local_iso,
+    local_text,
+    to_datetime,
+    to_ms,
+)
 
 router = APIRouter(tags=["freshness"], responses=RESPONSES)
 ALL: Final = "region:CN"
@@ -128,7 +135,7 @@ async def _read(here: Services, entity_id: str) -> Freshness:
     ticked = [p.tick_ms for p in positions if p.tick_ms > 0]
     return Freshness(
         entity=entity_id,
-        newest_end=None if newest is None else newest.astimezone(SHANGHAI).isoformat(),
+        newest_end=None if newest is None else local_text(newest),
         age_s=None if newest is None else (now_ms - to_ms(newest)) / SECOND_MS,
         stored_at_tick=local_iso(min(ticked)) if ticked else None,
         readings_today=readings,

@@ -17,7 +17,7 @@ from carbonstream.api.problems import RESPONSES, invalid
 from carbonstream.api.publications import REFUSALS, Body, Person
 from carbonstream.api.session import commanding
 from carbonstream.processors.plain_text import month as parse_month
-from carbonstream.schemas.periods import SHANGHAI
+from carbonstream.schemas.periods import local_text
 
 router = APIRouter(prefix="/locks", tags=["locks"], responses=RESPONSES)
 LOCK: Final = "select lock_period(%(entity)s, %(month)s, %(by)s, %(document)s)::text"
@@ -125,7 +125,7 @@ async def locked(database: Database, entity: str | None, month: date | None, lim
             month=f"{r.month:%Y-%m}",
             by=r.locked_by,
             document=r.document,
-            at=r.locked_at.astimezone(SHANGHAI).isoformat(),
+            at=local_text(r.locked_at),
             co2_kg=_reported(r.co2_kg, r.co2_kg_now),
             kgce=_reported(r.kgce, r.kgce_now),
             parts=r.parts,

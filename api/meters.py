@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from carbonstream.api.decimals import exact_text, optional_text
 from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem
-from carbonstream.schemas.periods import SHANGHAI
+from carbonstream.schemas.periods import local_text
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 COLUMNS: Final = """
@@ -124,6 +124,6 @@ def _shown(row: MeterRow) -> Meter:
         modulus=optional_text(row.modulus),
         interval_s=row.interval_s,
         boundary=row.boundary,
-        valid_from=row.valid_from.astimezone(SHANGHAI).isoformat(),
-        valid_to=None if row.valid_to is None else row.valid_to.astimezone(SHANGHAI).isoformat(),
+        valid_from=local_text(row.valid_from),
+        valid_to=None if row.valid_to is None else local_text(row.valid_to),
     )

@@ -21,7 +21,7 @@ from carbonstream.api.publishing import (
 )
 from carbonstream.api.session import commanding
 from carbonstream.processors.publication import MOST_ENTRIES, Submitted
-from carbonstream.schemas.periods import SHANGHAI
+from carbonstream.schemas.periods import local_text
 
 REFUSALS: dict[int | str, dict[str, Any]] = RESPONSES | {
     403: {"model": ProblemDocument, "description": "the person who submitted it, or a browser's session"},
@@ -199,9 +199,9 @@ def document(publication: Publication) -> PublicationShown:
             "file": publication.file,
             "status": publication.status,
             "submitted_by": publication.submitted_by,
-            "submitted_at": publication.submitted_at.astimezone(SHANGHAI).isoformat(),
+            "submitted_at": local_text(publication.submitted_at),
             "decided_by": publication.decided_by,
-            "decided_at": None if decided is None else decided.astimezone(SHANGHAI).isoformat(),
+            "decided_at": None if decided is None else local_text(decided),
             "reason": publication.reason,
             "entries": publication.entries,
         }

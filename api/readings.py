@@ -24,7 +24,7 @@ from carbonstream.api.ranges import Range, parse_range, parse_time, period_of
 from carbonstream.api.services import Services
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import Grain, RowFlag
-from carbonstream.schemas.periods import HOUR_MS, SHANGHAI, to_datetime
+from carbonstream.schemas.periods import HOUR_MS, SHANGHAI, local_text, to_datetime
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 
@@ -143,8 +143,8 @@ async def readings(meter_id: PathText, query: Annotated[ReadingsQuery, Query()],
         unit=CARRIER_BY_ID[meter.carrier].base_unit.value,
         rows=[
             Reading(
-                start=_local(row.start),
-                end=_local(row.end),
+                start=local_text(row.start),
+                end=local_text(row.end),
                 quantity=quantity_text(row.quantity),
                 raw_index=None if row.raw_index is None else quantity_text(row.raw_index),
                 quality=row.quality,
@@ -170,8 +170,8 @@ async def emissions(meter_id: PathText, query: Annotated[ReadingsQuery, Query()]
         unit="kg",
         rows=[
             Emission(
-                start=_local(row.start),
-                end=_local(row.end),
+                start=local_text(row.start),
+                end=local_text(row.end),
                 co2_kg=_co2(row, in_force, book),
                 coefficient=in_force.get(row.month),
             )
@@ -204,7 +204,7 @@ async def _page(here: Services, meter_id: str, query: ReadingsQuery) -> Page:
         )
         in_force = {r.month: r.coefficient for r in resolved}
     book = dict(await here.coefficients.look_up(here.database, in_force.values()))
-    following = rows[-1].end.astimezone(SHANGHAI).isoformat() if len(found) > query.limit else None
+    following = local_text(rows[-1].end) if len(found) > query.limit else None
     return meter, rows, in_force, book, following
 
 
@@ -241,12 +241,8 @@ def _named(in_force: dict[date, int], book: dict[int, Coefficient]) -> dict[str,
             value=exact_text(book[id_].value),
             unit=book[id_].unit,
             document=book[id_].document,
-            published_at=book[id_].published_at.astimezone(SHANGHAI).isoformat(),
+            published_at=local_text(book[id_].published_at),
             carried_months=months_between(book[id_].month, month),
         )
         for id_, month in newest.items()
     }
-
-
-def _local(at: datetime) -> str:
-    return at.astimezone(SHANGHAI).isoformat()

@@ -23,7 +23,7 @@ from carbonstream.api.totalling import Tally, TotalRow, tallies, total_of
 from carbonstream.processors.expectation import completeness, coverage
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
-from carbonstream.schemas.periods import SHANGHAI, local_iso, next_bucket, to_datetime, to_ms
+from carbonstream.schemas.periods import SHANGHAI, local_iso, local_text, next_bucket, to_datetime, to_ms
 
 router = APIRouter(tags=["totals"], responses=RESPONSES)
 Exact = Annotated[str, Field(pattern=r"^-?\d+(\.\d+)?$", examples=["477325.090194"])]
@@ -214,7 +214,7 @@ async def read_totals(query: TotalsQuery, here: Services) -> Totals:
     return Totals(
         entity=query.entity,
         grain=query.grain,
-        as_of=None if query.as_of is None else as_of.astimezone(SHANGHAI).isoformat(),
+        as_of=None if query.as_of is None else local_text(as_of),
         unit={"co2": "kg", "energy": "kgce"},
         buckets=[
             Bucket(bucket=local_iso(at), **figures(tally, query.indicator, inferred_at.get(at)))
@@ -298,6 +298,6 @@ def _used(coefficient: Coefficient, newest: TotalRow) -> UsedCoefficient:
         unit=coefficient.unit,
         document=coefficient.document,
         data_year=coefficient.data_year,
-        published_at=coefficient.published_at.astimezone(SHANGHAI).isoformat(),
+        published_at=local_text(coefficient.published_at),
         carried_months_max=months_between(coefficient.month, newest.bucket.astimezone(SHANGHAI).date()),
     )

@@ -15,7 +15,7 @@ from carbonstream.api.decimals import optional_text
 from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem, invalid
 from carbonstream.api.ranges import parse_time
-from carbonstream.schemas.periods import SHANGHAI, YEAR_2000_MS, to_datetime
+from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
@@ -156,9 +156,9 @@ async def warning(warning_id: PathText, here: Here) -> WarningDetail:
         Change(
             version=change.version,
             state=change.state,
-            bucket=_local(change.bucket),
+            bucket=local_text(change.bucket),
             backfill=change.backfill,
-            changed_at=_local(change.changed_at),
+            changed_at=local_text(change.changed_at),
             snapshot=dict(change.snapshot),
         )
         for change in await here.database.rows(_Change, HISTORY, {"id": warning_id})
@@ -177,11 +177,11 @@ def _fields(row: WarningRow) -> dict[str, Any]:
         "level": optional_text(row.level),
         "severity": row.severity,
         "state": row.state,
-        "bucket": _local(row.bucket),
+        "bucket": local_text(row.bucket),
         "backfill": row.backfill,
         "snapshot": dict(row.snapshot),
-        "raised_at": _local(row.raised_at),
-        "changed_at": _local(row.changed_at),
+        "raised_at": local_text(row.raised_at),
+        "changed_at": local_text(row.changed_at),
     }
 
 
@@ -198,7 +198,3 @@ def _cursor(after: str | None) -> tuple[datetime | None, str]:
             "after", f"{after!r} is not a cursor", "pass `next` of the page before, unchanged"
         ) from error
     return before, id_
-
-
-def _local(at: datetime) -> str:
-    return at.astimezone(SHANGHAI).isoformat()

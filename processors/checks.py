@@ -56,6 +56,8 @@ class Limits:
 class Judged:
     """One entry a reading, in the frame's order."""
 
+    slot: Ints  # of its meter, -1 unknown
+    master: Array  # MASTER entry of its meter
     code: Ints  # Outcome
     start: Ints  # UTC ms; where not taken as given, or the end
     end: Ints  # UTC ms; 0 where missing
@@ -114,6 +116,8 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     quality = np.where(code <= Outcome.BASELINE, said, int(Quality.RAW))
     if frame.mode is Mode.ESTIMATE:  # never what a measurement is compared with
         return Judged(
+            slot,
+            master,
             code,
             start,
             end,
@@ -130,7 +134,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     if len(adjusted):
         adjusted["row"] = rows[adjusted["row"]]
     return Judged(
-        code, start, end, quantity, raw_index, quality, version, adjusted,
+        slot, master, code, start, end, quantity, raw_index, quality, version, adjusted,
         *_remembered(slot_of_row, step, master_of_row, state),
     )  # fmt: skip
 
@@ -141,6 +145,8 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
     every = np.full(len(frame), int(code))
     start, end = told_times(frame.start, frame.end)
     return Judged(
+        slot=slot,
+        master=master,
         code=every,
         start=start,
         end=end,

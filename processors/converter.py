@@ -23,7 +23,7 @@ from carbonstream.processors.emissions import (
     refuse_frame,
 )
 from carbonstream.processors.frames import Frame, Refusal, Tick
-from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, Lookup, ShardState
+from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.vee import keeping
 from carbonstream.processors.vee.examine import examine
@@ -141,8 +141,8 @@ class Converter:
             )
         told = [
             found,
-            self._examine(offset, frame, known, judged),
-            self._turned(offset, frame, known, judged, state),
+            self._examine(offset, frame, judged),
+            self._turned(offset, frame, judged, state),
         ]
         found = np.concatenate(told) if sum(map(len, told)) else NOTHING
         self._remember(offset, frame.shard, state, judged)
@@ -183,27 +183,26 @@ class Converter:
                 return
         state.put(slots, newest, past)
 
-    def _examine(self, offset: int, frame: Frame, known: Lookup, judged: Judged) -> np.ndarray[Any, Any]:
+    def _examine(self, offset: int, frame: Frame, judged: Judged) -> np.ndarray[Any, Any]:
         """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
         if frame.mode is Mode.ESTIMATE:  # made from habit, it says nothing of it
             return NOTHING
         rows = np.flatnonzero(judged.code == Outcome.STORED)
         if offset <= self._recovered_to:
-            rows = rows[self._is_late(offset, frame.shard, known.slot[frame.meter[rows]])]
+            rows = rows[self._is_late(offset, frame.shard, judged.slot[rows])]
         if not len(rows):
             return NOTHING
         habits = self.habits.get(frame.shard)
         if habits is None:
             habits = self.habits[frame.shard] = Habits(keeps_before=True)
-        master = known.master[frame.meter]
-        register = master["register"]
+        register = judged.master["register"]
         readings = Readings(
-            slot=known.slot[frame.meter],
+            slot=judged.slot,
             start=judged.start,
             end=judged.end,
             quantity=judged.quantity,
             # an interval meter's reading covers what it says; a register's index stands for a moment
-            interval=np.where(register, master["interval_ms"], judged.end - judged.start),
+            interval=np.where(register, judged.master["interval_ms"], judged.end - judged.start),
             register=register,
         )
         if len(rows) < len(frame):
@@ -216,11 +215,9 @@ class Converter:
             judged.quality[found["row"][found["decision"] == Decision.QUESTION]] = Quality.QUESTIONABLE
         return found
 
-    def _turned(
-        self, offset: int, frame: Frame, known: Lookup, judged: Judged, state: ShardState
-    ) -> np.ndarray[Any, Any]:
+    def _turned(self, offset: int, frame: Frame, judged: Judged, state: ShardState) -> np.ndarray[Any, Any]:
         """FINDING entries of registers that rolled over, began anew, or told a zero in between."""
-        slot, register = known.slot[frame.meter], known.master["register"][frame.meter]
+        slot, register = judged.slot, judged.master["register"]
         told = register & ((judged.code == Outcome.REGISTER_BACKWARDS) | (judged.code == Outcome.STORED))
         rows = np.flatnonzero(told)
         if offset <= self._recovered_to:

@@ -17,7 +17,7 @@ from carbonstream.processors.coefficient_units import CALORIFIC
 from carbonstream.processors.coefficients import Coefficient, Coefficients, Resolved
 from carbonstream.processors.total_records import EXACT, exact, text
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
-from carbonstream.schemas.periods import SHANGHAI, month_text
+from carbonstream.schemas.periods import local_text, month_text
 
 RULE_VERSION: Final = "quantity x coefficient; nearest scope, newest month, newest revision (1)"
 UNITS: Final = {"co2": "kg", "energy": "kgce"}
@@ -87,7 +87,7 @@ class Library:
             "document": d.document,
             "data_year": d.data_year,
             "components": d.components,
-            "published_at": d.published_at.astimezone(SHANGHAI).isoformat(),
+            "published_at": local_text(d.published_at),
             "approver": d.approver,
         }
 

@@ -5,9 +5,8 @@ Pure: a batch of frames in, arrays out. A frame is taken only when it continues 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import chain, repeat
 from typing import Any, Final
 
 import numpy as np
@@ -94,42 +93,45 @@ class Readings:
 
 def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
     """The frames' columns, one after the other; of each first what its late indexes cut anew."""
-    lists: dict[str, list[int]] = {name: [] for name in COLUMNS}
+    parts: dict[str, list[Ints]] = {name: [] for name in COLUMNS}
     number: list[Ints] = []
-    lengths: list[int] = []
-    row: list[Iterable[int]] = []
-    causes: list[tuple[int, int]] = []
+    lengths: list[int] = []  # of each frame with what it cut anew
+    first: list[int] = []  # position of each frame's first reading
+    cut: list[tuple[int, int, int]] = []  # position, the late reading's position and row
     before = 0
     for document in frames:
         meter, adjusted = document["meter"], document.get("adjusted", ())
-        for k, interval in enumerate(adjusted):
-            causes.append((before + k, before + len(adjusted) + interval["row"]))
+        first.append(before + len(adjusted))
+        for at, interval in enumerate(adjusted, start=before):
+            cut.append((at, first[-1] + interval["row"], interval["row"]))
             number.append(np.array([document["numbers"][meter[interval["row"]]]], np.int64))
             for name in COLUMNS:
-                lists[name].append(interval.get(ADJUSTED_COLUMNS.get(name), 0))
-        row += ((interval["row"] for interval in adjusted), range(len(meter)))
+                parts[name].append(np.array([interval.get(ADJUSTED_COLUMNS.get(name), 0)], np.int64))
         lengths.append(len(adjusted) + len(meter))
         before += lengths[-1]
         for name in COLUMNS:
-            column = document[name] if name in document else UNTOLD[name]  # one value stands for as many
-            lists[name].extend(column if isinstance(column, list) else repeat(column, len(meter)))
+            column = document[name] if name in document else UNTOLD[name]
+            is_column = isinstance(column, list)  # else one value stands for as many
+            parts[name].append(
+                np.array(column, np.int64) if is_column else np.full(len(meter), column, np.int64)
+            )
         if meter:
             number.append(np.array(document["numbers"], np.int64)[meter])
-    columns = {name: np.array(values, np.int64) for name, values in lists.items()}
     frame = np.repeat(np.arange(len(frames)), lengths)
     cause = np.arange(before)
-    for at, reading in causes:
-        cause[at] = reading
+    row = cause - np.array(first, np.int64)[frame]
+    for at, reading, its_row in cut:
+        cause[at], row[at] = reading, its_row
     backfill = np.array([d["mode"] == Mode.BACKFILL for d in frames], np.bool_)
     declared = np.array([d["source"] == DECLARED for d in frames], np.bool_)
     return Readings(
         declared=declared[frame],
-        number=np.concatenate(number) if number else np.empty(0, np.int64),
+        number=np.concatenate(number) if number else NONE,
         frame=frame,
         backfill=backfill[frame],
-        row=np.fromiter(chain.from_iterable(row), np.int64, before),
+        row=row,
         cause=cause,
-        **columns,
+        **{name: np.concatenate(arrays) if arrays else NONE for name, arrays in parts.items()},
     )
 
 

@@ -79,6 +79,11 @@ def to_ms(at: datetime) -> int:
     return (delta.days * DAY_MS) + delta.seconds * SECOND_MS + delta.microseconds // 1_000
 
 
+def local_text(at: datetime) -> str:
+    """An instant as ISO 8601 with the offset of Asia/Shanghai."""
+    return at.astimezone(SHANGHAI).isoformat()
+
+
 @lru_cache(4_096)
 def local_iso(at_ms: int) -> str:
     """ISO 8601 with the +08:00 offset."""

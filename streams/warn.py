@@ -21,17 +21,16 @@ from __future__ import annotations
 
 import threading
 import time
-from importlib.resources import files
 from typing import Any, Final
 
 import psycopg
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.layout import check_layout
 from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
-from carbonstream.processors.calendar_cn import read_calendar
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.pace import Paces
 from carbonstream.processors.warnings_agenda import Agenda
@@ -84,9 +83,7 @@ class Judgement:
     def __init__(self, config: Settings, log: Any, connection: Connection, inbox: Inbox) -> None:
         self.config, self.log, self.connection, self.inbox = config, log, connection, inbox
         self.agenda = Agenda()
-        self.calendar = read_calendar(
-            (files("carbonstream.schemas") / "reference" / "holidays_cn.csv").read_text("utf-8")
-        )
+        self.calendar = packaged_calendar()
         self.paces = Paces()
         self.expected: dict[int, dict[int, list[Span]]] = {}
 

@@ -15,9 +15,6 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
-
-import psycopg
 
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.migrations import migrate
@@ -27,6 +24,7 @@ from carbonstream.ops.local import addresses, start
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas.settings import Settings
+from tests.databases import create_database
 
 T = TypeVar("T")
 DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
@@ -74,13 +72,11 @@ def running(
     """Everything started, reference data in force."""
     start(profile)
     kafka, server = addresses(profile)
-    name = f"run_{uuid.uuid4().hex[:10]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
+    database = create_database(server, "run")
     given = {
         "kafka": kafka,
-        "database": urlunsplit(urlsplit(server)._replace(path=f"/{name}")),
-        "topic_prefix": f"{name}.",
+        "database": database,
+        "topic_prefix": f"{uuid.uuid4().hex[:10]}.",
         "state_dir": state,
         "metrics_port": 0,
         "api_token": "a token for tests",

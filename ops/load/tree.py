@@ -23,7 +23,7 @@ from carbonstream.processors.metering import (
     differences,
 )
 from carbonstream.schemas.codes import MeterRole
-from carbonstream.schemas.periods import SHANGHAI, to_datetime, to_ms
+from carbonstream.schemas.periods import local_text, to_datetime, to_ms
 
 COLUMNS: Final = ("meter_id", "role", "parent", "valid_from", "valid_to")
 
@@ -156,7 +156,7 @@ def _count_anew(cursor: Rows, tree: Tree, rows: dict[Place, Row], meter_ids: lis
         if number not in before or old != new:
             lines += [(number, to_datetime(s.start), _end(s.end), int(s.levels)) for s in new]
     for meter_id, newest in _stored(cursor, changes).items():
-        at = newest.astimezone(SHANGHAI).isoformat()
+        at = local_text(newest)
         _row_above(meter_id, tree, rows).refuse(
             "valid_from", f"rows of {meter_id} are summed up to {at}: date the change then or later"
         )

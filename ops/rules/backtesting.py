@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.sources.framing import Columns
 from carbonstream.connectors.sources.replay import Format
 from carbonstream.connectors.sources.replay.formats import parse, uncompressed
 from carbonstream.processors.apportion import apportion
 from carbonstream.processors.backtest import DailySeries, summary, trials
-from carbonstream.processors.calendar_cn import Calendar, read_calendar
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
@@ -23,11 +23,6 @@ from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
 STEEL: Final = Path(str(files("carbonstream.schemas") / "reference" / "steel" / "Steel_industry_data.csv.gz"))
 STEEL_METER: Final = "uci-851/E01"  # the data set names none
 GRAINS: Final = {"month": Grain.MONTH, "year": Grain.YEAR}
-
-
-def packaged_calendar() -> Calendar:
-    """China's public holidays, as packaged."""
-    return read_calendar((files("carbonstream.schemas") / "reference" / "holidays_cn.csv").read_text("utf-8"))
 
 
 def backtest_files(paths: Sequence[Path], format_: Format) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.ops.load import fields
-from carbonstream.ops.rules.backtesting import packaged_calendar
 from carbonstream.processors.rule_cases import Amounts, Told, differences, warnings_of
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text

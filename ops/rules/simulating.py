@@ -9,9 +9,9 @@ from typing import Any, Final
 import psycopg
 
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.targets import read_targets
-from carbonstream.ops.rules.backtesting import packaged_calendar
 from carbonstream.processors.pace import Paces
 from carbonstream.processors.rule_simulation import Change, simulation
 from carbonstream.processors.targets import Target, Targets

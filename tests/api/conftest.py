@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import psycopg
@@ -21,12 +20,12 @@ from fastapi import FastAPI
 
 from carbonstream.api.app import create_app
 from carbonstream.connectors.kafka import admin
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.periods import to_ms
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.topics import TOTALS, WARNINGS
 from tests.api import plant
+from tests.databases import migrated_database
 
 TOKEN = "a token for tests"
 PARTITIONS = 3
@@ -41,36 +40,21 @@ def servers() -> tuple[str, str]:
     return at.kafka, at.database
 
 
-@contextmanager
-def fresh_database(server: str) -> Iterator[str]:
-    """URL of a migrated database, dropped at the end."""
-    name = f"api_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    try:
-        migrate(Settings(database=url))
-        yield url
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
-
-
 @pytest.fixture(scope="session")
 def settings(servers: tuple[str, str]) -> Iterator[Settings]:
     """Settings of a plant with readings, and of topics of its own."""
     kafka, database = servers
-    with fresh_database(database) as url:
+    with migrated_database(database, "api") as of_it:
         settings = Settings(
             kafka=kafka,
-            database=url,
+            database=of_it.database,
             topic_prefix=f"{uuid.uuid4().hex[:8]}.",
             partitions=PARTITIONS,
             api_token=TOKEN,
             metrics_port=0,
             state_dir=Path("/nonexistent"),
         )
-        with psycopg.connect(url, autocommit=True) as connection:
+        with psycopg.connect(of_it.database, autocommit=True) as connection:
             plant.found(connection)
             new_year = datetime(2024, 1, 1, tzinfo=plant.NOW.tzinfo)
             plant.store(connection, f"{plant.STEEL}/E01", new_year, [3_170 + i % 7 for i in range(3 * 96)])

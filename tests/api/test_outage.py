@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 from carbonstream.schemas.settings import Settings
-from tests.api.conftest import TOKEN, fresh_database, served
+from tests.api.conftest import TOKEN, served
 from tests.api.listener import listening
+from tests.databases import migrated_database
 
 PROGRAM = """
 import asyncio
@@ -126,15 +127,18 @@ def test_without_the_database_every_read_is_refused_within_3_s_and_answered_afte
 def test_an_unmigrated_database_is_not_ready_and_says_what_to_do(
     settings: Settings, servers: tuple[str, str]
 ) -> None:
-    with fresh_database(servers[1]) as url:
-        with psycopg.connect(url, autocommit=True) as connection:
+    with migrated_database(servers[1], "api") as of_it:
+        with psycopg.connect(of_it.database, autocommit=True) as connection:
             connection.execute("delete from _yoyo_migration where migration_id like '0003%'")
-        with served(settings.model_copy(update={"database": url})) as running, running.client() as client:
+        with (
+            served(settings.model_copy(update={"database": of_it.database})) as running,
+            running.client() as client,
+        ):
             answer = client.get("/health/ready")
             assert answer.status_code == 503
             assert "0003" in answer.json()["database"]
             assert "carbonstream migrate" in answer.json()["database"]
-            with psycopg.connect(url, autocommit=True) as connection:
+            with psycopg.connect(of_it.database, autocommit=True) as connection:
                 connection.execute("drop table _yoyo_migration")
             assert "carbonstream migrate" in client.get("/health/ready").json()["database"]
 

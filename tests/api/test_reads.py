@@ -15,7 +15,8 @@ from psycopg.types.json import Jsonb
 from carbonstream.connectors.database import reading_pool
 from carbonstream.schemas.settings import Settings
 from tests.api import plant
-from tests.api.conftest import fresh_database, served
+from tests.api.conftest import served
+from tests.databases import migrated_database
 
 
 def get(client: httpx.Client, path: str, **query: Any) -> dict[str, Any]:
@@ -188,6 +189,7 @@ def test_a_warning_has_its_history(client: httpx.Client, warned: list[str]) -> N
     assert answer["backfill"] is True
     assert [(c["version"], c["state"]) for c in answer["history"]] == [(1, "active"), (2, "cleared")]
     assert client.get("/v1/warnings/none").status_code == 404
+    assert client.get("/v1/entities/%0A/").status_code == 404  # not a redirect to the same without a slash
 
 
 def test_freshness_of_one_enterprise(client: httpx.Client) -> None:
@@ -222,8 +224,8 @@ def test_the_overview_holds_today_the_largest_and_the_freshness(client: httpx.Cl
 def test_before_anything_is_loaded_the_overview_is_empty(
     settings: Settings, servers: tuple[str, str]
 ) -> None:
-    with fresh_database(servers[1]) as url:
-        empty = settings.model_copy(update={"database": url})
+    with migrated_database(servers[1], "api") as of_it:
+        empty = settings.model_copy(update={"database": of_it.database})
         with served(empty) as running, running.client() as client:
             answer = get(client, "/v1/overview")
     assert answer["today"] == {

@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.cli import app
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.local import addresses, start
@@ -21,7 +20,7 @@ from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.settings import settings as of_this_process
 from tests.api.plant import store
-from tests.reference.conftest import fresh_database
+from tests.databases import migrated_database
 from tests.reference.files import FEED, METERS, PAPER, SITES, STEEL
 
 HEADER = "carrier,kind,scope,month,value,unit,document"
@@ -61,8 +60,7 @@ def server() -> str:
 @pytest.fixture
 def plant(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plant]:
     """A steel works and a paper mill in Wuxing, Huzhou, each with one day of quarter-hours of electricity."""
-    with fresh_database(server) as settings:
-        migrate(settings)
+    with migrated_database(server, "coefficients") as settings:
         plant = Plant(settings, tmp_path)
         tables = {
             "sites": plant.write(STEEL, PAPER, header=SITES, name="sites.csv"),

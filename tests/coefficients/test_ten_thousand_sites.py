@@ -15,14 +15,13 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.approval import approve
 from carbonstream.ops.cli import app
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.settings import settings as of_this_process
-from tests.reference.conftest import fresh_database
+from tests.databases import migrated_database
 from tests.reference.files import SITES
 
 from .conftest import HEADER
@@ -110,8 +109,7 @@ class Readers:
 @pytest.fixture
 def region(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """10,000 sites of Zhejiang, each with a month's total."""
-    with fresh_database(server) as settings:
-        migrate(settings)
+    with migrated_database(server, "coefficients") as settings:
         sites = tmp_path / "sites.csv"
         sites.write_text(
             "\n".join(

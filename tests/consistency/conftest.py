@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 import psycopg
 import pytest
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sinks.timescale.sink import load_directory
 from carbonstream.connectors.sinks.timescale.tables import STAGE_TOTAL, write_totals
 from carbonstream.ops.load import load_files, load_packaged
@@ -26,6 +23,7 @@ from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, SHANGHAI, t
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.consistency import compute
 from carbonstream.streams.consistency_figures import local_day
+from tests.databases import migrated_database
 
 PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -139,37 +137,31 @@ class Park:
 @pytest.fixture
 def park(server: str, write: Write) -> Iterator[Park]:
     """Sites of three enterprises in one park, and hourly meters."""
-    name = f"consistency_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    settings = Settings(database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")))
-    try:
-        migrate(settings)
-        with psycopg.connect(settings.database) as connection:
-            load_packaged(connection, NOW)
-            connection.commit()
-            found = Park(settings, connection, write)
-            found.load(
-                sites=(
-                    "op,运营,Operator,OP,运营,Operator,P-1,园,Park,330502,C31",
-                    "a,甲,A,ENT-A,甲,A,P-1,园,Park,330502,C31",
-                    "b,乙,B,ENT-B,乙,B,P-1,园,Park,330503,C22",
-                    "x,外,X,ENT-X,外,X,P-2,他园,Other,330502,C31",
-                ),
-                meters=tuple(
-                    f"{meter},{carrier},interval,{unit},1,,3600,{boundary},{FROM},"
-                    for meter, carrier, unit, boundary in (
-                        ("op/M", "electricity", "kWh", "true"),
-                        ("a/E", "electricity", "kWh", "true"),
-                        ("a/S", "electricity", "kWh", "false"),
-                        ("b/E", "electricity", "kWh", "true"),
-                        ("b/G", "natural_gas", "m3", "true"),
-                        ("x/E", "electricity", "kWh", "true"),
-                    )
-                ),
-            )
-            connection.commit()
-            yield found
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
+    with (
+        migrated_database(server, "consistency") as settings,
+        psycopg.connect(settings.database) as connection,
+    ):
+        load_packaged(connection, NOW)
+        connection.commit()
+        found = Park(settings, connection, write)
+        found.load(
+            sites=(
+                "op,运营,Operator,OP,运营,Operator,P-1,园,Park,330502,C31",
+                "a,甲,A,ENT-A,甲,A,P-1,园,Park,330502,C31",
+                "b,乙,B,ENT-B,乙,B,P-1,园,Park,330503,C22",
+                "x,外,X,ENT-X,外,X,P-2,他园,Other,330502,C31",
+            ),
+            meters=tuple(
+                f"{meter},{carrier},interval,{unit},1,,3600,{boundary},{FROM},"
+                for meter, carrier, unit, boundary in (
+                    ("op/M", "electricity", "kWh", "true"),
+                    ("a/E", "electricity", "kWh", "true"),
+                    ("a/S", "electricity", "kWh", "false"),
+                    ("b/E", "electricity", "kWh", "true"),
+                    ("b/G", "natural_gas", "m3", "true"),
+                    ("x/E", "electricity", "kWh", "true"),
+                )
+            ),
+        )
+        connection.commit()
+        yield found

@@ -31,6 +31,7 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of, site_of
+from tests.databases import create_database
 from tests.running import eventually, load
 from tests.sources.topic import delete_topics
 
@@ -153,12 +154,7 @@ def figures(settings: Settings) -> Figures:
 
 def empty_database(settings: Settings, tables: list[dict[str, Path]]) -> Settings:
     """The same settings with a new database, reference data loaded in the same order."""
-    name = f"replay_{uuid.uuid4().hex[:10]}"
-    with psycopg.connect(settings.database, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    new = settings.model_copy(
-        update={"database": urlunsplit(urlsplit(settings.database)._replace(path=f"/{name}"))}
-    )
+    new = settings.model_copy(update={"database": create_database(settings.database, "replay")})
     COPIES.append(new)
     migrate(new)
     for each in tables:

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
+from tests.databases import migrated_database
 
 PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 ENTERPRISES = """
@@ -79,22 +77,10 @@ def server() -> str:
 
 @pytest.fixture(scope="module")
 def database(server: str) -> Iterator[Settings]:
-    name = f"notices_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    settings = Settings(
-        database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")),
-        notify_networks=["127.0.0.0/8"],
-        metrics_port=0,
-    )
-    try:
-        migrate(settings)
+    with migrated_database(server, "notices", notify_networks=["127.0.0.0/8"], metrics_port=0) as settings:
         with psycopg.connect(settings.database) as connection:
             connection.execute(ENTERPRISES)
         yield settings
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from carbonstream.processors.calendar_cn import WEEKDAYS_ONLY, Calendar, day_kinds, local_day, read_calendar
+from carbonstream.connectors.holidays import packaged_calendar
+from carbonstream.processors.calendar_cn import WEEKDAYS_ONLY, Calendar, day_kinds, local_day
 from carbonstream.processors.estimation import Estimate, Gap, Past, estimate_gap, split_register_gap
 from carbonstream.schemas.codes import Quality
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, OFFSET_MS
@@ -19,7 +18,7 @@ Ints = NDArray[np.int64]
 MONDAY_MS = 19_723 * DAY_MS - OFFSET_MS  # 2024-01-01, local midnight
 STEPS = st.sampled_from([10 * MINUTE_MS, 15 * MINUTE_MS, 30 * MINUTE_MS, HOUR_MS])
 WEEKS = 6
-CHINA = read_calendar((files("carbonstream.schemas") / "reference" / "holidays_cn.csv").read_text("utf-8"))
+CHINA = packaged_calendar()
 
 
 def ends(step: int, days: int = 7 * WEEKS, start: int = MONDAY_MS) -> Ints:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -18,6 +15,7 @@ from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.load import load_packaged
 from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
+from tests.databases import fresh_database, migrated_database
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -32,22 +30,11 @@ def server() -> str:
     return addresses(profile).database
 
 
-@contextmanager
-def fresh_database(server: str) -> Iterator[Settings]:
-    """Settings of a database of its own, dropped in the end."""
-    name = f"reference_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    yield Settings(database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")))
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
-
-
 @pytest.fixture
 def empty_database_settings(server: str) -> Iterator[Settings]:
     """Settings of a database nobody has migrated."""
-    with fresh_database(server) as settings:
-        yield settings
+    with fresh_database(server, "reference") as url:
+        yield Settings(database=url)
 
 
 @pytest.fixture
@@ -60,8 +47,7 @@ def database_settings(empty_database_settings: Settings) -> Settings:
 @pytest.fixture(scope="session")
 def packaged_settings(server: str) -> Iterator[Settings]:
     """Settings of a migrated database with the packaged reference data; whoever uses it rolls back."""
-    with fresh_database(server) as settings:
-        migrate(settings)
+    with migrated_database(server, "reference") as settings:
         with psycopg.connect(settings.database, autocommit=True) as opened:
             load_packaged(opened, NOW)
             opened.execute("delete from outbox")

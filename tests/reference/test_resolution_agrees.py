@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.processors.coefficients import Coefficient, Coefficients
 from carbonstream.schemas.periods import month_of, month_text, to_datetime
+from tests.databases import migrated_database
 
-from .conftest import Connection, fresh_database
+from .conftest import Connection
 
 SCOPES = ["enterprise:E", "C31@330502", "330000", "CN"]
 CARRIERS = [22]
@@ -45,23 +45,21 @@ order by q.n
 @pytest.fixture(scope="module")
 def library(server: str) -> Iterator[Connection]:
     """A database with three classes, whose ladders and coefficients each example sets anew."""
-    with fresh_database(server) as fresh:
-        migrate(fresh)
-        with psycopg.connect(fresh.database) as connection:
-            connection.execute("insert into region values ('R', 'nation', '', '', null, null)")
-            connection.execute("insert into industry values ('I', '', '', '')")
-            for number in range(3):
-                connection.execute(
-                    "insert into entity (number, id, kind, name_zh, name_en) overriding system value "
-                    "values (%s, %s, 'class', '', '')",
-                    [number, f"class:{number}"],
-                )
-                connection.execute(
-                    "insert into class values (%s, 'R', 'R', 'R', 'R', 'I', %s, null, '{}')",
-                    [number, str(number)],
-                )
-            connection.commit()
-            yield connection
+    with migrated_database(server, "reference") as fresh, psycopg.connect(fresh.database) as connection:
+        connection.execute("insert into region values ('R', 'nation', '', '', null, null)")
+        connection.execute("insert into industry values ('I', '', '', '')")
+        for number in range(3):
+            connection.execute(
+                "insert into entity (number, id, kind, name_zh, name_en) overriding system value "
+                "values (%s, %s, 'class', '', '')",
+                [number, f"class:{number}"],
+            )
+            connection.execute(
+                "insert into class values (%s, 'R', 'R', 'R', 'R', 'I', %s, null, '{}')",
+                [number, str(number)],
+            )
+        connection.commit()
+        yield connection
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

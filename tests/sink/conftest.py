@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
+from tests.databases import migrated_database
 from tests.sink import plant
 
 PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
@@ -28,18 +26,10 @@ def server() -> str:
 @pytest.fixture(scope="module")
 def database(server: str) -> Iterator[Settings]:
     """Settings of a migrated database with registered meters."""
-    name = f"sink_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    settings = Settings(database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")))
-    try:
-        migrate(settings)
+    with migrated_database(server, "sink") as settings:
         with psycopg.connect(settings.database) as connection:
             plant.register(connection)
         yield settings
-    finally:
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture

@@ -4,18 +4,15 @@ import asyncio
 import gzip
 import os
 import socket
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 import orjson
 import psycopg
 import pytest
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.http import serve
 from carbonstream.connectors.sources.http.body import MAX_BYTES
@@ -25,6 +22,7 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.errors import NotReady, SourceInUse
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of
+from tests.databases import migrated_database
 
 from .pushing import PATH, SOURCE, TOKEN, pushing, served
 from .topic import frames, held, readings
@@ -213,16 +211,8 @@ def database(settings: Settings) -> Iterator[Settings]:
     profile = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
     start(profile, only="postgres")
     server = addresses(profile).database
-    name = f"push_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
-    with_database = settings.model_copy(
-        update={"database": urlunsplit(urlsplit(server)._replace(path=f"/{name}"))}
-    )
-    migrate(with_database)
-    yield with_database
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"drop database {name} with (force)")
+    with migrated_database(server, "push") as migrated:
+        yield settings.model_copy(update={"database": migrated.database})
 
 
 def test_refusals_are_counted_by_source_and_code(database: Settings) -> None:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 import psycopg
@@ -29,6 +28,7 @@ from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.settings import Settings
+from tests.databases import create_database, drop_database
 
 PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 SERVICES = ("relay", "timescale", "convert", "watch", "warn")
@@ -145,13 +145,11 @@ def running(
 ) -> Iterator[Pipeline]:
     """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks."""
     broker, server = servers
-    name = f"warn_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
+    database = create_database(server, "warn")
     settings = Settings(
         kafka=broker,
-        database=urlunsplit(urlsplit(server)._replace(path=f"/{name}")),
-        topic_prefix=f"{name}.",
+        database=database,
+        topic_prefix=f"{uuid.uuid4().hex[:12]}.",
         partitions=2,
         state_dir=folder / "state",
         virtual_time=virtual_time,
@@ -187,5 +185,4 @@ def running(
         client = kafka.admin(settings)  # must outlive its futures
         for future in client.delete_topics(kafka_topics).values():
             future.result(30)
-        with psycopg.connect(server, autocommit=True) as connection:
-            connection.execute(f"drop database {name} with (force)")
+        drop_database(server, database)

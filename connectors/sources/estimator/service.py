@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from importlib.resources import files
 from typing import Any, Final
 
 import numpy as np
@@ -18,13 +17,13 @@ from numpy.typing import NDArray
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
+from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.estimator import tables
 from carbonstream.connectors.sources.estimator.sending import Sender, Told
 from carbonstream.connectors.sources.sequence import SequenceStore
-from carbonstream.processors.calendar_cn import read_calendar
 from carbonstream.processors.estimation import LINEAR_MS, PAST_MS, Gap, Past, estimate_gap
 from carbonstream.processors.missing import NONE, Pace, Stored, Watched, missing_of, stored_intervals
 from carbonstream.processors.reference_days import CONTEXT_MS, HISTORY_DAYS
@@ -51,8 +50,7 @@ class Estimator:
         self.config = config
         self.log = telemetry.configure(config, "estimator")
         self.stopping = threading.Event()
-        text = (files("carbonstream.schemas") / "reference" / "holidays_cn.csv").read_text("utf-8")
-        self.calendar = read_calendar(text)
+        self.calendar = packaged_calendar()
 
     def stop(self) -> None:
         """End after the group under way."""

@@ -106,7 +106,12 @@ def create_app(push: Push, broker: Broker, log: Any) -> FastAPI:
     """The routes."""
     # The documentation pages would load scripts from elsewhere; /openapi.json is what programs read.
     app = FastAPI(
-        title="Carbonstream HTTP push", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None
+        title="Carbonstream HTTP push",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
 
     @app.post("/v1/readings", **PUSH)
