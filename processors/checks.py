@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonstream.processors.checks_usual import Usual, take_usual, usual
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
 from carbonstream.processors.meters import PAST, STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
@@ -72,6 +73,8 @@ class Judged:
     updates: Ints  # slots of which this frame moves what is remembered
     newest: Array  # STATE entries of those slots
     past: Ints  # of those slots, as in ShardState
+    # all STORED, rising slots, one end, no index below the one before it
+    is_usual: bool = False
 
 
 def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limits: Limits) -> Judged:
@@ -79,10 +82,44 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
 
     now: the partition's last tick, UTC ms; None before the first (then nothing can be too new or too old).
     """
+    window = limits.window(frame.mode, now)
+    return _judge_usual(frame, known, state, window) or judge_any(frame, known, state, window)
+
+
+def _judge_usual(frame: Frame, known: Lookup, state: ShardState, window: tuple[int, int]) -> Judged | None:
+    if not known.usual:
+        known.usual.append(usual(known, MAX_INTERVAL_MS))
+    which: Usual | None = known.usual[0]
+    taken = None if which is None else take_usual(frame, which, state, *window, MAX_QUANTITY * 1_000)
+    if which is None or taken is None:
+        return None
+    n = len(frame)
+    raw_index = np.full(n, NO_INDEX)
+    raw_index[which.registers] = taken.raw[which.registers]
+    return Judged(
+        slot=known.slot,
+        master=known.master,
+        code=np.zeros(n, np.int64),
+        start=taken.start,
+        end=frame.end,
+        quantity=taken.quantity,
+        raw_index=raw_index,
+        quality=np.full(n, int(Quality.VALID)),
+        version=which.version,
+        adjusted=NOTHING_ADJUSTED,
+        updates=known.slot,
+        newest=taken.newest,
+        past=taken.past,
+        is_usual=True,
+    )
+
+
+def judge_any(frame: Frame, known: Lookup, state: ShardState, window: tuple[int, int]) -> Judged:
+    """The same for any frame. window: UTC ms a reading may reach."""
     if not len(frame):
         return refused(frame, known, Outcome.INVALID_FRAME)
     slot, master = _masters(frame, known)
-    code = _sound(frame, *limits.window(frame.mode, now))
+    code = _sound(frame, *window)
     if frame.mode is Mode.ESTIMATE or frame.source == SOURCE_ESTIMATOR or frame.quality is not None:
         code[(code == 0) & ~_is_estimate(frame, slot, master)] = Outcome.ESTIMATE
     if (slot < 0).any():

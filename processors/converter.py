@@ -148,9 +148,13 @@ class Converter:
         self._remember(offset, frame.shard, state, judged)
         if not answer:
             return None
-        counts = np.bincount(judged.code, minlength=64)
-        self.outcomes += counts
-        rejects = int(counts[Outcome.DUPLICATE :].sum())
+        if judged.is_usual:
+            self.outcomes[Outcome.STORED] += len(frame)
+            rejects = 0
+        else:
+            counts = np.bincount(judged.code, minlength=64)
+            self.outcomes += counts
+            rejects = int(counts[Outcome.DUPLICATE :].sum())
         return Answer(
             answer_frame(
                 frame,
@@ -187,7 +191,7 @@ class Converter:
         """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
         if frame.mode is Mode.ESTIMATE:  # made from habit, it says nothing of it
             return NOTHING
-        rows = np.flatnonzero(judged.code == Outcome.STORED)
+        rows = np.arange(len(frame)) if judged.is_usual else np.flatnonzero(judged.code == Outcome.STORED)
         if offset <= self._recovered_to:
             rows = rows[self._is_late(offset, frame.shard, judged.slot[rows])]
         if not len(rows):
@@ -195,14 +199,15 @@ class Converter:
         habits = self.habits.get(frame.shard)
         if habits is None:
             habits = self.habits[frame.shard] = Habits(keeps_before=True)
-        register = judged.master["register"]
+        register, interval = judged.master["register"], judged.master["interval_ms"]
+        if not judged.is_usual:  # of which an interval meter's reading covers its interval
+            interval = np.where(register, interval, judged.end - judged.start)
         readings = Readings(
             slot=judged.slot,
             start=judged.start,
             end=judged.end,
             quantity=judged.quantity,
-            # an interval meter's reading covers what it says; a register's index stands for a moment
-            interval=np.where(register, judged.master["interval_ms"], judged.end - judged.start),
+            interval=interval,  # an interval meter's reading covers what it says; an index stands for a moment
             register=register,
         )
         if len(rows) < len(frame):
@@ -218,11 +223,15 @@ class Converter:
     def _turned(self, offset: int, frame: Frame, judged: Judged, state: ShardState) -> np.ndarray[Any, Any]:
         """FINDING entries of registers that rolled over, began anew, or told a zero in between."""
         slot, register = judged.slot, judged.master["register"]
+        habits = self.habits.get(frame.shard)
+        if judged.is_usual and habits is not None:
+            habits.reserve(int(slot[-1]) + 1)
+            if np.count_nonzero(habits.held[slot, 0] == NEVER) == len(slot):
+                return NOTHING
         told = register & ((judged.code == Outcome.REGISTER_BACKWARDS) | (judged.code == Outcome.STORED))
         rows = np.flatnonzero(told)
         if offset <= self._recovered_to:
             rows = rows[self._is_late(offset, frame.shard, slot[rows])]
-        habits = self.habits.get(frame.shard)
         if habits is None or not len(rows):
             return NOTHING
         habits.reserve(int(slot[rows].max()) + 1)

@@ -124,7 +124,8 @@ def _told(findings: NDArray[Any]) -> list[dict[str, Any]]:
 
 def _column(values: Ints) -> Ints | int:
     """A column whose entries are all equal is sent as one value."""
-    if len(values) and (values == values[0]).all():
+    n = len(values)
+    if n and values[0] == values[n - 1] and values.tobytes() == values[:1].tobytes() * n:
         return int(values[0])
     return values
 

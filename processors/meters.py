@@ -105,6 +105,7 @@ class Lookup:
     histories: dict[int, History]  # by slot, of those meters that had an exchange or another multiplier
     # what processors.emissions worked out for this list: local month -> (generation of the reference, plan)
     plans: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    usual: list[Any] = field(default_factory=list)  # what processors.checks_usual worked out, once asked
 
 
 class ShardMeters:
