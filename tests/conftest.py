@@ -1,12 +1,25 @@
-"""What several folders of tests share."""
+"""What several folders of tests share.
+
+Hypothesis tries the same examples on every run, so that a change is never refused for what it did not do;
+HYPOTHESIS_PROFILE=search looks for new ones, ten times as long.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
+
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile(
+    "same", max_examples=200, deadline=None, derandomize=True, suppress_health_check=SLOW
+)
+settings.register_profile("search", max_examples=2_000, deadline=None, suppress_health_check=SLOW)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 FLAGS = [
     "--disable-gpu",
