@@ -16,7 +16,7 @@ import pytest
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sinks.notify.subscriptions import subscribe
-from carbonstream.ops.local import addresses
+from carbonstream.ops.local import start
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.processors.notices import notice_id
@@ -49,7 +49,7 @@ def laid_out(database: Settings, connection: psycopg.Connection[Any], tmp_path: 
     """Topics of its own in the layout."""
     settings = database.model_copy(
         update={
-            "kafka": addresses(PROFILE).kafka, "topic_prefix": f"notices_{uuid.uuid4().hex[:10]}.", "partitions": 2,
+            "kafka": start(PROFILE).kafka, "topic_prefix": f"notices_{uuid.uuid4().hex[:10]}.", "partitions": 2,
             "state_dir": tmp_path,
         }
     )  # fmt: skip
