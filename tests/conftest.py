@@ -14,6 +14,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
+from carbonstream.ops.local import Addresses, start
+from tests.running import PROFILE
+
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
     "same", max_examples=200, deadline=None, derandomize=True, suppress_health_check=SLOW
@@ -29,6 +32,18 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Addresses:
+    """Kafka and the database, running."""
+    return start(PROFILE)
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """URL of a superuser's database on the running database server."""
+    return start(PROFILE, only="postgres").database
 
 
 @pytest.fixture(scope="module")

@@ -1,25 +1,62 @@
-"""Databases of their own for tests, on a running server."""
+"""Databases of their own for tests, on a running server.
+
+One with the tables is a copy of a template, a fifth of the time of migrating. TimescaleDB's jobs come to a copy within
+a minute only: no test waits for one.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from zlib import crc32
 
 import psycopg
 
-from carbonstream.connectors.migrations import migrate
+from carbonstream.connectors.migrations import FOLDER, migrate
 from carbonstream.schemas.settings import Settings
 
 
-def create_database(server: str, purpose: str) -> str:
-    """URL of a new, empty database beside the one of `server`; its name begins with the purpose."""
+def create_database(server: str, purpose: str, template: str = "template1") -> str:
+    """URL of a new database beside the one of `server`, empty without a template; its name begins with the purpose."""
     name = f"{purpose}_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name}")
+        connection.execute(f"create database {name} template {template}")
+    return url_of(server, name)
+
+
+def url_of(server: str, name: str) -> str:
+    """URL of the database of that name on the same server."""
     return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+
+def create_migrated(server: str, purpose: str) -> str:
+    """URL of a new database with the tables."""
+    return create_database(server, purpose, template_of(server))
+
+
+@cache
+def template_of(server: str) -> str:
+    """Name of a database with the tables that nobody can connect to; made once for each state of the migrations."""
+    name = f"template_{crc32(b''.join(path.read_bytes() for path in sorted(FOLDER.glob('*.sql')))):08x}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("select pg_advisory_lock(%s)", [crc32(name.encode())])
+        known = connection.execute(
+            "select datallowconn from pg_database where datname = %s", [name]
+        ).fetchone()
+        if known == (True,):  # whoever made it ended before it was ready
+            drop_database(server, url_of(server, name))
+        if known != (False,):
+            connection.execute(f"create database {name}")
+            migrate(Settings(database=url_of(server, name)))
+            connection.execute(f"alter database {name} with allow_connections false")
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+            )
+    return name
 
 
 def drop_database(server: str, url: str) -> None:
@@ -30,7 +67,7 @@ def drop_database(server: str, url: str) -> None:
 
 @contextmanager
 def fresh_database(server: str, purpose: str) -> Iterator[str]:
-    """The same, dropped at the end."""
+    """URL of a new, empty database, dropped at the end."""
     url = create_database(server, purpose)
     try:
         yield url
@@ -41,7 +78,8 @@ def fresh_database(server: str, purpose: str) -> Iterator[str]:
 @contextmanager
 def migrated_database(server: str, purpose: str, **settings: Any) -> Iterator[Settings]:
     """Settings of one with the tables, dropped at the end."""
-    with fresh_database(server, purpose) as url:
-        of_it = Settings(database=url, **settings)
-        migrate(of_it)
-        yield of_it
+    url = create_migrated(server, purpose)
+    try:
+        yield Settings(database=url, **settings)
+    finally:
+        drop_database(server, url)

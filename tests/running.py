@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from carbonstream.connectors.database import connect
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.ops.local import addresses, start
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas.settings import Settings
-from tests.databases import create_database
+from tests.databases import create_migrated
 
 T = TypeVar("T")
 DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
+PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")  # of the servers all tests share
 STEEL = Path(str(files("carbonstream.schemas") / "reference" / "steel" / "Steel_industry_data.csv.gz"))
 SERVICES = ("relay", "timescale", "convert", "watch", "ledger", "warn", "ticker")
 
@@ -72,7 +72,7 @@ def running(
     """Everything started, reference data in force."""
     start(profile)
     kafka, server = addresses(profile)
-    database = create_database(server, "run")
+    database = create_migrated(server, "run")
     given = {
         "kafka": kafka,
         "database": database,
@@ -88,7 +88,6 @@ def running(
         f"CARBONSTREAM_{k.upper()}": json.dumps(v) if isinstance(v, dict | list) else str(v)
         for k, v in given.items()
     }
-    migrate(settings)
     create_topics(settings)
     record_layout(settings)
     load(settings, tables or {t: DEMO / f"{t}.csv" for t in ("sites", "meters", "targets")})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from fastapi import FastAPI
 
 from carbonstream.api.app import create_app
 from carbonstream.connectors.kafka import admin
-from carbonstream.ops.local import addresses, start
+from carbonstream.ops.local import Addresses
 from carbonstream.schemas.periods import to_ms
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.topics import TOTALS, WARNINGS
@@ -29,21 +28,12 @@ from tests.databases import migrated_database
 
 TOKEN = "a token for tests"
 PARTITIONS = 3
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 
 
 @pytest.fixture(scope="session")
-def servers() -> tuple[str, str]:
-    """Kafka's and the database's address."""
-    start(PROFILE)
-    at = addresses(PROFILE)
-    return at.kafka, at.database
-
-
-@pytest.fixture(scope="session")
-def settings(servers: tuple[str, str]) -> Iterator[Settings]:
+def settings(servers: Addresses) -> Iterator[Settings]:
     """Settings of a plant with readings, and of topics of its own."""
-    kafka, database = servers
+    kafka, database = servers.kafka, servers.database
     with migrated_database(database, "api") as of_it:
         settings = Settings(
             kafka=kafka,

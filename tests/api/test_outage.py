@@ -16,6 +16,7 @@ import httpx
 import psycopg
 import pytest
 
+from carbonstream.ops.local import Addresses
 from carbonstream.schemas.settings import Settings
 from tests.api.conftest import TOKEN, served
 from tests.api.listener import listening
@@ -125,9 +126,9 @@ def test_without_the_database_every_read_is_refused_within_3_s_and_answered_afte
 
 
 def test_an_unmigrated_database_is_not_ready_and_says_what_to_do(
-    settings: Settings, servers: tuple[str, str]
+    settings: Settings, servers: Addresses
 ) -> None:
-    with migrated_database(servers[1], "api") as of_it:
+    with migrated_database(servers.database, "api") as of_it:
         with psycopg.connect(of_it.database, autocommit=True) as connection:
             connection.execute("delete from _yoyo_migration where migration_id like '0003%'")
         with (

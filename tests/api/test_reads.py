@@ -13,6 +13,7 @@ import pytest
 from psycopg.types.json import Jsonb
 
 from carbonstream.connectors.database import reading_pool
+from carbonstream.ops.local import Addresses
 from carbonstream.schemas.settings import Settings
 from tests.api import plant
 from tests.api.conftest import served
@@ -221,10 +222,8 @@ def test_the_overview_holds_today_the_largest_and_the_freshness(client: httpx.Cl
     assert answer["freshness"]["expected_today"] == 3 * 48
 
 
-def test_before_anything_is_loaded_the_overview_is_empty(
-    settings: Settings, servers: tuple[str, str]
-) -> None:
-    with migrated_database(servers[1], "api") as of_it:
+def test_before_anything_is_loaded_the_overview_is_empty(settings: Settings, servers: Addresses) -> None:
+    with migrated_database(servers.database, "api") as of_it:
         empty = settings.model_copy(update={"database": of_it.database})
         with served(empty) as running, running.client() as client:
             answer = get(client, "/v1/overview")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,6 @@ from typer.testing import CliRunner, Result
 
 from carbonstream.ops.cli import app
 from carbonstream.ops.load import load_files, load_packaged
-from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.settings import settings as of_this_process
@@ -47,14 +45,6 @@ class Plant:
         path = self.folder / name
         path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
         return path
-
-
-@pytest.fixture(scope="session")
-def server() -> str:
-    """URL of a superuser's database on a running server."""
-    profile = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
-    start(profile, only="postgres")
-    return addresses(profile).database
 
 
 @pytest.fixture

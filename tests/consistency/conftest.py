@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +15,6 @@ import pytest
 from carbonstream.connectors.sinks.timescale.sink import load_directory
 from carbonstream.connectors.sinks.timescale.tables import STAGE_TOTAL, write_totals
 from carbonstream.ops.load import load_files, load_packaged
-from carbonstream.ops.local import addresses, start
 from carbonstream.processors.totals import Changes, total_changes
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, SHANGHAI, to_datetime, to_ms
@@ -25,7 +23,6 @@ from carbonstream.streams.consistency import compute
 from carbonstream.streams.consistency_figures import local_day
 from tests.databases import migrated_database
 
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DAY = to_ms(datetime(2026, 3, 1, tzinfo=SHANGHAI))
 NEXT_DAY = DAY + DAY_MS + 16 * MINUTE_MS  # the clock when DAY is closed
@@ -41,12 +38,6 @@ TREE_ROWS = (
     f"a/S,sub,a/E,{FROM},",
 )
 Write = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def server() -> str:
-    start(PROFILE, only="postgres")
-    return addresses(PROFILE).database
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,11 +12,10 @@ from carbonstream.connectors.database import connect
 from carbonstream.ops.declarations import approve, declare, listed, send_approved
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import LoadRefused
-from tests.running import Running, eventually, running
+from tests.running import PROFILE, Running, eventually, running
 
 from .conftest import METERS, SITES, Write
 
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 HEADER = "meter_id,first_day,last_day,opening,purchases,closing,amount,unit,document"
 FEBRUARY = "k/COAL,2026-02-01,2026-02-28,120.5,300,80.25,,t,入库单 2026-02"
 NOW = datetime(2026, 3, 2, tzinfo=UTC)

@@ -20,7 +20,6 @@ from psycopg import sql
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
-from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sinks.timescale.sink import Sink
 from carbonstream.connectors.sources.framing import Stamp, headers, record
 from carbonstream.connectors.sources.resend import Again, columns_of
@@ -31,7 +30,7 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of, site_of
-from tests.databases import create_database
+from tests.databases import create_migrated
 from tests.running import eventually, load
 from tests.sources.topic import delete_topics
 
@@ -154,9 +153,8 @@ def figures(settings: Settings) -> Figures:
 
 def empty_database(settings: Settings, tables: list[dict[str, Path]]) -> Settings:
     """The same settings with a new database, reference data loaded in the same order."""
-    new = settings.model_copy(update={"database": create_database(settings.database, "replay")})
+    new = settings.model_copy(update={"database": create_migrated(settings.database, "replay")})
     COPIES.append(new)
-    migrate(new)
     for each in tables:
         load(new, each)
     record_layout(new)

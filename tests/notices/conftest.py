@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,11 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
 from tests.databases import migrated_database
 
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 ENTERPRISES = """
 with made as (
   insert into entity (id, kind, name_zh, name_en) values
@@ -67,12 +64,6 @@ class Receiver:
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answer: Answering = lambda _: (204, {})
-
-
-@pytest.fixture(scope="session")
-def server() -> str:
-    start(PROFILE, only="postgres")
-    return addresses(PROFILE).database
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import pytest
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sinks.notify.subscriptions import subscribe
-from carbonstream.ops.local import start
+from carbonstream.ops.local import Addresses
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.processors.notices import notice_id
@@ -26,7 +26,7 @@ from carbonstream.schemas.settings import Settings
 from tests.running import eventually
 
 from .changes import record
-from .conftest import PROFILE, Received, Receiver
+from .conftest import Received, Receiver
 
 CHANGES = 200
 
@@ -45,11 +45,13 @@ def tell(settings: Settings, records: list[dict[str, Any]], *, commit: bool = Tr
 
 
 @pytest.fixture
-def laid_out(database: Settings, connection: psycopg.Connection[Any], tmp_path: Path) -> Any:
+def laid_out(
+    servers: Addresses, database: Settings, connection: psycopg.Connection[Any], tmp_path: Path
+) -> Any:
     """Topics of its own in the layout."""
     settings = database.model_copy(
         update={
-            "kafka": start(PROFILE).kafka, "topic_prefix": f"notices_{uuid.uuid4().hex[:10]}.", "partitions": 2,
+            "kafka": servers.kafka, "topic_prefix": f"notices_{uuid.uuid4().hex[:10]}.", "partitions": 2,
             "state_dir": tmp_path,
         }
     )  # fmt: skip

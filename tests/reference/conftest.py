@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,23 +10,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from carbonstream.connectors.migrations import migrate
 from carbonstream.ops.load import load_packaged
-from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
 from tests.databases import fresh_database, migrated_database
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Connection = psycopg.Connection[tuple[Any, ...]]
 Write = Callable[..., Path]
-
-
-@pytest.fixture(scope="session")
-def server() -> str:
-    """URL of a superuser's database on a running server."""
-    profile = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
-    start(profile, only="postgres")
-    return addresses(profile).database
 
 
 @pytest.fixture
@@ -38,10 +27,10 @@ def empty_database_settings(server: str) -> Iterator[Settings]:
 
 
 @pytest.fixture
-def database_settings(empty_database_settings: Settings) -> Settings:
+def database_settings(server: str) -> Iterator[Settings]:
     """Settings of a migrated database without reference data."""
-    migrate(empty_database_settings)
-    return empty_database_settings
+    with migrated_database(server, "reference") as settings:
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 
@@ -12,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from carbonstream.connectors import kafka
 from carbonstream.ops.load.in_force import wait_until_in_force
-from carbonstream.ops.local import addresses, start
+from carbonstream.ops.local import Addresses
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
@@ -22,13 +21,11 @@ from .conftest import Connection
 
 
 @pytest.fixture
-def laid_out(database_settings: Settings) -> Iterator[Settings]:
+def laid_out(servers: Addresses, database_settings: Settings) -> Iterator[Settings]:
     """Topics of its own on a real broker, two partitions, and their layout in the database."""
-    profile = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
-    start(profile, only="kafka")
     settings = database_settings.model_copy(
         update={
-            "kafka": addresses(profile).kafka,
+            "kafka": servers.kafka,
             "topic_prefix": f"t{uuid.uuid4().hex[:8]}.",
             "partitions": 2,
         }

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
-from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.settings import Settings
 from tests.databases import migrated_database
 from tests.sink import plant
-
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
-
-
-@pytest.fixture(scope="session")
-def server() -> str:
-    """URL of a superuser's database on a running server."""
-    start(PROFILE, only="postgres")
-    return addresses(PROFILE).database
 
 
 @pytest.fixture(scope="module")

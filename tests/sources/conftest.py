@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from carbonstream.ops.local import addresses, start
+from carbonstream.ops.local import Addresses
 from carbonstream.schemas.settings import Settings
 
 from .topic import create_topics, delete_topics
 
 
-@pytest.fixture(scope="session")
-def broker() -> str:
-    profile = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
-    start(profile, only="kafka")
-    return addresses(profile).kafka
-
-
 @pytest.fixture
-def kafka_settings(broker: str, tmp_path: Path) -> Iterator[Settings]:
+def kafka_settings(servers: Addresses, tmp_path: Path) -> Iterator[Settings]:
     settings = Settings(
-        kafka=broker,
+        kafka=servers.kafka,
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
         state_dir=tmp_path / "state",
         metrics_port=0,

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.http import serve
 from carbonstream.connectors.sources.http.body import MAX_BYTES
 from carbonstream.connectors.sources.sequence import SequenceStore
-from carbonstream.ops.local import addresses, start
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.errors import NotReady, SourceInUse
 from carbonstream.schemas.settings import Settings
@@ -207,10 +205,7 @@ def test_a_taken_port_or_source_is_named(settings: Settings) -> None:
 
 
 @pytest.fixture
-def database(settings: Settings) -> Iterator[Settings]:
-    profile = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
-    start(profile, only="postgres")
-    server = addresses(profile).database
+def database(server: str, settings: Settings) -> Iterator[Settings]:
     with migrated_database(server, "push") as migrated:
         yield settings.model_copy(update={"database": migrated.database})
 

@@ -17,20 +17,17 @@ from typing import Any
 
 import orjson
 import psycopg
-import pytest
 
 from carbonstream.connectors import kafka
-from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.replay import Options, replay
 from carbonstream.ops.load import load_files, load_packaged
-from carbonstream.ops.local import addresses, start
+from carbonstream.ops.local import Addresses
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.settings import Settings
-from tests.databases import create_database, drop_database
+from tests.databases import create_migrated, drop_database
 
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 SERVICES = ("relay", "timescale", "convert", "watch", "warn")
 DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
 WAIT_S = 240.0  # for a machine that has other work to do; alone it takes seconds
@@ -126,17 +123,9 @@ class Pipeline:
         return [offset for (offset,) in self.query(sql, topics.TOTALS)]
 
 
-@pytest.fixture(scope="session")
-def servers() -> tuple[str, str]:
-    """Kafka's and the database's address."""
-    start(PROFILE)
-    kafka_address, database = addresses(PROFILE)
-    return kafka_address, database
-
-
 @contextmanager
 def running(
-    servers: tuple[str, str],
+    servers: Addresses,
     folder: Path,
     targets: str,
     *,
@@ -144,8 +133,8 @@ def running(
     services: tuple[str, ...] = SERVICES,
 ) -> Iterator[Pipeline]:
     """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks."""
-    broker, server = servers
-    database = create_database(server, "warn")
+    broker, server = servers.kafka, servers.database
+    database = create_migrated(server, "warn")
     settings = Settings(
         kafka=broker,
         database=database,
@@ -155,7 +144,6 @@ def running(
         virtual_time=virtual_time,
         metrics_port=0,
     )
-    migrate(settings)
     create_topics(settings)
     record_layout(settings)
     targets_file = folder / "targets.csv"

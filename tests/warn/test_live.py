@@ -12,6 +12,7 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
 from carbonstream.connectors.sources.ticker import send_ticks
+from carbonstream.ops.local import Addresses
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
 from tests.warn.conftest import Pipeline, running
@@ -55,7 +56,7 @@ def live(pipeline: Pipeline, folder: Path, first: datetime, until: datetime) -> 
 
 
 @pytest.fixture(scope="module")
-def pipeline(servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def pipeline(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("live")
     with running(servers, folder, TARGET, virtual_time=True) as pipeline:
         tick(pipeline, NEW_YEAR)

@@ -10,6 +10,7 @@ import pytest
 
 from carbonstream.connectors.sources.replay import Format, Options
 from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.ops.local import Addresses
 from carbonstream.ops.rules.simulating import simulated
 from carbonstream.schemas.codes import Mode
 from tests.warn import steel
@@ -18,7 +19,7 @@ from tests.warn.conftest import Pipeline, running
 
 @pytest.mark.timeout(900)
 def test_a_backfilled_year_gives_each_warning_once_though_warn_is_killed(
-    servers: tuple[str, str], tmp_path: Path
+    servers: Addresses, tmp_path: Path
 ) -> None:
     wanted = steel.expected()
     with running(servers, tmp_path, steel.targets_csv(), virtual_time=False) as pipeline:
