@@ -14,7 +14,8 @@ from coefficient where carrier = any (%(carriers)s)
 """
 LADDERS: Final = "select entity as class_, scopes from class where entity = any (%(classes)s)"
 ROW: Final = """
-select m.number, m.meter_id, m.site_id, m.kind, m.unit, m.multiplier, m.modulus, m.boundary, m.carrier,
+select m.number, m.meter_id, m.site_id, m.kind, m.unit,
+       coalesce(v.multiplier, m.multiplier) as multiplier, m.modulus, m.boundary, m.carrier,
        s.class as class_, r.start, r.time as end, q.quantity, r.raw_index, r.multiplier_version, q.quality, r.flags,
        month_index(date(r.start at time zone 'Asia/Shanghai')) as month,
        q.quantity * k.value * 0.001 as co2_kg, q.quantity * e.value * 0.001 as kgce
@@ -23,6 +24,7 @@ join lateral (
   select * from reading r where r.meter = m.number and r.time >= %(at)s and r.time <= %(latest)s
   order by r.time limit 1
 ) r on r.start <= %(at)s
+left join meter_multiplier v on v.meter_id = m.meter_id and v.version = r.multiplier_version
 left join lateral (
   select old_quantity, old_quality from correction x
   where x.meter = r.meter and x.time = r.time and x.recorded_at > %(as_of)s

@@ -16,6 +16,7 @@ from carbonstream.ops import (
     declare_command,
     figure_commands,
     held,
+    multiplier_commands,
     notices_command,
     reference_commands,
     rejects,
@@ -36,6 +37,7 @@ app.add_typer(
     notices_command.app, name="notices", help="Who is told of warnings, and what could not be told."
 )
 app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coefficients, as two persons.")
+app.add_typer(multiplier_commands.app, name="multipliers", help="Correct a wrong multiplier, as two persons.")
 app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
 app.add_typer(rule_commands.app, name="rules", help="Try rules before they are relied on.")
 app.command()(figure_commands.totals)
