@@ -63,10 +63,10 @@ from totals_as_of(array[%(number)s]::int[], %(grain)s::smallint, %(from)s, %(to)
 # Each row as it was at as_of: where a correction came later, what the first of them replaced.
 ROWS: Final = """
 with meters as (
-  select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, s.class
+  select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, c.class, c.valid_from, c.valid_to
   from entity_part ep
-  join site s on ep.part in (s.entity, s.enterprise, s.park, s.class)
-  join meter m on m.site_id = s.site_id and m.boundary
+  join counted_part c on c.part = ep.part
+  join meter m on m.number = c.meter
   where ep.entity = %(number)s
 )
 select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, m.class as class_,
@@ -75,6 +75,7 @@ select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, m.class as class_,
        min(r.raw_index) as first_index, max(r.raw_index) as last_index
 from meters m
 join reading r on r.meter = m.number
+  and (m.valid_from is null or r.start >= m.valid_from and r.start < m.valid_to)
 left join lateral (
   select old_quantity, old_quality from correction x
   where x.meter = r.meter and x.time = r.time and x.recorded_at > %(as_of)s
