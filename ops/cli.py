@@ -18,6 +18,7 @@ from carbonstream.ops import (
     held,
     multiplier_commands,
     notices_command,
+    reading_commands,
     reference_commands,
     rejects,
     rule_commands,
@@ -32,6 +33,7 @@ from carbonstream.schemas.settings import settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
 app.add_typer(held.app, name="held", help="Readings that wait until their meter is registered.")
+app.add_typer(reading_commands.app, name="readings", help="Stored readings that are wrong, or called so.")
 app.add_typer(rejects.app, name="rejects", help="Readings that were not taken, and why.")
 app.add_typer(
     notices_command.app, name="notices", help="Who is told of warnings, and what could not be told."

@@ -15,8 +15,7 @@ from carbonstream.schemas.codes import Mode
 MAX_READINGS: Final = 500
 SOURCE_ESTIMATOR: Final = "estimator"  # the one source of mode estimate
 SOURCE_RECOMPUTE: Final = "recompute"  # registers' intervals after a multiplier was corrected
-SOURCE_OPERATOR: Final = "operator"  # readings accepted after all
-EDITORS: Final = (SOURCE_ESTIMATOR, SOURCE_RECOMPUTE, SOURCE_OPERATOR)  # the sources of mode edit
+EDITORS: Final = (SOURCE_ESTIMATOR, SOURCE_RECOMPUTE)  # the sources of mode edit
 TYPE_READINGS: Final = "carbonstream.readings.v1"
 TYPE_TICK: Final = "carbonstream.tick.v1"
 TYPE_EMISSIONS: Final = "carbonstream.emissions.v1"
