@@ -14,9 +14,11 @@ from psycopg import sql
 from carbonstream.api.explain_rows import ROWS
 from carbonstream.connectors.sinks.timescale.sink import load_directory
 from carbonstream.connectors.sinks.timescale.tables import STAGE_TOTAL, write_totals
+from carbonstream.processors.total_records import Key, Span
 from carbonstream.processors.totals import Changes, total_changes
-from carbonstream.schemas.codes import Quality
+from carbonstream.schemas.codes import Grain, Quality
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, to_datetime
+from carbonstream.streams.relay_beside import beside
 
 from .conftest import DAY, FROM, TREE_ROWS, Park
 
@@ -205,3 +207,17 @@ def inferred(park: Park) -> dict[str, int]:
         to_datetime(DAY), to_datetime(DAY + DAY_MS),
     )  # fmt: skip
     return dict(rows)  # type: ignore[arg-type]
+
+
+def test_what_is_inferred_stands_beside_a_total_of_a_day_or_month_and_of_no_hour(park: Park) -> None:
+    park.load(tree=TREE_ROWS, coefficients=(RATIO,))
+    park.store("op/M", [5_000] * 2)
+    ((entity,),) = park.rows("select number from entity where id = 'park:P-1'")
+    spans = [Span(grain, frozenset([entity]), DAY, DAY) for grain in (Grain.HOUR, Grain.DAY, Grain.MONTH)]
+    with park.connection.transaction():
+        found = beside(park.connection, spans)
+    keys = [Key(entity, Grain.DAY, DAY), Key(entity, Grain.MONTH, DAY)]
+    assert list(found.inferred) == keys
+    for key in keys:
+        (fuel,) = found.inferred[key]
+        assert (fuel.carrier, fuel.quantity) == (10, 5_000)

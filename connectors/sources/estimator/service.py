@@ -20,6 +20,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.sources import declaring
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.estimator import tables
 from carbonstream.connectors.sources.estimator.editing import Editing
@@ -95,6 +96,7 @@ class Round:
 
     def look(self) -> bool:
         """Look once as far as the ticks allow; False where there was nothing to look for."""
+        self._send_declarations()
         upto = self._upto()
         if upto is None:
             return False
@@ -127,6 +129,13 @@ class Round:
                     self.service.stopping.wait(REST * (time.monotonic() - began))
         self._move(upto)
         return True
+
+    def _send_declarations(self) -> None:
+        """What was approved over HTTP, or could not be sent then, goes now."""
+        with self.connection.transaction():
+            is_waiting = declaring.is_waiting(self.connection)
+        if is_waiting:
+            declaring.send_approved(self.connection, self.service.config)
 
     def _upto(self) -> int | None:
         """How far to look now; None while ticks or what was sent are not stored."""
