@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from carbonstream.api import (
     consistency,
+    declarations,
     entities,
     explain,
     findings,
@@ -99,7 +100,7 @@ def _v1() -> APIRouter:
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
     for resource in (
         totals, entities, readings, findings, meters, warnings, freshness, consistency, overview, stream,
-        publications, locks, explain,
+        publications, locks, declarations, explain,
     ):  # fmt: skip
         guarded.include_router(resource.router)
 

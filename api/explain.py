@@ -14,6 +14,7 @@ from pydantic import Field
 
 from carbonstream.api import explain_rows as sql
 from carbonstream.api.database import Database, Snapshot
+from carbonstream.api.explain_edits import edits_of
 from carbonstream.api.explain_rows import (
     Correction,
     KnownEntity,
@@ -102,6 +103,7 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
             previous = before[0] if before else None
         span = {"meters": [row.number], "from": row.start, "to": row.end, "limit": CORRECTIONS_SHOWN}
         corrections = await snapshot.rows(Correction, sql.CORRECTIONS, span)
+        edits = await edits_of(snapshot, row.number, row.start, row.end)
         library, ladders = await _library(snapshot, {row.carrier}, {row.class_})
     estimated = row.quantity if row.quality in ESTIMATED_QUALITIES else 0
     part = Part(row.class_, row.carrier, row.month, 1, Decimal(row.quantity), Decimal(estimated))
@@ -120,6 +122,7 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
         "multiplier_version": row.multiplier_version,
         "indexes": _indexes(row, previous),
         "corrections": [_correction(c) for c in corrections],
+        **edits,
         **_judged(query.indicator, query.as_of, as_of, row.co2_kg, row.kgce, figure),
     }
 

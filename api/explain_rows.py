@@ -14,7 +14,8 @@ from coefficient where carrier = any (%(carriers)s)
 """
 LADDERS: Final = "select entity as class_, scopes from class where entity = any (%(classes)s)"
 ROW: Final = """
-select m.number, m.meter_id, m.site_id, m.kind, m.unit, m.multiplier, m.modulus, m.boundary, m.carrier,
+select m.number, m.meter_id, m.site_id, m.kind, m.unit,
+       coalesce(v.multiplier, m.multiplier) as multiplier, m.modulus, m.boundary, m.carrier,
        s.class as class_, r.start, r.time as end, q.quantity, r.raw_index, r.multiplier_version, q.quality, r.flags,
        month_index(date(r.start at time zone 'Asia/Shanghai')) as month,
        q.quantity * k.value * 0.001 as co2_kg, q.quantity * e.value * 0.001 as kgce
@@ -23,6 +24,7 @@ join lateral (
   select * from reading r where r.meter = m.number and r.time >= %(at)s and r.time <= %(latest)s
   order by r.time limit 1
 ) r on r.start <= %(at)s
+left join meter_multiplier v on v.meter_id = m.meter_id and v.version = r.multiplier_version
 left join lateral (
   select old_quantity, old_quality from correction x
   where x.meter = r.meter and x.time = r.time and x.recorded_at > %(as_of)s
@@ -61,10 +63,10 @@ from totals_as_of(array[%(number)s]::int[], %(grain)s::smallint, %(from)s, %(to)
 # Each row as it was at as_of: where a correction came later, what the first of them replaced.
 ROWS: Final = """
 with meters as (
-  select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, s.class
+  select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, c.class, c.valid_from, c.valid_to
   from entity_part ep
-  join site s on ep.part in (s.entity, s.enterprise, s.park, s.class)
-  join meter m on m.site_id = s.site_id and m.boundary
+  join counted_part c on c.part = ep.part
+  join meter m on m.number = c.meter
   where ep.entity = %(number)s
 )
 select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, m.class as class_,
@@ -73,6 +75,7 @@ select m.number, m.meter_id, m.kind, m.multiplier, m.carrier, m.class as class_,
        min(r.raw_index) as first_index, max(r.raw_index) as last_index
 from meters m
 join reading r on r.meter = m.number
+  and (m.valid_from is null or r.start >= m.valid_from and r.start < m.valid_to)
 left join lateral (
   select old_quantity, old_quality from correction x
   where x.meter = r.meter and x.time = r.time and x.recorded_at > %(as_of)s

@@ -46,7 +46,7 @@ class Finding(BaseModel):
     end: str = Field(description="of the reading that is meant", examples=["2024-03-05T08:15:00+08:00"])
     check: str = Field(examples=["frozen"])
     decision: str = Field(description="accept, question, hold, reject", examples=["question"])
-    size: float = Field(description="ratio of a level, hours of a clock, values of a run; else 0")
+    size: float = Field(description="ratio of a level or spike, hours of a clock, values of a run; else 0")
     told_at: str = Field(description="the stream's clock when it was told")
 
 

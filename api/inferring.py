@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Final
 
 import numpy as np
 
 from carbonstream.api.decimals import EXACT, MILLI, ZERO, exact_text, optional_text, plus
 from carbonstream.api.totalling import TotalRow
+from carbonstream.processors.total_records import inferred_share
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import bucket_start, to_ms
-
-DIGITS: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class Inferred:
             },
             "co2_kg": optional_text(self.co2_kg),
             "kgce": optional_text(self.kgce),
-            "share": share(self.co2_kg, metered_co2_kg),
+            "share": inferred_share(self.co2_kg, metered_co2_kg),
         }
 
 
@@ -68,13 +66,6 @@ def sum_of(rows: Iterable[TotalRow]) -> Inferred:
     for row in rows:
         total.add(row)
     return total
-
-
-def share(inferred: Decimal | None, metered: Decimal | None) -> float | None:
-    """Inferred CO2 / (metered + inferred), cut to 4 decimals; None where either is unknown or both are zero."""
-    if inferred is None or metered is None or not (whole := plus(inferred, metered)):
-        return None
-    return int(EXACT.divide_int(EXACT.multiply(inferred, Decimal(DIGITS)), whole)) / DIGITS
 
 
 def _plus(a: Decimal | None, b: Decimal | None) -> Decimal | None:

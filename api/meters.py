@@ -18,7 +18,7 @@ from carbonstream.schemas.periods import local_text
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 COLUMNS: Final = """
 select m.meter_id, m.number, m.site_id, c.id as carrier, m.kind, m.unit,
-       coalesce((select v.multiplier from meter_multiplier v where v.meter_id = m.meter_id
+       coalesce((select v.multiplier from meter_multiplier v where v.meter_id = m.meter_id and v.superseded_by is null
                  order by v.valid_from desc nulls last limit 1), m.multiplier) as multiplier, m.modulus,
        m.interval_s, m.boundary, m.valid_from, m.valid_to
 from meter m join carrier c on c.number = m.carrier

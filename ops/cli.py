@@ -16,7 +16,9 @@ from carbonstream.ops import (
     declare_command,
     figure_commands,
     held,
+    multiplier_commands,
     notices_command,
+    reading_commands,
     reference_commands,
     rejects,
     rule_commands,
@@ -31,11 +33,13 @@ from carbonstream.schemas.settings import settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(local, name="local", help="Kafka and TimescaleDB on this machine, without Docker.")
 app.add_typer(held.app, name="held", help="Readings that wait until their meter is registered.")
+app.add_typer(reading_commands.app, name="readings", help="Stored readings that are wrong, or called so.")
 app.add_typer(rejects.app, name="rejects", help="Readings that were not taken, and why.")
 app.add_typer(
     notices_command.app, name="notices", help="Who is told of warnings, and what could not be told."
 )
 app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coefficients, as two persons.")
+app.add_typer(multiplier_commands.app, name="multipliers", help="Correct a wrong multiplier, as two persons.")
 app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
 app.add_typer(rule_commands.app, name="rules", help="Try rules before they are relied on.")
 app.command()(figure_commands.totals)

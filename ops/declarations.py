@@ -1,40 +1,26 @@
-"""Declarations in the database, and on their way to meter.readings.
-
-Exactly once: an approval gives the declaration the next seq of its shard, and what is approved and not marked sent is
-sent again in that order under a lock; convert takes a seq once.
-"""
+"""Declarations in the database: written down from a file, approved by a second person, listed."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import psycopg
 
-from carbonstream.connectors import kafka
-from carbonstream.connectors.locks import SPACE, Only
-from carbonstream.connectors.sources.framing import Columns, Stamp, headers, record
-from carbonstream.connectors.sources.replay.sending import GAPLESS
 from carbonstream.ops.load import fields
 from carbonstream.ops.load.rows import Refusals, Row, read_rows
-from carbonstream.processors.declared import MAX_DAYS, SOURCE, by_days, by_stock, in_thousandths
+from carbonstream.processors.declared import MAX_DAYS, by_stock, in_thousandths
 from carbonstream.processors.plain_text import not_negative
-from carbonstream.schemas import topics
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, UNITS
-from carbonstream.schemas.codes import MeterKind, Mode
-from carbonstream.schemas.errors import LoadRefused, NotReady
-from carbonstream.schemas.periods import DAY_MS, SHANGHAI, to_ms
-from carbonstream.schemas.settings import Settings
-from carbonstream.schemas.shards import partition_of, shard_of, site_of
+from carbonstream.schemas.codes import MeterKind
+from carbonstream.schemas.errors import LoadRefused
+from carbonstream.schemas.periods import DAY_MS, SHANGHAI
+from carbonstream.schemas.shards import shard_of, site_of
 
 Connection = psycopg.Connection[Any]
-FLUSH_S: Final = 30.0
 COLUMNS: Final = (
     "meter_id", "first_day", "last_day", "opening", "purchases", "closing", "amount", "unit", "document",
 )  # fmt: skip
@@ -43,11 +29,6 @@ ALL: Final = """
 select id, meter_id, first_day, last_day, amount::text, unit, document, declared_by, approved_by,
        case when sent_at is not null then 'sent' when approved_by is not null then 'approved' else 'pending' end
 from declaration where %(id)s::bigint is null or id = %(id)s order by id
-"""
-UNSENT: Final = """
-select d.id, d.meter_id, d.first_day, d.last_day, d.thousandths, d.shard, d.seq, m.carrier
-from declaration d join meter m using (meter_id)
-where d.approved_by is not null and d.sent_at is null order by d.shard, d.seq
 """
 
 
@@ -150,76 +131,14 @@ def _fits(cursor: psycopg.Cursor[Any], row: Row, found: _Declared) -> bool:
     return other is None
 
 
-def approve(connection: Connection, number: int, by: str, now: datetime) -> None:
+def approve(connection: Connection, number: int, by: str) -> None:
     """Approve a declaration as a second person. Raises LoadRefused where it cannot be."""
-    with connection.transaction():
-        connection.execute("lock table declaration in share row exclusive mode")
-        found = connection.execute(
-            "select declared_by, approved_by, shard from declaration where id = %s", [number]
-        ).fetchone()
-        if found is None:
-            raise LoadRefused(
-                [f"declaration {number} is not known: `carbonstream declare --list` shows them"]
-            )
-        declared_by, approved_by, shard = found
-        if approved_by is not None:
-            raise LoadRefused([f"declaration {number} is approved already, by {approved_by}"])
-        if declared_by == by:
-            raise LoadRefused([f"declaration {number} is {by}'s own: a second person has to approve it"])
-        connection.execute(
-            """
-            update declaration set approved_by = %s, approved_at = %s,
-              seq = (select coalesce(max(seq), -1) + 1 from declaration where shard = %s)
-            where id = %s
-            """,
-            [by, now, shard, number],
-        )
-
-
-def send_approved(
-    connection: Connection, config: Settings, now_ms: Callable[[], int] | None = None
-) -> list[int]:
-    """Send what is approved and not marked sent; the ids, once Kafka has acknowledged them.
-
-    Raises NotReady where Kafka does not: call again to go on.
-    """
-    clock = now_ms or (lambda: time.time_ns() // 1_000_000)
-    producer = kafka.producer(config, **GAPLESS)
-    topic, partitions = config.topic(topics.READINGS), config.partitions_of(topics.READINGS)
-    stamp = Stamp(SOURCE, Mode.BACKFILL, clock())
-    errors: list[str] = []
-    sent: list[int] = []
-    with connection.transaction():
-        connection.execute("select pg_advisory_xact_lock(%s, %s)", (SPACE, int(Only.DECLARE)))
-        for number, meter_id, first, last, thousandths, shard, seq, carrier in connection.execute(
-            UNSENT
-        ).fetchall():
-            columns = _columns(
-                meter_id, by_days(thousandths, first, last), CARRIER_BY_NUMBER[carrier].base_unit
-            )
-            producer.produce(
-                topic,
-                record(stamp, shard, seq, columns),
-                partition=partition_of(shard, partitions),
-                headers=headers(stamp, shard, seq),  # type: ignore[arg-type]
-                on_delivery=lambda error, _: errors.append(str(error)) if error is not None else None,
-            )
-            sent.append(number)
-        if producer.flush(FLUSH_S) or errors:
-            producer.purge()
-            raise NotReady(
-                f"Kafka did not take the declarations ({'; '.join(errors) or 'no answer'}); call again"
-            )
-        connection.execute("update declaration set sent_at = now() where id = any (%s)", [sent])
-    return sent
-
-
-def _columns(meter_id: str, days: list[tuple[date, int]], unit: str) -> Columns:
-    starts = np.array([to_ms(datetime(d.year, d.month, d.day, tzinfo=SHANGHAI)) for d, _ in days], np.int64)
-    amounts = (
-        np.array([amount for _, amount in days], np.float64) / 1_000
-    )  # convert rounds it back: below 2^53
-    return Columns([meter_id], np.zeros(len(days), np.int64), starts, starts + DAY_MS, amounts, str(unit))
+    try:
+        connection.execute("select approve_declaration(%s, %s)", [number, by])
+    except psycopg.Error as error:
+        if (error.sqlstate or "").startswith("CS"):
+            raise LoadRefused([error.diag.message_primary or str(error)]) from error
+        raise
 
 
 def listed(connection: Connection, number: int | None = None) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ def declare(
 ) -> None:
     """Declare amounts of a period (FILE --by NAME), approve them as a second person (--approve ID --by NAME)."""
     from carbonstream.connectors.database import connect
+    from carbonstream.connectors.sources.declaring import send_approved
     from carbonstream.ops import declarations
 
     if (file is not None) + (approve is not None) + list_ != 1:
@@ -40,12 +41,12 @@ def declare(
             if file is not None:
                 lines = declarations.declare(connection, file, by.strip(), now)
             elif approve is not None:
-                declarations.approve(connection, approve, by.strip(), now)
-                declarations.send_approved(connection, settings())
+                declarations.approve(connection, approve, by.strip())
+                send_approved(connection, settings())
                 lines = declarations.listed(connection, approve)
             else:
                 # what an approval could not send while Kafka was away goes now
-                declarations.send_approved(connection, settings())
+                send_approved(connection, settings())
                 lines = declarations.listed(connection)
     except LoadRefused as refused:
         _refuse(refused, as_json)

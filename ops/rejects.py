@@ -14,6 +14,7 @@ import typer
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.sources.reading import check_meter, check_unit
 from carbonstream.connectors.sources.resend import Again, Resending, wait_until_stored
+from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.processors.frames import Frame, parse_record
 from carbonstream.schemas.codes import REJECTED_OUTCOMES, Outcome
 from carbonstream.schemas.errors import InvalidReading
@@ -104,8 +105,10 @@ def replay(settings: Settings, which: Which, *, wait_s: float = 60.0) -> dict[st
     """Send rejected readings again, as new readings of source replay/rejects in mode backfill, each reject once.
 
     Duplicates are left out. A reject that holds no reading (no time, no number, no meter) cannot be sent; it is
-    counted by code. A run that is cut off may send some twice: the second is rejected as a duplicate.
+    counted by code. A run that is cut off may send some twice: the second is rejected as a duplicate. Raises NotReady
+    where what was loaded is not in force in time: sent before, they would be rejected again.
     """
+    wait_until_in_force(settings, wait_s)
     sent, after = 0, -1
     cannot: Counter[str] = Counter()
     complete = True

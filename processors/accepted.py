@@ -17,6 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from carbonstream.processors.accepted_edits import Edited, edited_wh
 from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, is_sound, newest_day
 from carbonstream.processors.accepted_registers import Registers, between, milli_at
 from carbonstream.processors.checks import Limits
@@ -142,7 +143,9 @@ class AcceptedCounter:
         refused = frame["source"] == SOURCE_ESTIMATOR or frame.get("quality") is not None
         times = _times(ends)
         window = NEVER_TIMELY if again or (refused and not estimates) else self._window(mode)
-        if (release := release_of(frame, n)) is not None:
+        if mode == Mode.EDIT:
+            self._count_edits(frame, meters, times, NEVER_TIMELY if again else self._window(mode))
+        elif (release := release_of(frame, n)) is not None:
             if here and not again:
                 self._count_release(frame, meters, times, window, release)
         elif (
@@ -182,6 +185,21 @@ class AcceptedCounter:
         counted, self._lines = self._lines, lines
         for line, (_, wh) in counted.items():
             self._lines[line][1] += wh
+
+    def _count_edits(
+        self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]
+    ) -> None:
+        """Count a sound frame of mode edit."""
+        for i, (at, end) in enumerate(zip(frame["meter"], times, strict=True)):
+            meter = meters.each[at]
+            day = (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY
+            line = self._lines[frame["source"], meter.site, day]
+            line[0] += 1
+            if meter.electric:
+                of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
+                unit = frame.get("unit")
+                named = unit[i] if isinstance(unit, list) else unit
+                line[1] += edited_wh(frame, i, end, of, meter.scale if named is None else _scale(named), window)
 
     def _count_each(
         self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]

@@ -48,7 +48,7 @@ def is_sound(frame: Any, n: int) -> bool:
         and shard < SHARDS
         and seq < 2**62
         and sent < LAST_END_MS
-        and frame.get("mode", "live") in ("live", "backfill", "estimate")
+        and frame.get("mode", "live") in ("live", "backfill", "estimate", "edit")
         and isinstance(frame.get("end"), list)
         and isinstance(frame.get("value"), list)
         and isinstance(meter, list)

@@ -199,8 +199,9 @@ def refused(frame: Frame, known: Lookup, code: Outcome) -> Judged:
 
 
 def _masters(frame: Frame, known: Lookup) -> tuple[Ints, Array]:
-    """Slot and MASTER entry of each reading's meter. An estimate is of the quantity: no multiplier is left to apply."""
-    if frame.mode is Mode.ESTIMATE:
+    """Slot and MASTER entry of each reading's meter. An estimate or edit is of the quantity: no multiplier is left to
+    apply."""
+    if frame.mode in (Mode.ESTIMATE, Mode.EDIT):
         master = known.master[frame.meter]  # a copy
         master["multiplier_milli"] = 1_000
         return known.slot[frame.meter], master

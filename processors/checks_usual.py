@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Floats, Frame, Ints
 from carbonstream.processors.meters import NEVER, PAST, STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.registers import multiplied
-from carbonstream.schemas.codes import Mode
+from carbonstream.schemas.codes import SENT_MODES
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 
 Array = NDArray[Any]
@@ -93,7 +93,7 @@ def take_usual(
     n = len(frame)
     if (
         frame.quality is not None
-        or frame.mode is Mode.ESTIMATE
+        or frame.mode not in SENT_MODES
         or frame.source == SOURCE_ESTIMATOR
         or frame.meter.tobytes() != which.rows
         or frame.start.tobytes() != which.no_start

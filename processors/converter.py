@@ -15,6 +15,7 @@ import numpy as np
 import orjson
 
 from carbonstream.processors.checks import Judged, Limits, judge
+from carbonstream.processors.editing import judge_edits
 from carbonstream.processors.emissions import (
     Standing,
     answer_frame,
@@ -32,7 +33,7 @@ from carbonstream.processors.vee.profile import Habits
 from carbonstream.processors.vee.registers import HELD, examine_registers
 from carbonstream.processors.vee.rules import apply_rules
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
-from carbonstream.schemas.codes import Check, Decision, Mode, Outcome, Quality
+from carbonstream.schemas.codes import SENT_MODES, Check, Decision, Mode, Outcome, Quality
 from carbonstream.schemas.errors import LayoutChanged
 from carbonstream.schemas.shards import partition_of
 
@@ -133,9 +134,10 @@ class Converter:
         state = self.shards.get(frame.shard)
         if state is None:
             state = self.shards[frame.shard] = ShardState()
-        judged = judge(frame, known, state, self.tick, self.limits)
+        step = judge_edits if frame.mode is Mode.EDIT else judge
+        judged = step(frame, known, state, self.tick, self.limits)
         found = NOTHING
-        if self.reference.rules and frame.mode is not Mode.ESTIMATE:
+        if self.reference.rules and frame.mode in SENT_MODES:
             found = apply_rules(
                 self.reference.rules, self.reference.rules_generation, frame, known, judged, state.newest
             )
@@ -189,7 +191,7 @@ class Converter:
 
     def _examine(self, offset: int, frame: Frame, judged: Judged) -> np.ndarray[Any, Any]:
         """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
-        if frame.mode is Mode.ESTIMATE:  # made from habit, it says nothing of it
+        if frame.mode not in SENT_MODES:  # made from habit, or judged before: it says nothing of it
             return NOTHING
         rows = np.arange(len(frame)) if judged.is_usual else np.flatnonzero(judged.code == Outcome.STORED)
         if offset <= self._recovered_to:
@@ -222,6 +224,8 @@ class Converter:
 
     def _turned(self, offset: int, frame: Frame, judged: Judged, state: ShardState) -> np.ndarray[Any, Any]:
         """FINDING entries of registers that rolled over, began anew, or told a zero in between."""
+        if frame.mode is Mode.EDIT:
+            return NOTHING
         slot, register = judged.slot, judged.master["register"]
         habits = self.habits.get(frame.shard)
         if judged.is_usual and habits is not None:

@@ -131,7 +131,7 @@ def _frame(document: dict[str, Any]) -> Frame | Refusal:
         return refuse("seq", f"{_shown(seq)} is not a whole number >= 0")
     mode, sent = document.get("mode", Mode.LIVE), document.get("sent")
     if mode not in MODES:
-        return refuse("mode", f"{_shown(mode)} is not live, backfill or estimate")
+        return refuse("mode", f"{_shown(mode)} is not live, backfill, estimate or edit")
     if not _whole(sent) or not 0 <= sent < MAX_TIME_MS:
         return refuse("sent", f"{_shown(sent)} is not UTC milliseconds")
     meters, meter, value = document.get("meters"), document.get("meter"), document.get("value")

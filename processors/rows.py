@@ -79,6 +79,7 @@ class Readings:
     frame: Ints  # position of the frame in the batch
     backfill: NDArray[np.bool_]
     declared: NDArray[np.bool_]
+    edited: NDArray[np.bool_]
     multiplier_version: Ints
     row: Ints  # in its frame
     cause: Ints  # position here: of an interval that a late index cut anew the late reading's, else its own
@@ -124,8 +125,10 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
         cause[at], row[at] = reading, its_row
     backfill = np.array([d["mode"] == Mode.BACKFILL for d in frames], np.bool_)
     declared = np.array([d["source"] == DECLARED for d in frames], np.bool_)
+    edited = np.array([d["mode"] == Mode.EDIT for d in frames], np.bool_)
     return Readings(
         declared=declared[frame],
+        edited=edited[frame],
         number=np.concatenate(number) if number else NONE,
         frame=frame,
         backfill=backfill[frame],
@@ -187,6 +190,7 @@ def rows_of(readings: Readings) -> Rows:
     flags = np.where(parts.last, 0, int(RowFlag.APPORTIONED))
     flags |= np.where(readings.backfill[of], int(RowFlag.BACKFILL), 0)
     flags |= np.where(readings.declared[of], int(RowFlag.DECLARED), 0)
+    flags |= np.where(readings.edited[of], int(RowFlag.EDITED), 0)
     flags |= np.where(readings.code[of] == Outcome.BASELINE, int(RowFlag.BASELINE), 0)
     return Rows(
         multiplier_version=readings.multiplier_version[of],
@@ -213,8 +217,8 @@ class Folded:
 
 
 def fold(rows: Rows, stored: Rows | None = None) -> Folded:
-    """Decide by (time, meter), in arrival order: the same again is a duplicate, a measurement beats an estimate,
-    else the later one wins. So it makes no difference how a stream is cut into batches.
+    """Decide by (time, meter), in arrival order: the same again is a duplicate, a measurement beats an estimate that
+    is no edit, else the later one wins. So it makes no difference how a stream is cut into batches.
 
     stored: what stands in the table under keys of `rows`, each key at most once, `reading` STORED_BEFORE.
     """
@@ -225,13 +229,14 @@ def fold(rows: Rows, stored: Rows | None = None) -> Folded:
     size = np.diff(np.append(first, len(order)))
     standing = order[first]  # of each key
     estimate = every.is_estimate
+    weak = estimate & ((every.flags & RowFlag.EDITED) == 0)
     equal, weaker, replaced, by = [NONE], [NONE], [NONE], [NONE]
     keys = np.flatnonzero(size > 1)
     for k in range(1, int(size.max(initial=1))):
         keys = keys[size[keys] > k]
         before, later = standing[keys], order[first[keys] + k]
         same = _is_equal(every, before, later)
-        less = ~same & estimate[later] & ~estimate[before]
+        less = ~same & weak[later] & ~estimate[before]
         wins = ~(same | less)
         equal.append(later[same])
         weaker.append(later[less])
@@ -260,12 +265,14 @@ def joined(a: Rows, b: Rows) -> Rows:
 
 
 def _is_equal(rows: Rows, i: Ints, j: Ints) -> NDArray[np.bool_]:
-    """Whether rows of one (time, meter) say the same. What the checks doubt of a measurement does not change it."""
-    estimate = rows.is_estimate
+    """Whether rows of one (time, meter) say the same. What the checks doubt of a measurement does not change it; an
+    edit's quality and multiplier are what it is about."""
+    estimate, edited = rows.is_estimate, (rows.flags[j] & RowFlag.EDITED) != 0
     equal: NDArray[np.bool_] = (
         (rows.start[i] == rows.start[j])
         & (rows.quantity[i] == rows.quantity[j])
         & (rows.raw_index[i] == rows.raw_index[j])
-        & ((rows.quality[i] == rows.quality[j]) | ~(estimate[i] | estimate[j]))
+        & ((rows.quality[i] == rows.quality[j]) | ~(estimate[i] | estimate[j] | edited))
+        & ((rows.multiplier_version[i] == rows.multiplier_version[j]) | ~edited)
     )
     return equal

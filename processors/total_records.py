@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -86,6 +86,15 @@ class Part(NamedTuple):
     coefficient_month: str | None
 
 
+class Fuel(NamedTuple):
+    """One row of inferred_of: a fuel inferred from electricity. Quantity in thousandths of the base unit."""
+
+    carrier: int
+    quantity: Decimal
+    co2_kg: Decimal | None
+    kgce: Decimal | None
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is known of a total beside its rows. Times UTC ms."""
@@ -95,6 +104,8 @@ class Known:
     oldest_missing: int | None  # start of the oldest interval known to be missing
     tick: int  # the newest that is stored
     computed: int  # when it was read
+    inferred: Sequence[Fuel] = ()
+    declared: Mapping[int, int] = field(default_factory=dict)  # by carrier: thousandths of the quantity
 
 
 def total_record(
@@ -113,7 +124,12 @@ def total_record(
         "expected": known.expected,
         "completeness": completeness(readings, known.expected),
         "coverage": known.coverage,
-        "estimated_share": _share_of(parts) if is_estimated else 0.0,
+        "estimated_share": _share_of(parts, _estimated(parts)) if is_estimated else 0.0,
+        "declared_share": _share_of(parts, known.declared),
+        "inferred": _fuels(known.inferred),
+        "inferred_share": inferred_share(total(f.co2_kg for f in known.inferred), co2_kg)
+        if known.inferred
+        else 0.0,
         "oldest_missing": None if known.oldest_missing is None else local_iso(known.oldest_missing),
         "provisional": is_estimated
         or co2_kg is None
@@ -140,23 +156,49 @@ def total_record(
     }
 
 
-def _share_of(parts: Sequence[Part]) -> float | None:
-    quantity: dict[int, int] = defaultdict(int)
+def _fuels(rows: Sequence[Fuel]) -> list[dict[str, Any]]:
+    """Inferred fuels, classes added up, by carrier."""
+    by_carrier: dict[int, list[Fuel]] = defaultdict(list)
+    for row in rows:
+        by_carrier[row.carrier].append(row)
+    return [
+        {
+            "carrier": CARRIER_BY_NUMBER[carrier].id,
+            "unit": CARRIER_BY_NUMBER[carrier].base_unit.value,
+            "quantity": text(total(EXACT.scaleb(f.quantity, -3) for f in fuels)),
+            "co2_kg": text(total(f.co2_kg for f in fuels)),
+            "kgce": text(total(f.kgce for f in fuels)),
+        }
+        for carrier, fuels in sorted(by_carrier.items())
+    ]
+
+
+def _estimated(parts: Sequence[Part]) -> dict[int, int]:
     estimated: dict[int, int] = defaultdict(int)
+    for p in parts:
+        estimated[p.carrier] += int(p.estimated)
+    return estimated
+
+
+def _share_of(parts: Sequence[Part], portion: Mapping[int, int]) -> float | None:
+    """estimated_share of a portion of the parts' quantities, by carrier."""
+    if not any(portion.values()):
+        return 0.0
+    quantity: dict[int, int] = defaultdict(int)
     co2_kg: dict[int, list[Decimal | None]] = defaultdict(list)
     for p in parts:
         quantity[p.carrier] += int(p.quantity)
-        estimated[p.carrier] += int(p.estimated)
         co2_kg[p.carrier].append(p.co2_kg)
-    return estimated_share(quantity, estimated, {c: total(values) for c, values in co2_kg.items()})
+    of = {c: portion.get(c, 0) for c in quantity}
+    return estimated_share(quantity, of, {c: total(values) for c, values in co2_kg.items()})
 
 
 def estimated_share(
     quantity: Mapping[int, int], estimated: Mapping[int, int], co2_kg: Mapping[int, Decimal | None]
 ) -> float | None:
-    """Share of a total that is estimated, by carrier: of the quantity where it has one, else of the CO2.
+    """Share of a total that is estimated (or declared), by carrier: of the quantity where it has one, else of the CO2.
 
-    Rounded up to 4 decimals: 0.0 only where nothing is estimated. None where it has several carriers and the CO2 of
+    Rounded up to 4 decimals: 0.0 only where nothing is. None where it has several carriers and the CO2 of
     one is unknown, as their quantities cannot be added.
     """
     if not any(estimated.values()):
@@ -173,6 +215,13 @@ def estimated_share(
             whole
         )
     return -(-share.numerator * 10_000 // share.denominator) / 10_000
+
+
+def inferred_share(inferred: Decimal | None, metered: Decimal | None) -> float | None:
+    """Inferred CO2 / (metered + inferred), cut to 4 decimals; None where either is unknown or both are zero."""
+    if inferred is None or metered is None or not (whole := EXACT.add(inferred, metered)):
+        return None
+    return int(EXACT.divide_int(EXACT.multiply(inferred, Decimal(10_000)), whole)) / 10_000
 
 
 def total(values: Iterable[Decimal | None]) -> Decimal | None:

@@ -31,6 +31,7 @@ class Outcome(IntEnum):
         43  # its emissions frame was gone before the sink saw it; booked by `carbonstream repair`
     )
     ESTIMATE = 44  # an estimate outside mode estimate, or in it what is none, or of a register
+    EDIT = 45  # in mode edit what is none: not of an editor, or without what it takes the place of
     SUPERSEDED = 50  # a stored row replaced by a later reading; counted by the sink
 
 
@@ -56,6 +57,8 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.MISSING_ANSWER: "send the kept record again",
     Outcome.ESTIMATE: "send measurements without `quality`; estimates come from the service estimator alone, of "
     "interval meters, with quality 8 or 9",
+    Outcome.EDIT: "nothing to do for a source: intervals are edited by `carbonstream multipliers`, `carbonstream "
+    "readings` and the service estimator alone",
     Outcome.INVALID_FRAME: "send a frame as in schemas/json/readings-frame.json",
 }
 
@@ -119,14 +122,17 @@ class RowFlag(IntEnum):
     BACKFILL = 2
     BASELINE = 4  # a register's first index, start = end, no energy
     DECLARED = 8  # a part of an amount that was declared, not measured
+    EDITED = 16  # put in the place of what was stored: recomputed, estimated or accepted after all
 
 
 class Mode(StrEnum):
-    """How a source sends: as it happens, an import judged by its own event time, or estimates of what is missing."""
+    """How a source sends: as it happens, an import judged by its own event time, estimates of what is missing, or
+    edits of what is stored (VEE: validation, estimation, editing)."""
 
     LIVE = "live"
     BACKFILL = "backfill"
     ESTIMATE = "estimate"  # of the service estimator alone
+    EDIT = "edit"  # of EDITORS (schemas.frames) alone
 
 
 SENT_MODES: Final = (Mode.LIVE, Mode.BACKFILL)  # in which meters' readings come

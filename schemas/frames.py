@@ -14,6 +14,8 @@ from carbonstream.schemas.codes import Mode
 
 MAX_READINGS: Final = 500
 SOURCE_ESTIMATOR: Final = "estimator"  # the one source of mode estimate
+SOURCE_RECOMPUTE: Final = "recompute"  # registers' intervals after a multiplier was corrected
+EDITORS: Final = (SOURCE_ESTIMATOR, SOURCE_RECOMPUTE)  # the sources of mode edit
 TYPE_READINGS: Final = "carbonstream.readings.v1"
 TYPE_TICK: Final = "carbonstream.tick.v1"
 TYPE_EMISSIONS: Final = "carbonstream.emissions.v1"
@@ -69,7 +71,14 @@ class ReadingsFrame(Shape):
     ] = None
     quality: Annotated[
         list[int] | int | None,
-        Field(description="in mode estimate: 8 reference day or 9 interpolated; absent otherwise"),
+        Field(description="in mode estimate: 8 reference day or 9 interpolated; in mode edit any; else absent"),
+    ] = None
+    first_index: Annotated[
+        list[float] | None, Field(description="of registers in mode edit: the index at `start`")
+    ] = None
+    replaces: Annotated[
+        list[int] | None,
+        Field(description="of registers in mode edit: thousandths of the base unit that stood for the interval"),
     ] = None
     flag: list[int] | None = None
     release_of: Annotated[

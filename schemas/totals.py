@@ -26,6 +26,16 @@ class CarrierTotal(Shape):
     coefficient_month: str | None
 
 
+class InferredFuel(Shape):
+    """A fuel inferred from electricity at sites that do not meter it; beside the metered figures, not in them."""
+
+    carrier: str
+    unit: str
+    quantity: Decimal
+    co2_kg: Decimal | None
+    kgce: Decimal | None
+
+
 class Total(Shape):
     """The absolute total of an entity in one bucket. Key: entity|grain|bucket. A later one replaces it."""
 
@@ -47,6 +57,16 @@ class Total(Shape):
             description="rounded up to 4 decimals; of the CO2 where there are several carriers, null: unknown"
         ),
     ]
+    declared_share: Annotated[
+        float | None, Field(description="of what nobody meters and was declared; as estimated_share")
+    ] = 0.0
+    inferred: Annotated[
+        list[InferredFuel],
+        Field(description="of days and months, at sites that meter electricity only; hours have none"),
+    ] = Field(default_factory=list)
+    inferred_share: Annotated[
+        float | None, Field(description="of metered and inferred CO2 together, cut to 4 decimals; null: unknown")
+    ] = 0.0
     oldest_missing: Annotated[
         str | None, Field(description="start of the oldest interval of an interval meter known to be missing")
     ]

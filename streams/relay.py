@@ -30,6 +30,7 @@ from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of
+from carbonstream.streams.relay_beside import beside
 
 TRANSACTIONAL_ID: Final = "carbonstream-relay"
 OUTBOX_PASS: Final = 10_000
@@ -200,7 +201,9 @@ class Relay:
     ) -> Iterable[dict[str, Any]]:
         computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only
         tick, any_missing = one_row(connection, STANDING)
-        for span in spans(keys):
+        whole = spans(keys)
+        aside = beside(connection, whole)
+        for span in whole:
             found = {
                 key: parts
                 for key, parts in self._read(connection, span).items()
@@ -209,7 +212,8 @@ class Relay:
             missing = self._missing(connection, found) if any_missing else {}
             for key, parts in found.items():
                 expected, covered = masters.due(key)
-                known = Known(expected, covered, missing.get(key), tick, computed)
+                fuels, declared = aside.inferred.get(key, ()), aside.declared.get(key, {})
+                known = Known(expected, covered, missing.get(key), tick, computed, fuels, declared)
                 yield total_record(masters.ids[key.entity], key.grain, key.bucket, parts, known)
 
     def _missing(self, connection: psycopg.Connection, keys: Iterable[Key]) -> dict[Key, int]:

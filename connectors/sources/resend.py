@@ -38,19 +38,20 @@ class Again(NamedTuple):
 
 
 class Resending:
-    """Sends frames in mode backfill: when they came first they were judged by the clock of that day.
+    """Sends frames, in mode backfill where nothing else is said: when they came first they were judged by the clock of
+    that day.
 
     Raises SourceInUse while another process sends as the same source, NotReady where Kafka does not take them.
     """
 
-    def __init__(self, settings: Settings, source: str) -> None:
+    def __init__(self, settings: Settings, source: str, mode: Mode = Mode.BACKFILL) -> None:
         self._settings = settings
         self._topic, self._partitions = (
             settings.topic(topics.READINGS),
             settings.partitions_of(topics.READINGS),
         )
         self._store = SequenceStore(settings.state_dir, source, wall_ms())
-        self._stamp = Stamp(source, Mode.BACKFILL, wall_ms())
+        self._stamp = Stamp(source, mode, wall_ms())
         self._producer = kafka.producer(settings, **GAPLESS)
         self._failed: KafkaError | None = None
         self.reached: dict[int, int] = {}  # highest acknowledged offset by partition
@@ -65,7 +66,7 @@ class Resending:
 
     def send(self, shard: int, readings: Sequence[Again], more: Mapping[str, Any] | None = None) -> None:
         """Queue one frame: at most 500 readings, all of `shard`."""
-        seq = self._store.take(Mode.BACKFILL, shard)
+        seq = self._store.take(self._stamp.mode, shard)
         value = record(self._stamp, shard, seq, columns_of(readings), more)
         while True:
             try:

@@ -22,7 +22,8 @@ MAX_THOUSANDTHS: Final = 2**62  # an index is kept as a 64-bit integer of thousa
 
 METERS: Final = "select meter_id, kind, unit, valid_from from meter where meter_id = any(%s)"
 STORED_VERSIONS: Final = (
-    "select meter_id, valid_from, multiplier from meter_multiplier where meter_id = any(%s)"
+    "select meter_id, valid_from, multiplier from meter_multiplier where meter_id = any(%s) "
+    "and superseded_by is null"
 )
 STORED_EXCHANGES: Final = (
     "select meter_id, at, final_index, initial_index, modulus from register_exchange where meter_id = any(%s)"

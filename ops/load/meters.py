@@ -59,6 +59,7 @@ def load_meters(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -> 
     meters = _read(path, refusals)
     _refuse_unknown_sites(cursor, meters, refusals)
     _refuse_other_meaning(cursor, meters)
+    _refuse_corrected(cursor, meters)
     meters = {id_: meter for id_, meter in meters.items() if meter.row.sound}
     _stage(cursor, meters)
     _version_multipliers(cursor, now)
@@ -153,6 +154,22 @@ def _refuse_other_meaning(cursor: Rows, meters: dict[str, _Meter]) -> None:
                     column,
                     f"the meter is registered with {old} and its quantities are stored so: register a new id",
                 )
+
+
+def _refuse_corrected(cursor: Rows, meters: dict[str, _Meter]) -> None:
+    """A file from before a correction must not bring the wrong multiplier back from now on."""
+    cursor.execute(
+        "select v.meter_id, v.multiplier, v.superseded_by, m.multiplier from meter_multiplier v "
+        "join meter m using (meter_id) where v.meter_id = any(%s) and v.superseded_by is not null",
+        [list(meters)],
+    )
+    for id_, wrong, correction, right in cursor:
+        if meters[id_].row.sound and meters[id_].multiplier == wrong != right:
+            meters[id_].row.refuse(
+                "multiplier",
+                f"was found wrong by correction {correction}: write {right.normalize():f}, or give a new one its date "
+                "in multipliers.csv",
+            )
 
 
 def _stage(cursor: Rows, meters: dict[str, _Meter]) -> None:

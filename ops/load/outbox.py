@@ -62,12 +62,12 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         select m.meter_id, jsonb_build_object('meter_id', m.meter_id, 'number', m.number, 'shard', s.shard,
           'carrier', m.carrier, 'kind', m.kind, 'unit', m.unit,
           'multiplier_milli', (coalesce((select v.multiplier from meter_multiplier v
-             where v.meter_id = m.meter_id order by v.valid_from desc nulls last limit 1), m.multiplier)
-             * 1000)::bigint,
+             where v.meter_id = m.meter_id and v.superseded_by is null
+             order by v.valid_from desc nulls last limit 1), m.multiplier) * 1000)::bigint,
           'multipliers', (select coalesce(jsonb_agg(jsonb_build_object('version', v.version,
              'valid_from_ms', (extract(epoch from v.valid_from) * 1000)::bigint,
              'milli', (v.multiplier * 1000)::bigint) order by v.valid_from nulls first), '[]')
-             from meter_multiplier v where v.meter_id = m.meter_id),
+             from meter_multiplier v where v.meter_id = m.meter_id and v.superseded_by is null),
           'exchanges', (select coalesce(jsonb_agg(jsonb_build_object(
              'at_ms', (extract(epoch from x.at) * 1000)::bigint,
              'final', (x.final_index * u.thousandths)::bigint,

@@ -275,7 +275,7 @@ class _Wave:
             excess = excess_of(part["said"], part["active"])
             spike = held & ~is_suspect & following & (part["run"] == 1) & (last > excess)
             spike &= (before > -np.inf) & (last - before >= drop) & (last - near >= drop)
-            self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike])
+            self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike], np.exp2(last[spike]))
             # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
             put = np.flatnonzero(held & (was // HOURS == local // DAY_MS))
             over = np.where(spike[put], 0, last[put] * STEPS_PER_OCTAVE).astype(np.int64)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from carbonstream.api.declared import SQL as DECLARED
+from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
-from carbonstream.ops.declarations import approve, declare, listed, send_approved
+from carbonstream.connectors.sources.declaring import send_approved
+from carbonstream.ops.declarations import approve, declare, listed
+from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import LoadRefused
+from carbonstream.schemas.totals import Total
 from tests.running import PROFILE, Running, eventually, running
 
 from .conftest import METERS, SITES, Write
@@ -42,8 +48,22 @@ def used(running: Running) -> int:
     return int(found)
 
 
+def newest_total(running: Running) -> dict[str, Any]:
+    """The enterprise's month on carbon.totals, once all of it is told."""
+    consumer, topic, found = kafka.reader(running.settings), running.settings.topic(topics.TOTALS), {}
+    for partition in range(running.settings.partitions_of(topics.TOTALS)):
+        first, end = kafka.end_offsets_of(consumer, topic, partition)
+        for message in kafka.read_range(consumer, topic, partition, first, end):
+            record = orjson.loads(message.value() or b"{}")
+            if (record.get("entity"), record.get("grain")) == ("enterprise:ENT-K", "month"):
+                found = Total.model_validate(record).model_dump(by_alias=True)
+    consumer.close()
+    quantities = [c["quantity"] for c in found.get("carriers", ())]
+    return found if quantities == ["340250"] else {}
+
+
 def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, write: Write) -> None:
-    services = ("relay", "timescale", "convert", "consistency", "ticker")
+    services = ("relay", "timescale", "convert", "consistency", "ticker", "estimator")
     with (
         running(PROFILE, tmp_path / "state", services=services, tables=tables(write)) as pipeline,
         connect(pipeline.settings, application="test", autocommit=True) as connection,
@@ -52,19 +72,22 @@ def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, wri
         assert (line["amount"], line["state"]) == ("340.25", "pending")
         assert send_approved(connection, pipeline.settings) == []
         with pytest.raises(LoadRefused, match="second person"):
-            approve(connection, line["id"], "alice", NOW)
-        approve(connection, line["id"], "bob", NOW)
+            approve(connection, line["id"], "alice")
+        approve(connection, line["id"], "bob")
         with pytest.raises(LoadRefused, match="already, by bob"):
-            approve(connection, line["id"], "carol", NOW)
-        assert send_approved(connection, pipeline.settings) == [line["id"]]
+            approve(connection, line["id"], "carol")
+        # the service estimator sends what is approved
         eventually(lambda: pipeline.stored("declared") == 28, "the month's days are stored")
         assert used(pipeline) == 340_250_000
+        told = eventually(lambda: newest_total(pipeline), "the month is told to subscribers")
+        assert (told["declared_share"], told["inferred"], told["inferred_share"]) == (1.0, [], 0.0)
+        assert told["provisional"]  # its electricity is missing
+        assert told["completeness"] < 1
         assert pipeline.query("select distinct flags & %s from reading", int(RowFlag.DECLARED)) == [
             (int(RowFlag.DECLARED),)
         ]
         # the mark `sent` was lost with a crash: it goes again, and counts nothing
         connection.execute("update declaration set sent_at = null")
-        assert send_approved(connection, pipeline.settings) == [line["id"]]
         eventually(lambda: pipeline.stored("declared") == 56, "the second copy is decided about")
         assert pipeline.query(
             "select outcome, sum(readings)::int from ledger where source = 'declared' and hop = 'outcome' "
@@ -74,7 +97,7 @@ def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, wri
         # a revision of the same period takes its place
         revised = FEBRUARY.replace("80.25", "80.5")
         (again,) = declare(connection, write("declarations", HEADER, revised), "bob", NOW)
-        approve(connection, again["id"], "alice", NOW)
+        approve(connection, again["id"], "alice")
         send_approved(connection, pipeline.settings)
         eventually(lambda: used(pipeline) == 340_000_000, "the revision counts")
         assert [d["state"] for d in listed(connection)] == ["sent", "sent"]

@@ -54,6 +54,10 @@ class Sender:
 
     def send(self, told: list[Told], names: dict[int, MeterName]) -> None:
         """Send and wait until Kafka has acknowledged all. Raises NotReady where it has not: look again."""
+        self.send_columns(columns_of(told, names), Mode.ESTIMATE)
+
+    def send_columns(self, columns: Columns, mode: Mode) -> None:
+        """The same, in a mode of the estimator's."""
         failures: list[KafkaError] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:
@@ -63,9 +67,9 @@ class Sender:
             n = message.partition() or 0
             self.sent_to[n] = max(self.sent_to[n], message.offset() or 0)
 
-        stamp = Stamp(SOURCE_ESTIMATOR, Mode.ESTIMATE, wall_ms())
-        for shard, its_columns in by_shard(columns_of(told, names)):
-            first = self.store.take(Mode.ESTIMATE, shard, frames_needed(len(its_columns)))
+        stamp = Stamp(SOURCE_ESTIMATOR, mode, wall_ms())
+        for shard, its_columns in by_shard(columns):
+            first = self.store.take(mode, shard, frames_needed(len(its_columns)))
             for seq, value in frames(stamp, shard, first, its_columns):
                 self.producer.produce(
                     self.topic,

@@ -20,8 +20,10 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.sources import declaring
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.estimator import tables
+from carbonstream.connectors.sources.estimator.editing import Editing
 from carbonstream.connectors.sources.estimator.sending import Sender, Told
 from carbonstream.connectors.sources.sequence import SequenceStore
 from carbonstream.processors.estimation import LINEAR_MS, PAST_MS, Gap, Past, estimate_gap
@@ -88,14 +90,19 @@ class Round:
         self.names: dict[int, tables.MeterName] = {}
         self.masters = -1  # end offset of ref.meters that `names` was read at
         self.again_at = 0  # event time from which what is missing is looked at again
+        self.editing = Editing(connection, sender, service.calendar)
         with connection.transaction():
             self.looked_to = tables.looked_to(connection)
 
     def look(self) -> bool:
         """Look once as far as the ticks allow; False where there was nothing to look for."""
+        self._send_declarations()
         upto = self._upto()
         if upto is None:
             return False
+        if edited := self.editing.look(upto, self.names):
+            telemetry.READINGS.labels("estimator", "edited").inc(edited)
+            return True
         if self.looked_to is None:  # what was before this system's first estimator is not its concern
             self._move(upto)
             return False
@@ -122,6 +129,13 @@ class Round:
                     self.service.stopping.wait(REST * (time.monotonic() - began))
         self._move(upto)
         return True
+
+    def _send_declarations(self) -> None:
+        """What was approved over HTTP, or could not be sent then, goes now."""
+        with self.connection.transaction():
+            is_waiting = declaring.is_waiting(self.connection)
+        if is_waiting:
+            declaring.send_approved(self.connection, self.service.config)
 
     def _upto(self) -> int | None:
         """How far to look now; None while ticks or what was sent are not stored."""
@@ -174,7 +188,7 @@ class Round:
     def _stored(self, meters: Ints, since: int, upto: int) -> dict[int, Stored]:
         """What is stored of meters of one interval length in (since, upto]."""
         interval_ms = int(self.watched.interval_ms[meters[0]])
-        rows = self._rows(meters, since, upto, interval_ms)
+        rows = tables.rows_between(self.connection, meters, since, upto, interval_ms)
         validity = self.watched.valid_from, self.watched.valid_to
         return {
             m: stored_intervals(
@@ -182,16 +196,6 @@ class Round:
             )
             for m in meters.tolist()
         }
-
-    def _rows(self, meters: Ints, since: int, upto: int, interval_ms: int) -> Array:
-        step = min(interval_ms, HOUR_MS)
-        found = []
-        while since < upto:
-            until = min(upto, (since // DAY_MS + 1) * DAY_MS)  # a chunk of the table is a day of UTC
-            times = np.arange(since // step + 1, until // step + 1) * step
-            found.append(tables.rows_at(self.connection, meters, times))
-            since = until
-        return np.concatenate(found)
 
     def _look_closely(self, meters: Ints, interval_ms: int, upto: int) -> None:
         """Estimate what these meters miss, send what is new of it, and remember what is missing."""
@@ -245,10 +249,14 @@ class Round:
         high = max(int(stored[m].end[run.stop - 1]) for m, run in wanted) + interval_ms
         meters = np.array(sorted({m for m, _ in wanted}), np.int64)
         if high - low >= DAY_MS:
-            rows = self._rows(meters, high - PAST_MS - (high - low), high, interval_ms)
+            rows = tables.rows_between(
+                self.connection, meters, high - PAST_MS - (high - low), high, interval_ms
+            )
         else:
             windows = [
-                self._rows(meters, low - day * DAY_MS, high - day * DAY_MS, interval_ms)
+                tables.rows_between(
+                    self.connection, meters, low - day * DAY_MS, high - day * DAY_MS, interval_ms
+                )
                 for day in range(HISTORY_DAYS + 1, -1, -1)
             ]
             rows = np.concatenate(windows)

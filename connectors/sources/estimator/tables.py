@@ -13,7 +13,7 @@ from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, PG_EPOCH
 from carbonstream.processors.expectation import FOREVER_MS
 from carbonstream.processors.missing import ROW, Missing, Watched, watchable
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES
-from carbonstream.schemas.periods import SECOND_MS, to_datetime, to_ms
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS, SECOND_MS, to_datetime, to_ms
 
 Ints = NDArray[np.int64]
 Array = NDArray[Any]
@@ -93,6 +93,18 @@ def rows_at(connection: Connection, meters: Ints, times: Ints) -> Array:
     text = np.datetime_as_string(times.astype("datetime64[ms]"), timezone="UTC")
     bounds = to_datetime(int(times[0])), to_datetime(int(times[-1]))
     return _copied(connection, ROWS, (*bounds, "{" + ",".join(text.tolist()) + "}", integers(meters)))
+
+
+def rows_between(connection: Connection, meters: Ints, since: int, upto: int, interval_ms: int) -> Array:
+    """ROWs of meters of one interval length that end in (since, upto] on its grid, UTC ms."""
+    step = min(interval_ms, HOUR_MS)
+    found = [np.empty(0, ROW)]
+    while since < upto:
+        until = min(upto, (since // DAY_MS + 1) * DAY_MS)  # a chunk of the table is a day of UTC
+        times = np.arange(since // step + 1, until // step + 1) * step
+        found.append(rows_at(connection, meters, times))
+        since = until
+    return np.concatenate(found)
 
 
 def _copied(connection: Connection, statement: LiteralString, values: tuple[Any, ...]) -> Array:
