@@ -44,6 +44,7 @@ def load(
     targets: File = None,
     activity: File = None,
     rules: File = None,
+    warning_rules: File = None,
     packaged: Annotated[
         bool, typer.Option("--packaged", help="regions, industries and official coefficients")
     ] = False,
@@ -66,6 +67,7 @@ def load(
         "targets": targets,
         "activity": activity,
         "rules": rules,
+        "warning_rules": warning_rules,
     }
     paths = _by_table(files or [], {table: path for table, path in named.items() if path is not None})
     if not paths and not packaged and not wait:

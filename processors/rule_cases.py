@@ -17,6 +17,7 @@ from carbonstream.processors.calendar_cn import Calendar
 from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import EXACT, text
+from carbonstream.processors.warning_rules import RuleBook
 from carbonstream.processors.warnings_closing import Coverage
 from carbonstream.processors.warnings_judging import Day, Sight, days_to_look_into, judge
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, local_iso
@@ -45,7 +46,7 @@ class Amounts:
         return self.start + self.step * len(self.values)
 
 
-def warnings_of(target: Target, amounts: Amounts, calendar: Calendar) -> list[Told]:
+def warnings_of(target: Target, amounts: Amounts, calendar: Calendar, rules: RuleBook) -> list[Told]:
     """What all rules tell of a target once `amounts` are in and their whole days are closed, by event time."""
     sums: defaultdict[int, Decimal] = defaultdict(Decimal)
     hours: defaultdict[int, dict[int, Decimal]] = defaultdict(dict)
@@ -69,6 +70,7 @@ def warnings_of(target: Target, amounts: Amounts, calendar: Calendar) -> list[To
         closed=closed,
         calendar=calendar,
         changed_from=min(amounts.start, target.start),
+        rules=rules,
     )
     days = {day: Day(hours[day]) for day in days_to_look_into(sight, {})}
     verdicts, _ = judge(sight, {}, days, Paces())

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Final
 
 from carbonstream.processors.pace import LOOK_BACK_DAYS
+from carbonstream.processors.phasing import Part, equal_parts
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, SHANGHAI, next_bucket, to_ms
 
@@ -30,6 +31,7 @@ class Target:
     period: date  # first local day
     value: Decimal  # kg CO2 or kgce
     levels: tuple[Decimal, ...]  # per cent, ascending
+    phases: tuple[Part, ...] = ()  # none: equal parts by day
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -59,6 +61,11 @@ class Target:
     def days(self) -> int:
         """Local days of the period: all of 24 hours."""
         return (self.end - self.start) // DAY_MS
+
+    @property
+    def plan(self) -> tuple[Part, ...]:
+        """How the target is phased."""
+        return self.phases or equal_parts(self.value, self.days)
 
 
 class Targets:

@@ -24,7 +24,13 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
         str, Field(description="first local day of the target's period; of rule consistency the day")
     ]
     level: Decimal | None
-    severity: Literal["alarm", "alert", "notice"]
+    severity: Annotated[
+        Literal["alarm", "alert", "notice"], Field(description="class of the rule (ISA-18.2)")
+    ]
+    priority: Literal["high", "medium", "low"] | None = None
+    definition: Annotated[
+        str | None, Field(description="RULE@VERSION, of warning_rules.csv; the snapshot holds it in full")
+    ] = None
     state: Literal["active", "cleared"]
     bucket: Annotated[str, Field(description="event time: the local hour or day in which it came true")]
     backfill: Annotated[bool, Field(description="raised about the past: summarised, not announced")]

@@ -26,6 +26,7 @@ READ: Final = (
     topics.REF_COEFFICIENTS,
     topics.REF_METERS,
     topics.REF_SITES,
+    topics.REF_RULES,
 )
 POLL_S: Final = 0.02
 POLL_RECORDS: Final = 5_000

@@ -14,6 +14,7 @@ from carbonstream.processors.calendar_cn import Calendar
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
 from carbonstream.processors.targets import CO2, Target
+from carbonstream.processors.warning_rules import RuleBook
 from carbonstream.processors.warnings_agenda import Agenda, Due
 from carbonstream.processors.warnings_closing import alive_since, closed_by_clock, closed_days, coverage
 from carbonstream.processors.warnings_judging import Sight, days_to_look_into, judge
@@ -34,6 +35,7 @@ def judge_due(
     expected: Expected,
     calendar: Calendar,
     paces: Paces,
+    rules: RuleBook,
 ) -> list[WarningRecord]:
     """The records of every change, by event time; what must be looked at again goes back to the agenda."""
     told = load_histories(connection, (due.target for due in taken))
@@ -46,7 +48,7 @@ def judge_due(
         totals = read_totals(connection, entities, start, end, alive_since(agenda.now))
         for due in dues:
             target = due.target
-            sight = sight_of(due, totals, expected.get(target.number, {}), agenda.now, calendar)
+            sight = sight_of(due, totals, expected.get(target.number, {}), agenda.now, calendar, rules)
             if not sight.known:
                 telemetry.FAULTS.labels("warn", "total without coefficient").inc()
             histories = told.get(target.key, {})
@@ -66,7 +68,12 @@ def judge_due(
 
 
 def sight_of(
-    due: Due, totals: Totals, expected: Mapping[int, Sequence[Span]], now: int, calendar: Calendar
+    due: Due,
+    totals: Totals,
+    expected: Mapping[int, Sequence[Span]],
+    now: int,
+    calendar: Calendar,
+    rules: RuleBook,
 ) -> Sight:
     """What is known of a target that is due, at `now` (UTC ms)."""
     target = due.target
@@ -76,7 +83,7 @@ def sight_of(
     by_clock = closed_by_clock(target.start, target.days, now)
     closed = closed_days(covered, by_clock, live=target.number in totals.live, quiet=due.quiet)
     before = _before(target, amounts)
-    return Sight(target, daily, known, before, covered, by_clock, closed, calendar, due.changed_from)
+    return Sight(target, daily, known, before, covered, by_clock, closed, calendar, due.changed_from, rules)
 
 
 def _before(target: Target, amounts: Mapping[int, tuple[Decimal | None, Decimal | None]]) -> list[Decimal]:

@@ -22,6 +22,7 @@ from carbonstream.ops.load.rules import load_rules
 from carbonstream.ops.load.sites import load_sites
 from carbonstream.ops.load.targets import load_targets
 from carbonstream.ops.load.tree import load_tree
+from carbonstream.ops.load.warning_rules import load_warning_rules
 
 Loader = Callable[[Rows, Path, Refusals, datetime], Counts]
 
@@ -37,6 +38,7 @@ FILES: Final[dict[str, Loader]] = {
     "targets": load_targets,
     "activity": load_activity,
     "rules": load_rules,
+    "warning_rules": load_warning_rules,
 }
 
 

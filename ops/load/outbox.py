@@ -23,6 +23,7 @@ METER: Final = "meter"
 TARGET: Final = "target"
 ACTIVITY: Final = "activity"
 CHECK: Final = "check"
+WARNING_RULE: Final = "warning rule"
 
 RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     CLASS: (
@@ -111,6 +112,18 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         from (select distinct id from changed where kind = 'check') x join check_rule r on r.rule = x.id
         left join carrier c on c.id = r.carrier
         order by r.number
+        """,
+    ),
+    WARNING_RULE: (
+        topics.REF_RULES,
+        """
+        select distinct on (r.rule) 'warning:' || r.rule, jsonb_build_object('record', 'warning', 'rule', r.rule,
+          'version', r.version, 'kind', r.kind, 'scope', r.scope, 'parameters', r.parameters, 'class', r.class,
+          'priority', r.priority, 'owner', r.owner, 'cause', r.cause, 'consequence', r.consequence,
+          'action', r.action, 'respond_s', r.respond_s, 'state', r.state,
+          'valid_from_ms', (extract(epoch from r.valid_from) * 1000)::bigint)
+        from (select distinct id from changed where kind = 'warning rule') x join warning_rule r on r.rule = x.id
+        order by r.rule, r.version desc
         """,
     ),
 }

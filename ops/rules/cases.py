@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from carbonstream.connectors.holidays import packaged_calendar
+from carbonstream.connectors.warning_rules import rule_book
 from carbonstream.ops.load import fields
 from carbonstream.processors.rule_cases import Amounts, Told, differences, warnings_of
 from carbonstream.processors.targets import Target
@@ -192,10 +193,10 @@ def _line(told: Told) -> str:
 
 def run_file(path: Path) -> list[Result]:
     """Run every case of a file. Raises LoadRefused naming each faulty field."""
-    calendar = packaged_calendar()
+    calendar, rules = packaged_calendar(), rule_book()
     results = []
     for case in read_cases(path):
-        found = warnings_of(case.target.target(), case.series.amounts(), calendar)
+        found = warnings_of(case.target.target(), case.series.amounts(), calendar, rules)
         compared = [told for told in found if told.rule in case.rules]
         results.append(Result(case.name, *differences((e.told() for e in case.expect), compared)))
     return results

@@ -10,6 +10,7 @@ import psycopg
 
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.holidays import packaged_calendar
+from carbonstream.connectors.warning_rules import load_rule_book
 from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.targets import read_targets
 from carbonstream.processors.pace import Paces
@@ -63,7 +64,7 @@ def _read(connection: Connection, path: Path) -> list[Target]:
 
 
 def _changes(connection: Connection, targets: list[Target], now: int) -> list[Change]:
-    calendar = packaged_calendar()
+    calendar, rules = packaged_calendar(), load_rule_book(connection)
     expected = load_expected(connection, (target.number for target in targets))
     by_period: defaultdict[tuple[int, int], list[Target]] = defaultdict(list)
     for target in targets:
@@ -75,7 +76,7 @@ def _changes(connection: Connection, targets: list[Target], now: int) -> list[Ch
             totals = read_totals(connection, sorted({t.number for t in some}), start, end, alive_since(now))
             for target in some:
                 due = Due(target, LONG_AGO, quiet=True)
-                sight = sight_of(due, totals, expected.get(target.number, {}), now, calendar)
+                sight = sight_of(due, totals, expected.get(target.number, {}), now, calendar, rules)
                 hours = {
                     day: read_day(connection, target, start + day * DAY_MS)
                     for day in days_to_look_into(sight, {})
