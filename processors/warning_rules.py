@@ -7,6 +7,7 @@ one is switched off nothing does.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,14 @@ def _number(default: str | None, low: str, high: str, about: str) -> Parameter:
     return Parameter(None if default is None else Decimal(default), Decimal(low), Decimal(high), about)
 
 
+RATE: Final = "base units an hour: kW of electricity, m3/h of gas"
+DELAYS: Final[Mapping[str, Parameter]] = {
+    # the demand interval of the two-part tariff; it divides an hour, so that slots begin at full hours
+    "period_s": _number("900", "60", "3600", "seconds a mean is taken over"),
+    "on_s": _number("0", "0", "86400", "seconds the value must be above the limit"),
+    "off_s": _number("0", "0", "86400", "seconds the value must be below the limit less the deadband"),
+    "deadband": _number("5", "0", "100", "per cent of the limit"),
+}
 PARAMETERS: Final[Mapping[RuleKind, Mapping[str, Parameter]]] = {
     RuleKind.TARGET_LEVEL: {"from": _number("0", "0", "1000", "levels from here on, per cent of the target")},
     RuleKind.PLAN_TO_DATE: {
@@ -41,11 +50,28 @@ PARAMETERS: Final[Mapping[RuleKind, Mapping[str, Parameter]]] = {
     },
     RuleKind.PACE: {"clear_below": _number("98", "1", "100", "forecast, per cent of the target")},
     RuleKind.CONSISTENCY: {},
+    RuleKind.SILENCE: {
+        "cadences": _number("2", "1", "1000", "intervals without a reading"),
+        "grace_s": _number("300", "0", "2764800", "seconds a reading may take to come"),
+        "off_s": _number("900", "0", "86400", "seconds that readings must have come again"),
+        "cadence_s": _number("0", "0", "2764800", "seconds between readings; 0: the meters' own interval"),
+    },
+    RuleKind.INTERVAL_LIMIT: {"limit": _number(None, "0.001", "1000000000000", RATE), **DELAYS},
+    RuleKind.MAXIMUM_DEMAND: {
+        "capacity": _number(None, "0.001", "1000000000000", "contracted demand or transformer capacity, kW"),
+        # of the contracted maximum demand what is above 105 % is charged double (NDRC 2016-1583)
+        "k": _number("1.05", "0.01", "10", "times the capacity"),
+        **DELAYS,
+    },
 }
 REMEMBERED: Final = 50_000  # answers of a book: 10,000 targets ask five questions each
 ENTITIES: Final = ("region:", "domain:", "industry:", "park:", "enterprise:", "site:")
 # What a rule of a kind may be about, by the beginning of its scope; kinds that are not here: entities, or all (*).
-SUBJECTS: Final[Mapping[RuleKind, tuple[str, ...]]] = {}
+SUBJECTS: Final[Mapping[RuleKind, tuple[str, ...]]] = {
+    RuleKind.SILENCE: ("source:", "meter:"),
+    RuleKind.INTERVAL_LIMIT: ("meter:",),
+    RuleKind.MAXIMUM_DEMAND: ("meter:",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +134,7 @@ class RuleBook:
         self._versions = {
             rule: sorted(found, key=lambda d: (d.valid_from, d.version)) for rule, found in versions.items()
         }
+        self._changes = sorted({d.valid_from for found in self._versions.values() for d in found})
         self._found: dict[tuple[RuleKind, str, int, Decimal | None], Definition | None] = {}
 
     def __iter__(self) -> Iterator[Definition]:
@@ -126,11 +153,11 @@ class RuleBook:
         self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None = None
     ) -> Definition | None:
         """The rule that judges a subject; None where none does. level: of a target, for rules with `from`."""
-        key = kind, subject, at_ms, level
+        key = kind, subject, bisect_right(self._changes, at_ms), level  # between two changes all is the same
         if key not in self._found:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
-            self._found[key] = self._find(*key)
+            self._found[key] = self._find(kind, subject, at_ms, level)
         return self._found[key]
 
     def _find(self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None) -> Definition | None:
@@ -179,6 +206,8 @@ def complete(kind: RuleKind, given: Mapping[str, Decimal]) -> dict[str, Decimal]
         if value is None:
             raise ValueError(f"{name} is missing ({parameter.about}): write {name}=NUMBER")
         found[name] = value
+    if "period_s" in found and 3_600 % found["period_s"]:
+        raise ValueError("period_s does not divide an hour: write 60, 300, 900, 1800 or 3600")
     if found.get("clear_below", Decimal(0)) > found.get("active_above", Decimal(1_000)):
         raise ValueError("clear_below is above active_above: a warning would come and go; lower clear_below")
     return found

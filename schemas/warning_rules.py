@@ -21,6 +21,9 @@ class RuleKind(StrEnum):
     PLAN_TO_DATE = "plan-to-date"
     PACE = "pace"
     CONSISTENCY = "consistency"
+    SILENCE = "silence"
+    INTERVAL_LIMIT = "interval-limit"
+    MAXIMUM_DEMAND = "maximum-demand"
 
 
 class WarningClass(StrEnum):

@@ -13,15 +13,28 @@ from carbonstream.schemas.totals import Decimal
 class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is never meant here
     """One change of one warning; (id, version) is its identity, so a second copy is recognised."""
 
-    id: Annotated[str, Field(description="rule:entity:period:level")]
+    id: Annotated[
+        str,
+        Field(description="rule:entity:indicator:period:level; of instant rules rule:entity:about:episode"),
+    ]
     version: int
-    rule: Literal["target-level", "plan-to-date", "pace", "consistency"]
+    rule: Literal[
+        "target-level", "plan-to-date", "pace", "consistency", "silence", "interval-limit", "maximum-demand"
+    ]
     entity: str
     indicator: Annotated[
-        str, Field(description="co2 or energy; of rule consistency an indicator of processors/consistency.py")
+        str,
+        Field(
+            description="co2 or energy; of rule consistency an indicator of processors/consistency.py, of "
+            "instant rules a meter's id, or what of the entity"
+        ),
     ]
     period: Annotated[
-        str, Field(description="first local day of the target's period; of rule consistency the day")
+        str,
+        Field(
+            description="first local day of the target's period; of rule consistency the day, of instant "
+            "rules the day on which the episode began"
+        ),
     ]
     level: Decimal | None
     severity: Annotated[

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,14 +23,20 @@ from pydantic import (
 from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.warning_rules import rule_book
 from carbonstream.ops.load import fields
+from carbonstream.processors.instant.cases import Steps, changes_of
 from carbonstream.processors.rule_cases import Amounts, Told, differences, warnings_of
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text
+from carbonstream.processors.warning_rules import parameters_of
 from carbonstream.schemas.errors import LoadRefused
-from carbonstream.schemas.periods import DAY_MS, HOUR_MS, SHANGHAI, local_iso, to_ms
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, SHANGHAI, local_iso, to_ms
+from carbonstream.schemas.warning_rules import RuleKind
 
 MAX_STEPS = 10_000  # a year of hours, and the weeks before it
-Rule = Literal["target-level", "plan-to-date", "pace"]
+OfTargets = Literal["target-level", "plan-to-date", "pace"]
+Instant = Literal["silence", "interval-limit", "maximum-demand"]
+Rule = OfTargets | Instant
+STEPS: Final = {"quarter": 15 * MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 
 
 def _ascending(levels: list[Decimal]) -> list[Decimal]:
@@ -81,6 +87,17 @@ class Run(Shape):
     times: Annotated[int, Field(ge=1, le=MAX_STEPS)]
 
 
+class Missing(Shape):
+    """So many steps of which no reading came."""
+
+    missing: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+
+    @property
+    def times(self) -> int:
+        """How many steps it stands for."""
+        return self.missing
+
+
 class TargetOf(Shape):
     """What the series is judged against."""
 
@@ -101,25 +118,41 @@ class TargetOf(Shape):
 
 
 class SeriesOf(Shape):
-    """Amounts of one step after another, kg CO2 or kgce; `start` is a local day."""
+    """Amounts of one step after another: kg CO2 or kgce, of instant rules kWh; `start` is a local day."""
 
     start: Annotated[date, BeforeValidator(_date)]
-    step: Literal["hour", "day"]
-    values: Annotated[list[Amount | Run], Field(min_length=1, max_length=MAX_STEPS)]
+    step: Literal["quarter", "hour", "day"]
+    values: Annotated[list[Amount | Run | Missing], Field(min_length=1, max_length=MAX_STEPS)]
 
     @model_validator(mode="after")
     def _short_enough(self) -> Self:
-        if sum(run.times if isinstance(run, Run) else 1 for run in self.values) > MAX_STEPS:
+        if sum(run.times if isinstance(run, Run | Missing) else 1 for run in self.values) > MAX_STEPS:
             raise ValueError(f"more than {MAX_STEPS} steps; shorten the series")
         return self
 
-    def amounts(self) -> Amounts:
-        """Runs written out."""
-        values: list[Decimal] = []
+    def _written_out(self) -> list[Decimal | None]:
+        values: list[Decimal | None] = []
         for run in self.values:
-            values += [run.value] * run.times if isinstance(run, Run) else [run]
-        start = to_ms(datetime.combine(self.start, time(), SHANGHAI))
-        return Amounts(start, HOUR_MS if self.step == "hour" else DAY_MS, values)
+            if isinstance(run, Run):
+                values += [run.value] * run.times
+            elif isinstance(run, Missing):
+                values += [None] * run.missing
+            else:
+                values.append(run)
+        return values
+
+    @property
+    def _begin(self) -> int:
+        return to_ms(datetime.combine(self.start, time(), SHANGHAI))
+
+    def amounts(self) -> Amounts:
+        """Runs written out, nothing for what is missing."""
+        values = [Decimal(0) if value is None else value for value in self._written_out()]
+        return Amounts(self._begin, STEPS[self.step], values)
+
+    def steps(self) -> Steps:
+        """Runs written out, None for what is missing."""
+        return Steps(self._begin, STEPS[self.step], self._written_out())
 
 
 class Expected(Shape):
@@ -132,7 +165,8 @@ class Expected(Shape):
 
     def told(self) -> Told:
         """In the words of the rules."""
-        return Told(self.at, self.rule, text(self.level) or "", self.state)
+        level = "" if self.rule in get_args(Instant) else text(self.level) or ""
+        return Told(self.at, self.rule, level, self.state)
 
 
 class Case(Shape):
@@ -140,9 +174,22 @@ class Case(Shape):
 
     name: Annotated[str, Field(min_length=1)]
     rules: Annotated[list[Rule], Field(min_length=1)]
-    target: TargetOf
+    target: TargetOf | None = None
+    parameters: str | None = None  # of the one instant rule
     series: SeriesOf
     expect: list[Expected]
+
+    @model_validator(mode="after")
+    def _names_what_is_judged(self) -> Self:
+        if set(self.rules) & set(get_args(Instant)):
+            if len(self.rules) > 1 or self.target is not None:
+                raise ValueError("rules: an instant rule stands alone, without target; make a case of each")
+            parameters_of(RuleKind(self.rules[0]), self.parameters or "")
+        elif self.target is None or self.parameters is not None:
+            raise ValueError("target: rules of targets need one, and take no parameters")
+        elif self.series.step == "quarter":
+            raise ValueError("series.step: totals are judged by hour and day; write hour or day")
+        return self
 
     @model_validator(mode="after")
     def _expects_what_it_names(self) -> Self:
@@ -188,7 +235,7 @@ class Result:
 
 
 def _line(told: Told) -> str:
-    return f"{told.at}  {told.rule} {told.level} {told.state}"
+    return f"{told.at}  " + " ".join(filter(None, (told.rule, told.level, told.state)))
 
 
 def run_file(path: Path) -> list[Result]:
@@ -196,7 +243,11 @@ def run_file(path: Path) -> list[Result]:
     calendar, rules = packaged_calendar(), rule_book()
     results = []
     for case in read_cases(path):
-        found = warnings_of(case.target.target(), case.series.amounts(), calendar, rules)
+        if case.target is None:
+            kind = RuleKind(case.rules[0])
+            found = changes_of(kind, parameters_of(kind, case.parameters or ""), case.series.steps())
+        else:
+            found = warnings_of(case.target.target(), case.series.amounts(), calendar, rules)
         compared = [told for told in found if told.rule in case.rules]
         results.append(Result(case.name, *differences((e.told() for e in case.expect), compared)))
     return results
