@@ -49,6 +49,8 @@ PARAMETERS: Final[Mapping[RuleKind, Mapping[str, Parameter]]] = {
         "clear_below": _number("98", "1", "1000", "per cent of the plan to date"),
     },
     RuleKind.PACE: {"clear_below": _number("98", "1", "100", "forecast, per cent of the target")},
+    RuleKind.INTENSITY: {"clear_below": _number("98", "1", "100", "per cent of the target")},
+    RuleKind.CHANGE_RATE: {"clear_by": _number("0", "0", "100", "percentage points below the target")},
     RuleKind.CONSISTENCY: {},
     RuleKind.SILENCE: {
         "cadences": _number("2", "1", "1000", "intervals without a reading"),
@@ -63,6 +65,12 @@ PARAMETERS: Final[Mapping[RuleKind, Mapping[str, Parameter]]] = {
         "k": _number("1.05", "0.01", "10", "times the capacity"),
         **DELAYS,
     },
+    RuleKind.DATA_QUALITY: {
+        # of an hour's 4 readings of a quarter one is 25 %: it takes two, or a site, to be above
+        "share": _number("25", "0", "100", "per cent of an hour's readings that are not soundly measured"),
+        "readings": _number("4", "1", "1000000", "an hour with fewer is not judged"),
+        "deadband": _number("20", "0", "100", "per cent of the share"),
+    },
 }
 REMEMBERED: Final = 50_000  # answers of a book: 10,000 targets ask five questions each
 ENTITIES: Final = ("region:", "domain:", "industry:", "park:", "enterprise:", "site:")
@@ -71,6 +79,7 @@ SUBJECTS: Final[Mapping[RuleKind, tuple[str, ...]]] = {
     RuleKind.SILENCE: ("source:", "meter:"),
     RuleKind.INTERVAL_LIMIT: ("meter:",),
     RuleKind.MAXIMUM_DEMAND: ("meter:",),
+    RuleKind.DATA_QUALITY: ("meter:", "site:"),
 }
 
 

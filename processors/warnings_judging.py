@@ -61,6 +61,11 @@ class Sight:
     changed_from: int
     rules: RuleBook
 
+    @property
+    def waits(self) -> bool:
+        """Whether to look again when the entity has been quiet for a while."""
+        return self.closed < self.by_clock and self.covered.last >= self.closed
+
     def rule(self, kind: RuleKind, level: Decimal | None = None) -> Definition | None:
         """The rule of a kind that judges the target; None where it is switched off."""
         return self.rules.find(kind, self.target.entity, self.target.start, level)
@@ -137,14 +142,13 @@ def judge(
     what was found at earlier judgements, perhaps nothing.
     """
     target, verdicts = sight.target, []
-    waiting = sight.closed < sight.by_clock and sight.covered.last >= sight.closed
     for level in _levels(target, told):
         id_ = level_id(target, level)
         for entry in _judge_level(sight, level, told.get(id_, NEVER_TOLD), hours):
             until = entry.transition.bucket + HOUR_MS
             rule = sight.rule(RuleKind.TARGET_LEVEL, level)
             verdicts.append(Verdict(id_, TARGET_LEVEL, level, entry, until, rule))
-    return verdicts + _judge_plan(sight, told) + _judge_pace(sight, told, paces), waiting
+    return verdicts + _judge_plan(sight, told) + _judge_pace(sight, told, paces), sight.waits
 
 
 def _judge_plan(sight: Sight, told: Mapping[str, History]) -> list[Verdict]:

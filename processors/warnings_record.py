@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from carbonstream.processors.pace import CLEAR_BELOW as PACE_CLEAR_BELOW
 from carbonstream.processors.pace import LOOK_BACK_DAYS, WINDOWS_DAYS, Forecast
-from carbonstream.processors.targets import GRAIN_NAMES, UNITS, Target
+from carbonstream.processors.targets import GRAIN_NAMES, Target
 from carbonstream.processors.total_records import EXACT, text, total
 from carbonstream.processors.warning_rules import Definition
 from carbonstream.processors.warnings import PACE, PLAN_TO_DATE, RULE_VERSION
@@ -103,7 +103,7 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
             "grain": GRAIN_NAMES[target.grain],
             "period": target.period_name,
             "value": text(target.value),
-            "unit": UNITS[target.indicator],
+            "unit": target.about.unit,
             "levels": [text(level) for level in target.levels],
         },
         "level": text(verdict.level),
@@ -114,7 +114,7 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
         "day": day + 1,
         "days": target.days,
         "readings": sum(part.readings for part in parts),
-        "parts": [_part(part) for part in parts],
+        "parts": [part_document(part) for part in parts],
     }
 
 
@@ -147,7 +147,8 @@ def pace_snapshot(target: Target, forecast: Forecast | None, until: int) -> dict
     }
 
 
-def _part(part: UsedCoefficient) -> dict[str, Any]:
+def part_document(part: UsedCoefficient) -> dict[str, Any]:
+    """A part as snapshots carry it."""
     carrier = CARRIER_BY_NUMBER[part.carrier]
     return {
         "month": part.month,

@@ -20,10 +20,13 @@ class RuleKind(StrEnum):
     TARGET_LEVEL = "target-level"
     PLAN_TO_DATE = "plan-to-date"
     PACE = "pace"
+    INTENSITY = "intensity"
+    CHANGE_RATE = "change-rate"
     CONSISTENCY = "consistency"
     SILENCE = "silence"
     INTERVAL_LIMIT = "interval-limit"
     MAXIMUM_DEMAND = "maximum-demand"
+    DATA_QUALITY = "data-quality"
 
 
 class WarningClass(StrEnum):

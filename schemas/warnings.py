@@ -19,14 +19,23 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
     ]
     version: int
     rule: Literal[
-        "target-level", "plan-to-date", "pace", "consistency", "silence", "interval-limit", "maximum-demand"
+        "target-level",
+        "plan-to-date",
+        "pace",
+        "intensity",
+        "change-rate",
+        "consistency",
+        "silence",
+        "interval-limit",
+        "maximum-demand",
+        "data-quality",
     ]
     entity: str
     indicator: Annotated[
         str,
         Field(
-            description="co2 or energy; of rule consistency an indicator of processors/consistency.py, of "
-            "instant rules a meter's id, or what of the entity"
+            description="of a target (processors/indicators.py), e.g. co2; of rule consistency an indicator of "
+            "processors/consistency.py, of instant rules a meter's id, or what of the entity"
         ),
     ]
     period: Annotated[

@@ -87,7 +87,10 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         topics.REF_TARGETS,
         """
         select x.id, jsonb_build_object('entity', t.entity, 'indicator', t.indicator, 'grain', t.grain,
-          'period', t.period, 'value', t.value::text, 'levels', t.levels::text[])
+          'period', t.period, 'value', t.value::text, 'levels', t.levels::text[], 'price_year', t.price_year,
+          'phases', (select coalesce(jsonb_agg(jsonb_build_object('part', p.part, 'days', p.days,
+             'value', p.value::text) order by p.part), '[]') from target_phase p
+             where (p.entity, p.indicator, p.grain, p.period) = (t.entity, t.indicator, t.grain, t.period)))
         from (select distinct id from changed where kind = 'target') x
         join target t on concat_ws('|', t.entity, t.indicator, t.grain, t.period) = x.id
         order by x.id

@@ -23,8 +23,10 @@ from pydantic import (
 from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.warning_rules import rule_book
 from carbonstream.ops.load import fields
+from carbonstream.processors import plain_text
+from carbonstream.processors.indicators import INDICATORS
 from carbonstream.processors.instant.cases import Steps, changes_of
-from carbonstream.processors.rule_cases import Amounts, Told, differences, warnings_of
+from carbonstream.processors.rule_cases import Amounts, Told, differences, ratios_of, warnings_of
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text
 from carbonstream.processors.warning_rules import parameters_of
@@ -33,8 +35,8 @@ from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, SHANGHAI, l
 from carbonstream.schemas.warning_rules import RuleKind
 
 MAX_STEPS = 10_000  # a year of hours, and the weeks before it
-OfTargets = Literal["target-level", "plan-to-date", "pace"]
-Instant = Literal["silence", "interval-limit", "maximum-demand"]
+OfTargets = Literal["target-level", "plan-to-date", "pace", "intensity", "change-rate"]
+Instant = Literal["silence", "interval-limit", "maximum-demand", "data-quality"]
 Rule = OfTargets | Instant
 STEPS: Final = {"quarter": 15 * MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 
@@ -74,6 +76,12 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=40, allow_inf_nan=False)]
 Positive = Annotated[Decimal, Field(gt=0, max_digits=40, allow_inf_nan=False)]
 
 
+def _indicator(name: str) -> str:
+    if name not in INDICATORS:
+        raise ValueError(f"take one of {', '.join(INDICATORS)}")
+    return name
+
+
 class Shape(BaseModel):
     """Fields that are not known are refused: a misspelt one would silently test nothing."""
 
@@ -84,7 +92,8 @@ class Run(Shape):
     """The same amount several times."""
 
     value: Amount
-    times: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+    times: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 1
+    quality: Literal["valid", "questionable"] = "valid"
 
 
 class Missing(Shape):
@@ -102,13 +111,15 @@ class TargetOf(Shape):
     """What the series is judged against."""
 
     period: str
-    value: Positive
-    indicator: Literal["co2", "energy"] = "co2"
+    value: Annotated[Decimal, Field(gt=-100, max_digits=40, allow_inf_nan=False)]
+    indicator: Annotated[str, AfterValidator(_indicator)] = "co2"
     levels: Annotated[list[Positive], AfterValidator(_ascending)] = [Decimal(80), Decimal(90), Decimal(100)]
 
     @model_validator(mode="after")
     def _period(self) -> Self:
         fields.period(self.period)
+        if self.value <= 0 and INDICATORS[self.indicator].against is None:
+            raise ValueError("value: must be above zero; only a change rate may be negative")
         return self
 
     def target(self) -> Target:
@@ -152,7 +163,11 @@ class SeriesOf(Shape):
 
     def steps(self) -> Steps:
         """Runs written out, None for what is missing."""
-        return Steps(self._begin, STEPS[self.step], self._written_out())
+        doubted: list[bool] = []
+        for run in self.values:
+            times = run.times if isinstance(run, Run | Missing) else 1
+            doubted += [isinstance(run, Run) and run.quality == "questionable"] * times
+        return Steps(self._begin, STEPS[self.step], self._written_out(), doubted)
 
 
 class Expected(Shape):
@@ -176,6 +191,7 @@ class Case(Shape):
     rules: Annotated[list[Rule], Field(min_length=1)]
     target: TargetOf | None = None
     parameters: str | None = None  # of the one instant rule
+    value_added: dict[str, Positive] | None = None  # month -> 10,000 yuan
     series: SeriesOf
     expect: list[Expected]
 
@@ -189,7 +205,17 @@ class Case(Shape):
             raise ValueError("target: rules of targets need one, and take no parameters")
         elif self.series.step == "quarter":
             raise ValueError("series.step: totals are judged by hour and day; write hour or day")
+        if (self.value_added is None) == (self.target is not None and self._is_ratio(self.target)):
+            raise ValueError(
+                "value_added: give it, by month, where the target is an intensity or its change alone"
+            )
+        for month in self.value_added or ():
+            plain_text.month(month)
         return self
+
+    @staticmethod
+    def _is_ratio(target: TargetOf) -> bool:
+        return INDICATORS[target.indicator].per_value
 
     @model_validator(mode="after")
     def _expects_what_it_names(self) -> Self:
@@ -246,6 +272,9 @@ def run_file(path: Path) -> list[Result]:
         if case.target is None:
             kind = RuleKind(case.rules[0])
             found = changes_of(kind, parameters_of(kind, case.parameters or ""), case.series.steps())
+        elif case.value_added is not None:
+            values = {plain_text.month(month): value for month, value in case.value_added.items()}
+            found = ratios_of(case.target.target(), case.series.amounts(), values, rules)
         else:
             found = warnings_of(case.target.target(), case.series.amounts(), calendar, rules)
         compared = [told for told in found if told.rule in case.rules]

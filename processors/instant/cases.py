@@ -30,11 +30,12 @@ SOURCE: Final = "case"
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """kWh of equal steps (ms) from `start` (UTC ms), None where no reading came."""
+    """kWh of equal steps (ms) from `start` (UTC ms), None where no reading came; doubted: which are questionable."""
 
     start: int
     step: int
     values: Sequence[Decimal | None]
+    doubted: Sequence[bool]
 
 
 def changes_of(kind: RuleKind, parameters: Mapping[str, Decimal], steps: Steps) -> list[Told]:
@@ -53,13 +54,18 @@ def changes_of(kind: RuleKind, parameters: Mapping[str, Decimal], steps: Steps) 
         if not rest and 0 < came <= len(steps.values):
             value = steps.values[came - 1]
             if value is not None:
-                found += rules.frame(_frame(now - steps.step, now, int(EXACT.scaleb(value, 3))))
+                found += rules.frame(
+                    _frame(
+                        now - steps.step, now, int(EXACT.scaleb(value, 3)), doubted=steps.doubted[came - 1]
+                    )
+                )
         found += rules.clock(now)
     return sorted(
         Told(local_iso(c.transition.bucket), kind.value, "", c.transition.state.value) for c in found
     )
 
 
-def _frame(start: int, end: int, wh: int) -> Frame:
-    columns = (METER.number, start, end, wh, int(Quality.VALID), int(Outcome.STORED))
+def _frame(start: int, end: int, wh: int, *, doubted: bool) -> Frame:
+    quality = Quality.QUESTIONABLE if doubted else Quality.VALID
+    columns = (METER.number, start, end, wh, int(quality), int(Outcome.STORED))
     return Frame(SOURCE, Mode.LIVE, end, *(np.array([value], np.int64) for value in columns))
