@@ -27,6 +27,7 @@ from carbonstream.api import (
     readings,
     session,
     totals,
+    warning_rules,
     warnings,
 )
 from carbonstream.api.board_files import DIST, BoardFiles
@@ -99,7 +100,7 @@ def _v1() -> APIRouter:
     """
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
     for resource in (
-        totals, entities, readings, findings, meters, warnings, freshness, consistency, overview, stream,
+        totals, entities, readings, findings, meters, warning_rules, warnings, freshness, consistency, overview, stream,
         publications, locks, declarations, explain,
     ):  # fmt: skip
         guarded.include_router(resource.router)

@@ -23,6 +23,7 @@ class Only(IntEnum):
     DECLARE = 1_008
     NOTIFY = 1_009
     ESTIMATOR = 1_010
+    INSTANT = 1_011
     RECOMPUTE = 1_020
 
 

@@ -25,6 +25,7 @@ SERVICES: Final = (
     "estimator",
     "consistency",
     "notify",
+    "instant",
 )
 
 READINGS = Counter(

@@ -22,6 +22,7 @@ from carbonstream.schemas.reference_records import (
 )
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.totals import Restated, TickSignal, Total
+from carbonstream.schemas.warning_rules import WarningRuleRecord
 
 SHAPES: Final[dict[str, type[BaseModel]]] = {
     "readings-frame": ReadingsFrame,
@@ -41,6 +42,7 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "target": TargetRecord,
     "activity": ActivityRecord,
     "check-rule": CheckRuleRecord,
+    "warning-rule": WarningRuleRecord,
 }
 
 

@@ -42,8 +42,10 @@ def load(
     tree: File = None,
     coefficients: File = None,
     targets: File = None,
+    phases: File = None,
     activity: File = None,
     rules: File = None,
+    warning_rules: File = None,
     packaged: Annotated[
         bool, typer.Option("--packaged", help="regions, industries and official coefficients")
     ] = False,
@@ -64,8 +66,10 @@ def load(
         "tree": tree,
         "coefficients": coefficients,
         "targets": targets,
+        "phases": phases,
         "activity": activity,
         "rules": rules,
+        "warning_rules": warning_rules,
     }
     paths = _by_table(files or [], {table: path for table, path in named.items() if path is not None})
     if not paths and not packaged and not wait:

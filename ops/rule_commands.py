@@ -60,11 +60,14 @@ def simulate(
     targets: Annotated[
         Path | None, typer.Option(help="a targets.csv that is tried, default the targets that are loaded")
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(help="a warning_rules.csv that is tried beside the rules that are loaded")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """What the rules would have raised on stored history; writes nothing."""
     from carbonstream.ops.rules.simulating import simulate_text, simulated
     from carbonstream.schemas.settings import settings
 
-    result: dict[str, Any] = simulated(settings(), days, targets)
+    result: dict[str, Any] = simulated(settings(), days, targets, rules)
     print(json.dumps(result, ensure_ascii=False) if as_json else simulate_text(result))

@@ -20,6 +20,7 @@ NAMES: Final = (
     "watch",
     "ledger",
     "warn",
+    "instant",
     "consistency",
     "notify",
     "api",
@@ -43,6 +44,7 @@ NICENESS: Final = {
     "relay": 5,
     "watch": 5,
     "warn": 5,
+    "instant": 5,
     "notify": 5,
     "ledger": 15,
     "canary": 5,
@@ -110,6 +112,12 @@ def _warn(settings: Settings) -> None:
     _until_signal(Warn(settings))
 
 
+def _instant(settings: Settings) -> None:
+    from carbonstream.streams.instant import Instant
+
+    _until_signal(Instant(settings))
+
+
 def _consistency(settings: Settings) -> None:
     from carbonstream.streams.consistency import Consistency
 
@@ -157,6 +165,7 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "watch": lambda _: _faust("watch"),
     "ledger": _ledger,
     "warn": _warn,
+    "instant": _instant,
     "consistency": _consistency,
     "notify": _notify,
     "api": _api,

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 from carbonstream.processors.consistency import LATE_MS, Measure
 from carbonstream.processors.total_records import text
+from carbonstream.processors.warning_rules import Definition, RuleBook
 from carbonstream.processors.warnings import State
+from carbonstream.processors.warnings_record import class_of, reference_of
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, local_iso
+from carbonstream.schemas.warning_rules import RuleKind
 from carbonstream.schemas.warnings import Warning as WarningRecord
 
 RULE: Final = "consistency"
 RULE_VERSION: Final = 1
-SEVERITY: Final = "alert"
 KIND: Final = "data quality"
 EVERYTHING: Final = "region:CN"
 BACKFILL_AFTER_MS: Final = DAY_MS
@@ -34,7 +36,12 @@ def is_told_of(entity: str) -> bool:
 
 
 def changes(
-    measured: Iterable[Measure], names: Mapping[int, str], told: Mapping[str, Told], start: int, now: int
+    measured: Iterable[Measure],
+    names: Mapping[int, str],
+    told: Mapping[str, Told],
+    rules: RuleBook,
+    start: int,
+    now: int,
 ) -> list[WarningRecord]:
     """What must be told of the local day that starts at `start`; UTC ms. names: entity ids by number."""
     closed, day = now >= start + DAY_MS + LATE_MS, local_iso(start)[:10]
@@ -44,7 +51,9 @@ def changes(
         entity = names[measure.entity]
         id_ = ":".join((RULE, entity, measure.indicator.id, day))
         before = told.get(id_, Told(0, State.CLEARED))
-        state = State.ACTIVE if measure.warns(closed=closed) else State.CLEARED
+        rule = rules.find(RuleKind.CONSISTENCY, entity, start)
+        warns = rule is not None and measure.warns(closed=closed)
+        state = State.ACTIVE if warns else State.CLEARED
         if state == before.state or not is_told_of(entity):
             continue
         records.append(
@@ -56,21 +65,23 @@ def changes(
                 indicator=measure.indicator.id,
                 period=day,
                 level=None,
-                severity=SEVERITY,
+                severity=class_of(rule),
                 state=state.value,
                 bucket=local_iso(bucket),
                 backfill=now >= start + DAY_MS + BACKFILL_AFTER_MS,
-                snapshot=_snapshot(measure, now, closed=closed),
+                snapshot=_snapshot(measure, rule, now, closed=closed),
                 changed_at=local_iso(now),
+                **reference_of(rule),
             )
         )
     return records
 
 
-def _snapshot(measure: Measure, now: int, *, closed: bool) -> dict[str, Any]:
+def _snapshot(measure: Measure, rule: Definition | None, now: int, *, closed: bool) -> dict[str, Any]:
     indicator = measure.indicator
     return {
         "rule_version": RULE_VERSION,
+        "definition": None if rule is None else rule.document(),
         "kind": KIND,
         "name_zh": indicator.name_zh,
         "name_en": indicator.name_en,

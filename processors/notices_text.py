@@ -15,13 +15,20 @@ WORDS: Final = {
     "zh": {
         "alarm": "报警", "alert": "预警", "notice": "提示", "active": "触发", "cleared": "解除",
         "target-level": "目标用量达到水平", "plan-to-date": "累计超过分阶段计划", "consistency": "一致性指标未达标",
+        "pace": "按当前用量将超出目标", "silence": "无数据上报", "interval-limit": "区间用量超限",
+        "maximum-demand": "最大需量超过容量", "data-quality": "数据质量不足", "intensity": "强度超过目标",
+        "change-rate": "强度变化率超过目标", "rate": "均值",
         "co2": "二氧化碳", "energy": "能耗", "test": "测试通知", "changes": "{} 条预警变化",
         "test_body": "此通知只用于测试发送渠道。", "level": "水平", "total": "累计", "threshold": "限值",
         "plan": "计划", "at": "时间", "colon": "：", "comma": "，",
     },
     "en": {
         "target-level": "target level reached", "plan-to-date": "above the plan to date",
-        "consistency": "consistency indicator missed", "co2": "CO2", "test": "Test notice",
+        "consistency": "consistency indicator missed", "pace": "target used up early at this pace",
+        "silence": "no readings come", "interval-limit": "above the interval limit",
+        "maximum-demand": "demand above capacity", "data-quality": "too many unsound readings",
+        "intensity": "intensity above its target", "change-rate": "intensity falls too slowly",
+        "co2": "CO2", "test": "Test notice",
         "changes": "{} changes of warnings", "test_body": "This notice only tests the channel.",
         "colon": ": ", "comma": ", ",
     },
@@ -62,13 +69,14 @@ def _headline(record: Record, words: Mapping[str, str]) -> str:
 
 def _paragraph(record: Record, words: Mapping[str, str]) -> str:
     snapshot = record["snapshot"]
-    unit = snapshot.get("target", {}).get("unit", "") if isinstance(snapshot.get("target"), Mapping) else ""
+    target = snapshot.get("target")
+    unit = target.get("unit", "") if isinstance(target, Mapping) else snapshot.get("rate_unit", "")
     facts = [words.get(str(record["indicator"]), str(record["indicator"])) + f" {record['period']}"]
     if record["level"] is not None:
         facts.append(f"{words.get('level', 'level')} {record['level']}")
     facts += [
         f"{words.get(name, name)} {snapshot[name]} {unit}".rstrip()
-        for name in ("total", "threshold", "plan")
+        for name in ("total", "rate", "threshold", "plan")
         if snapshot.get(name) is not None
     ]
     facts.append(f"{words.get('at', 'at')} {record['bucket']}")

@@ -108,12 +108,17 @@ class Pace:
 
     before: amounts of the days before the period, newest last; days before the first with any amount are
     left out, as nothing was metered then. daily: amounts of the period's closed days. kinds: DayKind of each
-    of those days and of all days of the period, len(before) + days.
+    of those days and of all days of the period, len(before) + days. clear_below: per cent of the target.
     Raises ValueError where the lengths do not fit.
     """
 
     def __init__(
-        self, before: Sequence[Decimal], daily: Sequence[Decimal], kinds: Sequence[int], target: Decimal
+        self,
+        before: Sequence[Decimal],
+        daily: Sequence[Decimal],
+        kinds: Sequence[int],
+        target: Decimal,
+        clear_below: Decimal = CLEAR_BELOW,
     ) -> None:
         self.days = len(kinds) - len(before)
         if len(daily) > self.days:
@@ -123,6 +128,7 @@ class Pace:
         self.start = max(len(before) - idle, 0)  # index of the period's first day
         amounts, kinds = amounts[len(before) - self.start :], kinds[len(before) - self.start :]
         self.target = target
+        self.clear_below = clear_below
         self.closed = len(daily)
         self._amounts = tuple(amounts)
         self._kinds = tuple(kinds)
@@ -130,7 +136,9 @@ class Pace:
     def digest(self, closed: int) -> bytes:
         """Of all that decides the first `closed` days of the period."""
         known = self._amounts[: self.start + closed]
-        return blake2b(repr((self.start, self.target, self._kinds, known)).encode(), digest_size=16).digest()
+        return blake2b(
+            repr((self.start, self.target, self.clear_below, self._kinds, known)).encode(), digest_size=16
+        ).digest()
 
     @cached_property
     def _sums(self) -> list[Decimal]:
@@ -236,8 +244,8 @@ class Pace:
         return latest is not None and latest <= view.now
 
     def _is_under(self, view: _View) -> bool:
-        """The forecast is below CLEAR_BELOW, or the period has ended below its target."""
-        limit = EXACT.subtract(EXACT.scaleb(EXACT.multiply(self.target, CLEAR_BELOW), -2), view.used)
+        """The forecast is below `clear_below`, or the period has ended below its target."""
+        limit = EXACT.subtract(EXACT.scaleb(EXACT.multiply(self.target, self.clear_below), -2), view.used)
         coming = self._expected(view.usual, view.now, view.now + view.ahead)
         forecast = EXACT.multiply(view.middle.used, coming)
         return view.ahead == 0 or forecast < EXACT.multiply(limit, view.middle.expected)

@@ -6,20 +6,26 @@ The same function judges it that judges live targets (processors.warnings_judgin
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from carbonstream.processors.calendar_cn import Calendar
 from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
+from carbonstream.processors.ratios import Months, ValueAdded, months_of
+from carbonstream.processors.ratios_record import RatioSight, judge_ratio
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import EXACT, text
+from carbonstream.processors.warning_rules import RuleBook
 from carbonstream.processors.warnings_closing import Coverage
 from carbonstream.processors.warnings_judging import Day, Sight, days_to_look_into, judge
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, local_iso
+
+VALUE_UNIT: Final = "1e4CNY"
 
 
 class Told(NamedTuple):
@@ -45,7 +51,7 @@ class Amounts:
         return self.start + self.step * len(self.values)
 
 
-def warnings_of(target: Target, amounts: Amounts, calendar: Calendar) -> list[Told]:
+def warnings_of(target: Target, amounts: Amounts, calendar: Calendar, rules: RuleBook) -> list[Told]:
     """What all rules tell of a target once `amounts` are in and their whole days are closed, by event time."""
     sums: defaultdict[int, Decimal] = defaultdict(Decimal)
     hours: defaultdict[int, dict[int, Decimal]] = defaultdict(dict)
@@ -69,6 +75,7 @@ def warnings_of(target: Target, amounts: Amounts, calendar: Calendar) -> list[To
         closed=closed,
         calendar=calendar,
         changed_from=min(amounts.start, target.start),
+        rules=rules,
     )
     days = {day: Day(hours[day]) for day in days_to_look_into(sight, {})}
     verdicts, _ = judge(sight, {}, days, Paces())
@@ -78,6 +85,33 @@ def warnings_of(target: Target, amounts: Amounts, calendar: Calendar) -> list[To
         )
         for v in verdicts
     )
+
+
+def ratios_of(
+    target: Target, amounts: Amounts, values: Mapping[date, Decimal], rules: RuleBook
+) -> list[Told]:
+    """The same of a target of an intensity or its change. values: value added of each month, 10,000 yuan."""
+    told = {month: ValueAdded(month, value, VALUE_UNIT, False, 0) for month, value in values.items()}
+
+    def months(of: Target) -> Months:
+        whole = (amounts.end - of.start) // DAY_MS if amounts.start <= of.start else 0
+        closed = max(0, min(of.days, whole))
+        return months_of(of.period, of.days, closed, _daily(of, amounts)[:closed], told, None)
+
+    other = target.compared_with
+    sight = RatioSight(target, months(target), None if other is None else months(other), rules)
+    return sorted(
+        Told(local_iso(v.entry.transition.bucket), v.rule, "100", v.entry.transition.state.value)
+        for v in judge_ratio(sight, {})
+    )
+
+
+def _daily(target: Target, amounts: Amounts) -> list[Decimal]:
+    sums: defaultdict[int, Decimal] = defaultdict(Decimal)
+    for i, amount in enumerate(amounts.values):
+        day = (amounts.start + i * amounts.step - target.start) // DAY_MS
+        sums[day] = EXACT.add(sums[day], amount)
+    return [sums[day] for day in range(target.days)]
 
 
 def differences(expected: Iterable[Told], found: Iterable[Told]) -> tuple[list[Told], list[Told]]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
+from carbonstream.processors.indicators import INDICATORS, Against, Indicator, reference_period
 from carbonstream.processors.pace import LOOK_BACK_DAYS
+from carbonstream.processors.phasing import Part, equal_parts
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, SHANGHAI, next_bucket, to_ms
 
-CO2: Final = "co2"
-ENERGY: Final = "energy"
 GRAIN_NAMES: Final = {Grain.MONTH: "month", Grain.QUARTER: "quarter", Grain.YEAR: "year"}
-UNITS: Final = {CO2: "kg", ENERGY: "kgce"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +27,10 @@ class Target:
     indicator: str
     grain: Grain
     period: date  # first local day
-    value: Decimal  # kg CO2 or kgce
+    value: Decimal  # in the indicator's stored unit
     levels: tuple[Decimal, ...]  # per cent, ascending
+    phases: tuple[Part, ...] = ()  # none: equal parts by day
+    price_year: int | None = None  # of an intensity at constant prices
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -60,6 +61,23 @@ class Target:
         """Local days of the period: all of 24 hours."""
         return (self.end - self.start) // DAY_MS
 
+    @property
+    def about(self) -> Indicator:
+        """What it limits."""
+        return INDICATORS[self.indicator]
+
+    @property
+    def compared_with(self) -> Target | None:
+        """Of a change rate, the period that it is compared with; its value means nothing."""
+        if self.about.against is None:
+            return None
+        return replace(self, period=reference_period(Against(self.about.against), self.grain, self.period))
+
+    @property
+    def plan(self) -> tuple[Part, ...]:
+        """How the target is phased."""
+        return self.phases or equal_parts(self.value, self.days)
+
 
 class Targets:
     """All targets, found by what changed."""
@@ -82,13 +100,20 @@ class Targets:
 
     def resting_on(self, entity: str, at_ms: int, now_ms: int) -> list[Target]:
         """The entity's targets that an instant's total concerns: it lies in the period, or among the days before
-        a period that has begun by `now_ms`, of which rule pace learns what is usual.
+        a period that has begun by `now_ms`, of which rule pace learns what is usual, or in the period that it is
+        compared with.
         """
         before = LOOK_BACK_DAYS * DAY_MS
         return [
             target
             for start, end, target in self._of.get(entity, ())
-            if start <= at_ms < end or start - before <= at_ms < start <= now_ms
+            if start <= at_ms < end
+            or start - before <= at_ms < start <= now_ms
+            or (
+                start <= now_ms
+                and (other := target.compared_with) is not None
+                and other.start <= at_ms < other.end
+            )
         ]
 
     def touching(self, start_ms: int, end_ms: int) -> list[Target]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -80,8 +79,3 @@ def entries(history: Iterable[Transition], wanted: Sequence[Transition], until: 
     first = missing[0].bucket
     taken_back = [t for t in standing if t.bucket >= first]
     return [Entry(t, corrects=bool(taken_back) and t.bucket == first) for t in missing]
-
-
-def severity(level: Decimal) -> str:
-    """Of a level in per cent of a target: at the target itself somebody has to look, below it is a notice."""
-    return "alert" if level >= 100 else "notice"

@@ -17,6 +17,7 @@ from carbonstream.processors.calendar_cn import Calendar, day_kinds, local_day
 from carbonstream.processors.pace import Forecast, Pace, Paces
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text
+from carbonstream.processors.warning_rules import Definition, RuleBook
 from carbonstream.processors.warnings import (
     PACE,
     PLAN_TO_DATE,
@@ -32,6 +33,7 @@ from carbonstream.processors.warnings_closing import Coverage
 from carbonstream.processors.warnings_levels import Crossing, crossing_day, crossing_hour, threshold
 from carbonstream.processors.warnings_plan import LEVEL, plan_transitions
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS
+from carbonstream.schemas.warning_rules import RuleKind
 
 History = Sequence[Transition]
 NEVER_TOLD: Final[History] = ()
@@ -44,7 +46,8 @@ class Sight:
     daily: sums of the target's indicator by day, up to the first unknown one; known: there is no unknown one.
     before: sums of the days before the period after the last unknown one, newest last. by_clock, closed: how
     many days the clock has closed, and how many are closed (processors.warnings_closing). calendar: which
-    days are alike. changed_from: UTC ms; no total of an earlier hour has changed since the last judgement.
+    days are alike. changed_from: UTC ms; no total of an earlier hour has changed since the last judgement. rules: the
+    versions in force when the target's period begins judge it.
     """
 
     target: Target
@@ -56,6 +59,16 @@ class Sight:
     closed: int
     calendar: Calendar
     changed_from: int
+    rules: RuleBook
+
+    @property
+    def waits(self) -> bool:
+        """Whether to look again when the entity has been quiet for a while."""
+        return self.closed < self.by_clock and self.covered.last >= self.closed
+
+    def rule(self, kind: RuleKind, level: Decimal | None = None) -> Definition | None:
+        """The rule of a kind that judges the target; None where it is switched off."""
+        return self.rules.find(kind, self.target.entity, self.target.start, level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +88,7 @@ class Verdict:
     level: Decimal
     entry: Entry
     until: int  # UTC ms: the end of the hour or day judged; the snapshot's total is the one up to there
+    definition: Definition | None  # None: the rule was switched off, and takes its warnings back
     forecast: Forecast | None = None  # of rule pace; None where it takes a warning back without one
 
 
@@ -93,13 +107,17 @@ def pace_id(target: Target) -> str:
     return ":".join((PACE, *target.key, text(LEVEL) or ""))
 
 
-def pace_of(sight: Sight) -> Pace:
+def pace_of(sight: Sight, rule: Definition) -> Pace:
     """The closed days of a target, ready to be judged by pace."""
     target, before = sight.target, len(sight.before)
     first = int(local_day(np.array([target.start], np.int64))[0]) - before
     kinds = day_kinds(np.arange(first, first + before + target.days, dtype=np.int64), sight.calendar)
     return Pace(
-        sight.before, sight.daily[: min(sight.closed, len(sight.daily))], kinds.tolist(), target.value
+        sight.before,
+        sight.daily[: min(sight.closed, len(sight.daily))],
+        kinds.tolist(),
+        target.value,
+        rule.parameters["clear_below"],
     )
 
 
@@ -124,25 +142,47 @@ def judge(
     what was found at earlier judgements, perhaps nothing.
     """
     target, verdicts = sight.target, []
-    waiting = sight.closed < sight.by_clock and sight.covered.last >= sight.closed
     for level in _levels(target, told):
         id_ = level_id(target, level)
         for entry in _judge_level(sight, level, told.get(id_, NEVER_TOLD), hours):
             until = entry.transition.bucket + HOUR_MS
-            verdicts.append(Verdict(id_, TARGET_LEVEL, level, entry, until))
+            rule = sight.rule(RuleKind.TARGET_LEVEL, level)
+            verdicts.append(Verdict(id_, TARGET_LEVEL, level, entry, until, rule))
+    return verdicts + _judge_plan(sight, told) + _judge_pace(sight, told, paces), sight.waits
+
+
+def _judge_plan(sight: Sight, told: Mapping[str, History]) -> list[Verdict]:
+    target, rule = sight.target, sight.rule(RuleKind.PLAN_TO_DATE)
+    history = told.get(plan_id(target), NEVER_TOLD)
     closed = min(sight.closed, len(sight.daily))
-    wanted = plan_transitions(sight.daily[:closed], target.value, target.days, target.start)
-    for entry in entries(told.get(plan_id(target), NEVER_TOLD), wanted, target.start + closed * DAY_MS):
-        until = entry.transition.bucket + DAY_MS
-        verdicts.append(Verdict(plan_id(target), PLAN_TO_DATE, LEVEL, entry, until))
-    pace = pace_of(sight)
+    found = entries(history, ())
+    if rule is not None:
+        limits = rule.parameters["active_above"], rule.parameters["clear_below"]
+        wanted = plan_transitions(sight.daily[:closed], target.plan, target.start, *limits)
+        found = entries(history, wanted, target.start + closed * DAY_MS)
+    return [
+        Verdict(plan_id(target), PLAN_TO_DATE, LEVEL, entry, entry.transition.bucket + DAY_MS, rule)
+        for entry in found
+    ]
+
+
+def _judge_pace(sight: Sight, told: Mapping[str, History], paces: Paces) -> list[Verdict]:
+    target, rule = sight.target, sight.rule(RuleKind.PACE)
+    history = told.get(pace_id(target), NEVER_TOLD)
+    closed = min(sight.closed, len(sight.daily))
+    if rule is None:
+        return [
+            Verdict(pace_id(target), PACE, LEVEL, entry, entry.transition.bucket + DAY_MS, None)
+            for entry in entries(history, ())
+        ]
+    pace, verdicts = pace_of(sight, rule), []
     wanted = paces.transitions(target.key, pace, target.start)
-    for entry in entries(told.get(pace_id(target), NEVER_TOLD), wanted, target.start + closed * DAY_MS):
+    for entry in entries(history, wanted, target.start + closed * DAY_MS):
         until = entry.transition.bucket + DAY_MS
         day = (entry.transition.bucket - target.start) // DAY_MS
         forecast = pace.at_end_of(day) if day < closed else None
-        verdicts.append(Verdict(pace_id(target), PACE, LEVEL, entry, until, forecast))
-    return verdicts, waiting
+        verdicts.append(Verdict(pace_id(target), PACE, LEVEL, entry, until, rule, forecast))
+    return verdicts
 
 
 def _levels(target: Target, told: Mapping[str, History]) -> list[Decimal]:
@@ -169,7 +209,7 @@ def _stands(sight: Sight, crossing: Crossing, history: History) -> bool:
 
 
 def _judge_level(sight: Sight, level: Decimal, history: History, hours: Mapping[int, Day]) -> list[Entry]:
-    if level not in sight.target.levels:
+    if level not in sight.target.levels or sight.rule(RuleKind.TARGET_LEVEL, level) is None:
         return entries(history, ())
     crossing = _crossing(sight, level)
     if crossing is None:

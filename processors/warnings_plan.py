@@ -1,8 +1,8 @@
 """Rule plan-to-date: at the end of each closed local day, what was used so far against the plan so far.
 
-The plan is the target phased linearly over the days of its period (T/ZJSEE 6.3.2.2 b lets an enterprise
-phase its own; that is not here yet). The warning becomes active above 100 % of it and clears below 98 %: a
-deadband (ISA-18.2), so that a total that runs along its plan does not come and go every day.
+The plan is the target in equal parts by day, or as its owner phased it (T/ZJSEE 6.3.2.2 b; processors.phasing). The
+warning becomes active above 100 % of it and clears below 98 %: a deadband (ISA-18.2), so that a total that runs along
+its plan does not come and go every day.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from carbonstream.processors.phasing import Part, planned_by
 from carbonstream.processors.total_records import EXACT
 from carbonstream.processors.warnings import State, Transition
 from carbonstream.schemas.periods import DAY_MS
@@ -20,20 +21,26 @@ CLEAR_BELOW: Final = Decimal(98)
 
 
 def plan_transitions(
-    daily: Sequence[Decimal], target: Decimal, days: int, start_ms: int
+    daily: Sequence[Decimal],
+    parts: Sequence[Part],
+    start_ms: int,
+    active_above: Decimal = LEVEL,
+    clear_below: Decimal = CLEAR_BELOW,
 ) -> tuple[Transition, ...]:
-    """Transitions of the first len(daily) days of a period of `days` days that begins at `start_ms` (UTC ms).
+    """Transitions of the first len(daily) days of a period that begins at `start_ms` (UTC ms).
 
-    A day's transition depends on it and on days before it only. Exact: no quotient is formed.
+    parts: the plan; active_above, clear_below: per cent of it. A day's transition depends on it and on days before
+    it only. Exact: no quotient is formed.
     """
     found: list[Transition] = []
     state, total = State.CLEARED, Decimal(0)
     for day, amount in enumerate(daily):
         total = EXACT.add(total, amount)
-        actual, plan = EXACT.multiply(total, Decimal(100 * days)), EXACT.multiply(target, Decimal(day + 1))
-        if state is State.CLEARED and actual > EXACT.multiply(plan, LEVEL):
+        plan, of = planned_by(parts, day)
+        actual = EXACT.multiply(total, Decimal(100 * of))
+        if state is State.CLEARED and actual > EXACT.multiply(plan, active_above):
             state = State.ACTIVE
-        elif state is State.ACTIVE and actual < EXACT.multiply(plan, CLEAR_BELOW):
+        elif state is State.ACTIVE and actual < EXACT.multiply(plan, clear_below):
             state = State.CLEARED
         else:
             continue
@@ -41,7 +48,7 @@ def plan_transitions(
     return tuple(found)
 
 
-def plan_by(target: Decimal, day: int, days: int) -> Decimal:
+def plan_by(parts: Sequence[Part], day: int) -> Decimal:
     """The plan at the end of day `day` (from 0), rounded half-even to 6 decimals: never to decide."""
-    plan = EXACT.divide(EXACT.multiply(target, Decimal(day + 1)), Decimal(days))
-    return EXACT.quantize(plan, Decimal("0.000001"))
+    plan, of = planned_by(parts, day)
+    return EXACT.quantize(EXACT.divide(plan, Decimal(of)), Decimal("0.000001"))

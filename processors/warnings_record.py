@@ -14,15 +14,17 @@ from typing import Any, Final
 
 from carbonstream.processors.pace import CLEAR_BELOW as PACE_CLEAR_BELOW
 from carbonstream.processors.pace import LOOK_BACK_DAYS, WINDOWS_DAYS, Forecast
-from carbonstream.processors.targets import GRAIN_NAMES, UNITS, Target
+from carbonstream.processors.targets import GRAIN_NAMES, Target
 from carbonstream.processors.total_records import EXACT, text, total
-from carbonstream.processors.warnings import PACE, PLAN_TO_DATE, RULE_VERSION, severity
+from carbonstream.processors.warning_rules import Definition
+from carbonstream.processors.warnings import PACE, PLAN_TO_DATE, RULE_VERSION
 from carbonstream.processors.warnings_judging import Verdict
 from carbonstream.processors.warnings_levels import threshold
-from carbonstream.processors.warnings_plan import CLEAR_BELOW, plan_by
+from carbonstream.processors.warnings_plan import CLEAR_BELOW, LEVEL, plan_by
 from carbonstream.schemas import warnings as shapes
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.periods import DAY_MS, local_iso
+from carbonstream.schemas.warning_rules import WarningClass
 
 # A period's last day is judged a quarter of an hour after it: a day later its warnings are still news.
 BACKFILL_AFTER_MS: Final = DAY_MS
@@ -56,13 +58,26 @@ def warning_record(
         indicator=target.indicator,
         period=target.period.isoformat(),
         level=text(verdict.level),
-        severity=severity(verdict.level),
+        severity=class_of(verdict.definition),
         state=verdict.entry.transition.state.value,
         bucket=local_iso(verdict.entry.transition.bucket),
         backfill=now_ms >= target.end + BACKFILL_AFTER_MS,
         snapshot=_snapshot(target, verdict, parts),
         changed_at=local_iso(now_ms),
+        **reference_of(verdict.definition),
     )
+
+
+def class_of(definition: Definition | None) -> WarningClass:
+    """Of the rule that judges; taking back what a rule told that is switched off now is only worth a notice."""
+    return WarningClass.NOTICE if definition is None else definition.class_
+
+
+def reference_of(definition: Definition | None) -> dict[str, Any]:
+    """How a record names the rule that judged it."""
+    if definition is None:
+        return {"priority": None, "definition": None}
+    return {"priority": definition.priority.value, "definition": definition.reference}
 
 
 def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]) -> dict[str, Any]:
@@ -70,21 +85,25 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
     against: dict[str, Any] = {"threshold": text(threshold(target.value, verdict.level))}
     if verdict.rule == PACE:
         against = pace_snapshot(target, verdict.forecast, verdict.until)
+        if verdict.definition is not None:
+            against["clear_below_percent"] = text(verdict.definition.parameters["clear_below"])
     if verdict.rule == PLAN_TO_DATE:
-        plan = plan_by(target.value, day, target.days)
+        given = {} if verdict.definition is None else verdict.definition.parameters
         against = {
-            "plan": text(plan),
-            "active_above_percent": "100",
-            "clear_below_percent": text(CLEAR_BELOW),
+            "plan": text(plan_by(target.plan, day)),
+            "phases": [{"days": part.days, "value": text(part.value)} for part in target.plan],
+            "active_above_percent": text(given.get("active_above", LEVEL)),
+            "clear_below_percent": text(given.get("clear_below", CLEAR_BELOW)),
         }
     return {
         "rule_version": RULE_VERSION,
+        "definition": None if verdict.definition is None else verdict.definition.document(),
         "correction": verdict.entry.corrects,
         "target": {
             "grain": GRAIN_NAMES[target.grain],
             "period": target.period_name,
             "value": text(target.value),
-            "unit": UNITS[target.indicator],
+            "unit": target.about.unit,
             "levels": [text(level) for level in target.levels],
         },
         "level": text(verdict.level),
@@ -95,7 +114,7 @@ def _snapshot(target: Target, verdict: Verdict, parts: Sequence[UsedCoefficient]
         "day": day + 1,
         "days": target.days,
         "readings": sum(part.readings for part in parts),
-        "parts": [_part(part) for part in parts],
+        "parts": [part_document(part) for part in parts],
     }
 
 
@@ -128,7 +147,8 @@ def pace_snapshot(target: Target, forecast: Forecast | None, until: int) -> dict
     }
 
 
-def _part(part: UsedCoefficient) -> dict[str, Any]:
+def part_document(part: UsedCoefficient) -> dict[str, Any]:
+    """A part as snapshots carry it."""
     carrier = CARRIER_BY_NUMBER[part.carrier]
     return {
         "month": part.month,

@@ -133,15 +133,32 @@ class CheckRuleRecord(Shape):
     decision: Annotated[Literal["question", "reject"] | None, Field(description="null: switched off")]
 
 
+class PhaseRecord(Shape):
+    """A part of a target's period and its share."""
+
+    part: Annotated[str, Field(description="first local day")]
+    days: int
+    value: Annotated[Decimal, Field(description="kg CO2 or kgce")]
+
+
 class TargetRecord(Shape):
     """ref.targets: a limit of an entity for one local month, quarter or year."""
 
     entity: str
-    indicator: Literal["co2", "energy"]
+    indicator: Annotated[
+        str, Field(description="co2, energy, or what processors/indicators.py makes of them")
+    ]
     grain: Annotated[int, Field(description="schemas.codes.Grain: 3 month, 4 quarter, 5 year")]
     period: Annotated[str, Field(description="first local day of the period")]
-    value: Annotated[Decimal, Field(description="kg CO2, or kgce for energy")]
+    value: Annotated[
+        Decimal,
+        Field(description="kg CO2, or kgce for energy; of intensities per 10,000 yuan, of their changes %"),
+    ]
     levels: Annotated[list[Decimal], Field(description="per cent of the value at which it warns, ascending")]
+    price_year: Annotated[int | None, Field(description="of constant prices; null: current ones")] = None
+    phases: Annotated[list[PhaseRecord], Field(description="none: equal parts by day")] = Field(
+        default_factory=list
+    )
 
 
 class ActivityRecord(Shape):

@@ -13,18 +13,46 @@ from carbonstream.schemas.totals import Decimal
 class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is never meant here
     """One change of one warning; (id, version) is its identity, so a second copy is recognised."""
 
-    id: Annotated[str, Field(description="rule:entity:period:level")]
+    id: Annotated[
+        str,
+        Field(description="rule:entity:indicator:period:level; of instant rules rule:entity:about:episode"),
+    ]
     version: int
-    rule: Literal["target-level", "plan-to-date", "pace", "consistency"]
+    rule: Literal[
+        "target-level",
+        "plan-to-date",
+        "pace",
+        "intensity",
+        "change-rate",
+        "consistency",
+        "silence",
+        "interval-limit",
+        "maximum-demand",
+        "data-quality",
+    ]
     entity: str
     indicator: Annotated[
-        str, Field(description="co2 or energy; of rule consistency an indicator of processors/consistency.py")
+        str,
+        Field(
+            description="of a target (processors/indicators.py), e.g. co2; of rule consistency an indicator of "
+            "processors/consistency.py, of instant rules a meter's id, or what of the entity"
+        ),
     ]
     period: Annotated[
-        str, Field(description="first local day of the target's period; of rule consistency the day")
+        str,
+        Field(
+            description="first local day of the target's period; of rule consistency the day, of instant "
+            "rules the day on which the episode began"
+        ),
     ]
     level: Decimal | None
-    severity: Literal["alarm", "alert", "notice"]
+    severity: Annotated[
+        Literal["alarm", "alert", "notice"], Field(description="class of the rule (ISA-18.2)")
+    ]
+    priority: Literal["high", "medium", "low"] | None = None
+    definition: Annotated[
+        str | None, Field(description="RULE@VERSION, of warning_rules.csv; the snapshot holds it in full")
+    ] = None
     state: Literal["active", "cleared"]
     bucket: Annotated[str, Field(description="event time: the local hour or day in which it came true")]
     backfill: Annotated[bool, Field(description="raised about the past: summarised, not announced")]

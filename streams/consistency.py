@@ -19,6 +19,7 @@ from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.warning_rules import load_rule_book
 from carbonstream.processors.consistency import LATE_MS, Measure, measures
 from carbonstream.processors.consistency_warnings import RULE, Told, changes
 from carbonstream.processors.sum_check import SumCheck
@@ -102,12 +103,12 @@ def compute(connection: Connection, partitions: int) -> list[WarningRecord]:
             start: measures_of(connection, start, now)
             for start in range(today - (DAYS - 1) * DAY_MS, today + 1, DAY_MS)
         }
-        told = load_told(connection, found)
+        told, rules = load_told(connection, found), load_rule_book(connection)
         names: dict[int, str] = dict(connection.execute("select number, id from entity").fetchall())
         records: list[WarningRecord] = []
         for start, (measured, checks) in found.items():
             _write(connection, start, now, measured, checks, names)
-            records += changes(measured, names, told, start, now)
+            records += changes(measured, names, told, rules, start, now)
         write_warnings(connection, records)
     for measure in found[today][0]:
         if names[measure.entity] == NATION and measure.value is not None:

@@ -31,6 +31,7 @@ from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.layout import check_layout
 from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.warning_rules import load_rule_book, rule_book
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.pace import Paces
 from carbonstream.processors.warnings_agenda import Agenda
@@ -85,6 +86,7 @@ class Judgement:
         self.agenda = Agenda()
         self.calendar = packaged_calendar()
         self.paces = Paces()
+        self.rules = rule_book()
         self.expected: dict[int, dict[int, list[Span]]] = {}
 
     def run(self, stopping: threading.Event) -> None:
@@ -113,7 +115,9 @@ class Judgement:
                 return False
             self._note(now)
             taken = self.agenda.take(TARGETS_A_PASS)
-            records = judge_due(self.connection, self.agenda, taken, self.expected, self.calendar, self.paces)
+            records = judge_due(
+                self.connection, self.agenda, taken, self.expected, self.calendar, self.paces, self.rules
+            )
             write_warnings(self.connection, records)
             write_positions(self.connection, self.inbox.rows())
         for record in records:
@@ -126,7 +130,7 @@ class Judgement:
     def _note(self, now: int) -> None:
         """Put on the agenda what is new since the last pass."""
         if self.inbox.reference_changed:
-            targets = load_targets(self.connection)
+            targets, self.rules = load_targets(self.connection), load_rule_book(self.connection)
             self.expected = load_expected(self.connection, (target.number for target in targets))
             self.agenda.begin(targets)
             self.inbox.reference_changed = False

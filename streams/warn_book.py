@@ -30,12 +30,15 @@ order by h.id, h.version
 """
 PRESENT: Final = """
 insert into warning as w (id, version, rule, entity, indicator, period, level, severity, state, bucket,
-  backfill, snapshot, raised_at, changed_at)
+  backfill, snapshot, raised_at, changed_at, priority, definition)
 values (%(id)s, %(version)s, %(rule)s, %(entity)s, %(indicator)s, %(period)s, %(level)s, %(severity)s,
-  %(state)s, %(bucket)s, %(backfill)s, %(snapshot)s, %(changed_at)s, %(changed_at)s)
-on conflict (id) do update set (version, severity, state, bucket, backfill, snapshot, changed_at, raised_at) =
+  %(state)s, %(bucket)s, %(backfill)s, %(snapshot)s, %(changed_at)s, %(changed_at)s,
+  %(priority)s, %(definition)s)
+on conflict (id) do update set (version, severity, state, bucket, backfill, snapshot, changed_at, priority,
+    definition, raised_at) =
   (excluded.version, excluded.severity, excluded.state, excluded.bucket, excluded.backfill, excluded.snapshot,
-   excluded.changed_at, case when excluded.state = 'active' then excluded.raised_at else w.raised_at end)
+   excluded.changed_at, excluded.priority, excluded.definition,
+   case when excluded.state = 'active' then excluded.raised_at else w.raised_at end)
 """
 APPEND: Final = """
 insert into warning_history (id, version, state, bucket, backfill, changed_at, snapshot)

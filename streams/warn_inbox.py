@@ -26,6 +26,8 @@ READ: Final = (
     topics.REF_COEFFICIENTS,
     topics.REF_METERS,
     topics.REF_SITES,
+    topics.REF_RULES,
+    topics.REF_ACTIVITY,
 )
 POLL_S: Final = 0.02
 POLL_RECORDS: Final = 5_000

@@ -17,8 +17,10 @@ import psycopg
 from numpy.typing import NDArray
 
 from carbonstream.processors.expectation import Span
+from carbonstream.processors.indicators import CO2
 from carbonstream.processors.pace import LOOK_BACK_DAYS
-from carbonstream.processors.targets import CO2, Target
+from carbonstream.processors.phasing import Part
+from carbonstream.processors.targets import Target
 from carbonstream.processors.warnings_closing import LOOK_AHEAD_DAYS
 from carbonstream.processors.warnings_judging import Day
 from carbonstream.processors.warnings_record import UsedCoefficient
@@ -29,7 +31,11 @@ Connection = psycopg.Connection[Any]
 Ints = NDArray[np.int64]
 
 TARGETS: Final = """
-select t.entity, e.number, t.indicator, t.grain, t.period, t.value, t.levels
+select t.entity, e.number, t.indicator, t.grain, t.period, t.value, t.levels, t.price_year,
+       (select coalesce(array_agg(p.days order by p.part), '{}') from target_phase p
+        where (p.entity, p.indicator, p.grain, p.period) = (t.entity, t.indicator, t.grain, t.period)),
+       (select coalesce(array_agg(p.value order by p.part), '{}') from target_phase p
+        where (p.entity, p.indicator, p.grain, p.period) = (t.entity, t.indicator, t.grain, t.period))
 from target t join entity e on e.id = t.entity
 order by t.entity, t.indicator, t.grain, t.period
 """
@@ -87,8 +93,8 @@ order by 1, 2, 3
 """
 
 
-def _columns(indicator: str) -> dict[str, str]:
-    if indicator == CO2:
+def _columns(base: str) -> dict[str, str]:
+    if base == CO2:
         return {"amount": "co2_kg", "coefficient": "coefficient"}
     return {"amount": "kgce", "coefficient": "kgce_coefficient"}
 
@@ -110,8 +116,20 @@ class Totals:
 def load_targets(connection: Connection) -> list[Target]:
     """All targets."""
     return [
-        Target(entity, number, indicator, Grain(grain), period, value, tuple(levels))
-        for entity, number, indicator, grain, period, value, levels in connection.execute(TARGETS)
+        Target(
+            entity,
+            number,
+            indicator,
+            Grain(grain),
+            period,
+            value,
+            tuple(levels),
+            tuple(Part(n, share) for n, share in zip(days, shares, strict=True)),
+            price_year,
+        )
+        for entity, number, indicator, grain, period, value, levels, price_year, days, shares in connection.execute(
+            TARGETS
+        )
     ]
 
 
@@ -153,7 +171,7 @@ def read_totals(connection: Connection, entities: list[int], start: int, end: in
 def read_day(connection: Connection, target: Target, start: int) -> Day:
     """The hours of one day (start, UTC ms) of a target's entity."""
     span = target.number, _at(start), _at(start + DAY_MS)
-    sums = connection.execute(HOURS.format(**_columns(target.indicator)), span).fetchall()
+    sums = connection.execute(HOURS.format(**_columns(target.about.base)), span).fetchall()
     newest = connection.execute(NEWEST, span).fetchall()
     return Day(
         {to_ms(bucket): amount for bucket, amount in sums}, {shard: to_ms(bucket) for shard, bucket in newest}
@@ -164,7 +182,7 @@ def read_parts(connection: Connection, target: Target, until: int) -> list[UsedC
     """What a target's total up to `until` (UTC ms) is made of."""
     day = until - (until - target.start) % DAY_MS
     span = {"entity": target.number, "start": _at(target.start), "day": _at(day), "until": _at(until)}
-    rows = connection.execute(PARTS.format(**_columns(target.indicator)), span)
+    rows = connection.execute(PARTS.format(**_columns(target.about.base)), span)
     return [UsedCoefficient(*row) for row in rows]
 
 

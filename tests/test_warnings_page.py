@@ -7,12 +7,13 @@ import json
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 from carbonstream.ops.cli import app
-from carbonstream.ops.rules.cases import Rule, run_file
+from carbonstream.ops.rules.cases import Instant, OfTargets, run_file
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.warnings import Warning as WarningRecord
@@ -41,14 +42,17 @@ def rules(*arguments: str) -> tuple[int, str]:
 
 def test_every_case_of_the_page_passes(tmp_path: Path) -> None:
     code, printed = rules("test", str(written(tmp_path / "cases.toml", CASES)))
-    assert (code, printed.splitlines()[-1]) == (0, "4 cases, 0 failed")
+    assert (code, printed.splitlines()[-1]) == (0, "11 cases, 0 failed")
 
 
 def test_every_rule_has_a_row_and_every_rule_of_targets_a_case(tmp_path: Path) -> None:
     told = set(WarningRecord.model_fields["rule"].annotation.__args__)  # type: ignore[union-attr]
-    assert set(re.findall(r"^\| `([a-z-]+)` \| (?:notice|alert|alarm)", PAGE, flags=re.MULTILINE)) == told
-    assert set(Rule.__args__) == told - {"consistency"}  # type: ignore[attr-defined]
-    assert all(f"## {rule}\n" in PAGE and f'rule = "{rule}"' in CASES for rule in told - {"consistency"})
+    assert (
+        set(re.findall(r"^\| `([a-z-]+)` \| (?:notice|alert|alarm|as its rule)", PAGE, flags=re.MULTILINE))
+        == told
+    )
+    assert {*get_args(OfTargets), *get_args(Instant)} == told - {"consistency"}
+    assert all(f"# {rule}\n" in PAGE and f'rule = "{rule}"' in CASES for rule in told - {"consistency"})
 
 
 def test_the_numbers_of_the_page_compute() -> None:
@@ -91,11 +95,19 @@ def test_a_case_that_fails_says_what_differed(tmp_path: Path) -> None:
         ({"rules": ["pase"]}, "case.0.rules.0"),
         ({"rules": ["target-level"]}, "pace is not in rules"),
         ({"target": {"period": "May", "value": 1}}, "case.0.target"),
-        ({"target": {"period": "2024-05", "value": 0}}, "case.0.target.value"),
+        (
+            {"target": {"period": "2024-05", "value": 0}},
+            "case.0.target: Value error, value: must be above zero",
+        ),
         ({"target": {"period": "2024-05", "value": 1, "levels": [90, 80]}}, "case.0.target.levels"),
         ({"series": {"start": "1 May", "step": "day", "values": [1]}}, "case.0.series.start"),
         ({"series": {"start": "2024-05-01", "step": "day", "values": [-1]}}, "case.0.series.values.0"),
         ({"expected": []}, "case.0.expected"),
+        ({"rules": ["silence"]}, "an instant rule stands alone"),
+        ({"rules": ["interval-limit"], "target": None, "expect": []}, "limit is missing"),
+        ({"target": None}, "rules of targets need one"),
+        ({"target": {"period": "2024-05", "value": 1, "indicator": "co3"}}, "case.0.target.indicator"),
+        ({"target": {"period": "2024-05", "value": 1, "indicator": "co2-intensity"}}, "value_added: give it"),
         ({"expect": [{"rule": "pace", "at": "soon"}]}, "case.0.expect.0.at"),
     ],
 )

@@ -17,11 +17,13 @@ from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.meters import load_meters
 from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.own_classes import move_to_own_classes
+from carbonstream.ops.load.phases import load_phases, refuse_unphased
 from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.rules import load_rules
 from carbonstream.ops.load.sites import load_sites
 from carbonstream.ops.load.targets import load_targets
 from carbonstream.ops.load.tree import load_tree
+from carbonstream.ops.load.warning_rules import load_warning_rules
 
 Loader = Callable[[Rows, Path, Refusals, datetime], Counts]
 
@@ -35,8 +37,10 @@ FILES: Final[dict[str, Loader]] = {
     "exchanges": load_exchanges,
     "tree": load_tree,
     "targets": load_targets,
+    "phases": load_phases,
     "activity": load_activity,
     "rules": load_rules,
+    "warning_rules": load_warning_rules,
 }
 
 
@@ -54,6 +58,8 @@ def load_files(connection: Connection[Any], paths: Mapping[str, Path], now: date
         for name, load in FILES.items():
             if name in paths:
                 counts[name] = load(cursor, paths[name], refusals, now)
+        if "targets" in paths or "phases" in paths:
+            refuse_unphased(cursor, refusals)
         refusals.raise_if_any()
         move_to_own_classes(cursor)
         outbox.publish(cursor)

@@ -23,6 +23,7 @@ METER: Final = "meter"
 TARGET: Final = "target"
 ACTIVITY: Final = "activity"
 CHECK: Final = "check"
+WARNING_RULE: Final = "warning rule"
 
 RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     CLASS: (
@@ -86,7 +87,10 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         topics.REF_TARGETS,
         """
         select x.id, jsonb_build_object('entity', t.entity, 'indicator', t.indicator, 'grain', t.grain,
-          'period', t.period, 'value', t.value::text, 'levels', t.levels::text[])
+          'period', t.period, 'value', t.value::text, 'levels', t.levels::text[], 'price_year', t.price_year,
+          'phases', (select coalesce(jsonb_agg(jsonb_build_object('part', p.part, 'days', p.days,
+             'value', p.value::text) order by p.part), '[]') from target_phase p
+             where (p.entity, p.indicator, p.grain, p.period) = (t.entity, t.indicator, t.grain, t.period)))
         from (select distinct id from changed where kind = 'target') x
         join target t on concat_ws('|', t.entity, t.indicator, t.grain, t.period) = x.id
         order by x.id
@@ -111,6 +115,18 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
         from (select distinct id from changed where kind = 'check') x join check_rule r on r.rule = x.id
         left join carrier c on c.id = r.carrier
         order by r.number
+        """,
+    ),
+    WARNING_RULE: (
+        topics.REF_RULES,
+        """
+        select distinct on (r.rule) 'warning:' || r.rule, jsonb_build_object('record', 'warning', 'rule', r.rule,
+          'version', r.version, 'kind', r.kind, 'scope', r.scope, 'parameters', r.parameters, 'class', r.class,
+          'priority', r.priority, 'owner', r.owner, 'cause', r.cause, 'consequence', r.consequence,
+          'action', r.action, 'respond_s', r.respond_s, 'state', r.state,
+          'valid_from_ms', (extract(epoch from r.valid_from) * 1000)::bigint)
+        from (select distinct id from changed where kind = 'warning rule') x join warning_rule r on r.rule = x.id
+        order by r.rule, r.version desc
         """,
     ),
 }

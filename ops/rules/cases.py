@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -21,15 +21,24 @@ from pydantic import (
 )
 
 from carbonstream.connectors.holidays import packaged_calendar
+from carbonstream.connectors.warning_rules import rule_book
 from carbonstream.ops.load import fields
-from carbonstream.processors.rule_cases import Amounts, Told, differences, warnings_of
+from carbonstream.processors import plain_text
+from carbonstream.processors.indicators import INDICATORS
+from carbonstream.processors.instant.cases import Steps, changes_of
+from carbonstream.processors.rule_cases import Amounts, Told, differences, ratios_of, warnings_of
 from carbonstream.processors.targets import Target
 from carbonstream.processors.total_records import text
+from carbonstream.processors.warning_rules import parameters_of
 from carbonstream.schemas.errors import LoadRefused
-from carbonstream.schemas.periods import DAY_MS, HOUR_MS, SHANGHAI, local_iso, to_ms
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, SHANGHAI, local_iso, to_ms
+from carbonstream.schemas.warning_rules import RuleKind
 
 MAX_STEPS = 10_000  # a year of hours, and the weeks before it
-Rule = Literal["target-level", "plan-to-date", "pace"]
+OfTargets = Literal["target-level", "plan-to-date", "pace", "intensity", "change-rate"]
+Instant = Literal["silence", "interval-limit", "maximum-demand", "data-quality"]
+Rule = OfTargets | Instant
+STEPS: Final = {"quarter": 15 * MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 
 
 def _ascending(levels: list[Decimal]) -> list[Decimal]:
@@ -67,6 +76,12 @@ Amount = Annotated[Decimal, Field(ge=0, max_digits=40, allow_inf_nan=False)]
 Positive = Annotated[Decimal, Field(gt=0, max_digits=40, allow_inf_nan=False)]
 
 
+def _indicator(name: str) -> str:
+    if name not in INDICATORS:
+        raise ValueError(f"take one of {', '.join(INDICATORS)}")
+    return name
+
+
 class Shape(BaseModel):
     """Fields that are not known are refused: a misspelt one would silently test nothing."""
 
@@ -77,20 +92,34 @@ class Run(Shape):
     """The same amount several times."""
 
     value: Amount
-    times: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+    times: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 1
+    quality: Literal["valid", "questionable"] = "valid"
+
+
+class Missing(Shape):
+    """So many steps of which no reading came."""
+
+    missing: Annotated[int, Field(ge=1, le=MAX_STEPS)]
+
+    @property
+    def times(self) -> int:
+        """How many steps it stands for."""
+        return self.missing
 
 
 class TargetOf(Shape):
     """What the series is judged against."""
 
     period: str
-    value: Positive
-    indicator: Literal["co2", "energy"] = "co2"
+    value: Annotated[Decimal, Field(gt=-100, max_digits=40, allow_inf_nan=False)]
+    indicator: Annotated[str, AfterValidator(_indicator)] = "co2"
     levels: Annotated[list[Positive], AfterValidator(_ascending)] = [Decimal(80), Decimal(90), Decimal(100)]
 
     @model_validator(mode="after")
     def _period(self) -> Self:
         fields.period(self.period)
+        if self.value <= 0 and INDICATORS[self.indicator].against is None:
+            raise ValueError("value: must be above zero; only a change rate may be negative")
         return self
 
     def target(self) -> Target:
@@ -100,25 +129,45 @@ class TargetOf(Shape):
 
 
 class SeriesOf(Shape):
-    """Amounts of one step after another, kg CO2 or kgce; `start` is a local day."""
+    """Amounts of one step after another: kg CO2 or kgce, of instant rules kWh; `start` is a local day."""
 
     start: Annotated[date, BeforeValidator(_date)]
-    step: Literal["hour", "day"]
-    values: Annotated[list[Amount | Run], Field(min_length=1, max_length=MAX_STEPS)]
+    step: Literal["quarter", "hour", "day"]
+    values: Annotated[list[Amount | Run | Missing], Field(min_length=1, max_length=MAX_STEPS)]
 
     @model_validator(mode="after")
     def _short_enough(self) -> Self:
-        if sum(run.times if isinstance(run, Run) else 1 for run in self.values) > MAX_STEPS:
+        if sum(run.times if isinstance(run, Run | Missing) else 1 for run in self.values) > MAX_STEPS:
             raise ValueError(f"more than {MAX_STEPS} steps; shorten the series")
         return self
 
-    def amounts(self) -> Amounts:
-        """Runs written out."""
-        values: list[Decimal] = []
+    def _written_out(self) -> list[Decimal | None]:
+        values: list[Decimal | None] = []
         for run in self.values:
-            values += [run.value] * run.times if isinstance(run, Run) else [run]
-        start = to_ms(datetime.combine(self.start, time(), SHANGHAI))
-        return Amounts(start, HOUR_MS if self.step == "hour" else DAY_MS, values)
+            if isinstance(run, Run):
+                values += [run.value] * run.times
+            elif isinstance(run, Missing):
+                values += [None] * run.missing
+            else:
+                values.append(run)
+        return values
+
+    @property
+    def _begin(self) -> int:
+        return to_ms(datetime.combine(self.start, time(), SHANGHAI))
+
+    def amounts(self) -> Amounts:
+        """Runs written out, nothing for what is missing."""
+        values = [Decimal(0) if value is None else value for value in self._written_out()]
+        return Amounts(self._begin, STEPS[self.step], values)
+
+    def steps(self) -> Steps:
+        """Runs written out, None for what is missing."""
+        doubted: list[bool] = []
+        for run in self.values:
+            times = run.times if isinstance(run, Run | Missing) else 1
+            doubted += [isinstance(run, Run) and run.quality == "questionable"] * times
+        return Steps(self._begin, STEPS[self.step], self._written_out(), doubted)
 
 
 class Expected(Shape):
@@ -131,7 +180,8 @@ class Expected(Shape):
 
     def told(self) -> Told:
         """In the words of the rules."""
-        return Told(self.at, self.rule, text(self.level) or "", self.state)
+        level = "" if self.rule in get_args(Instant) else text(self.level) or ""
+        return Told(self.at, self.rule, level, self.state)
 
 
 class Case(Shape):
@@ -139,9 +189,33 @@ class Case(Shape):
 
     name: Annotated[str, Field(min_length=1)]
     rules: Annotated[list[Rule], Field(min_length=1)]
-    target: TargetOf
+    target: TargetOf | None = None
+    parameters: str | None = None  # of the one instant rule
+    value_added: dict[str, Positive] | None = None  # month -> 10,000 yuan
     series: SeriesOf
     expect: list[Expected]
+
+    @model_validator(mode="after")
+    def _names_what_is_judged(self) -> Self:
+        if set(self.rules) & set(get_args(Instant)):
+            if len(self.rules) > 1 or self.target is not None:
+                raise ValueError("rules: an instant rule stands alone, without target; make a case of each")
+            parameters_of(RuleKind(self.rules[0]), self.parameters or "")
+        elif self.target is None or self.parameters is not None:
+            raise ValueError("target: rules of targets need one, and take no parameters")
+        elif self.series.step == "quarter":
+            raise ValueError("series.step: totals are judged by hour and day; write hour or day")
+        if (self.value_added is None) == (self.target is not None and self._is_ratio(self.target)):
+            raise ValueError(
+                "value_added: give it, by month, where the target is an intensity or its change alone"
+            )
+        for month in self.value_added or ():
+            plain_text.month(month)
+        return self
+
+    @staticmethod
+    def _is_ratio(target: TargetOf) -> bool:
+        return INDICATORS[target.indicator].per_value
 
     @model_validator(mode="after")
     def _expects_what_it_names(self) -> Self:
@@ -187,15 +261,22 @@ class Result:
 
 
 def _line(told: Told) -> str:
-    return f"{told.at}  {told.rule} {told.level} {told.state}"
+    return f"{told.at}  " + " ".join(filter(None, (told.rule, told.level, told.state)))
 
 
 def run_file(path: Path) -> list[Result]:
     """Run every case of a file. Raises LoadRefused naming each faulty field."""
-    calendar = packaged_calendar()
+    calendar, rules = packaged_calendar(), rule_book()
     results = []
     for case in read_cases(path):
-        found = warnings_of(case.target.target(), case.series.amounts(), calendar)
+        if case.target is None:
+            kind = RuleKind(case.rules[0])
+            found = changes_of(kind, parameters_of(kind, case.parameters or ""), case.series.steps())
+        elif case.value_added is not None:
+            values = {plain_text.month(month): value for month, value in case.value_added.items()}
+            found = ratios_of(case.target.target(), case.series.amounts(), values, rules)
+        else:
+            found = warnings_of(case.target.target(), case.series.amounts(), calendar, rules)
         compared = [told for told in found if told.rule in case.rules]
         results.append(Result(case.name, *differences((e.told() for e in case.expect), compared)))
     return results

@@ -12,9 +12,11 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.ops.load.rows import Refusals
 from carbonstream.ops.load.targets import read_targets
+from carbonstream.ops.rules.simulating_instant import instant_changes, tried_rules
 from carbonstream.processors.pace import Paces
 from carbonstream.processors.rule_simulation import Change, simulation
 from carbonstream.processors.targets import Target, Targets
+from carbonstream.processors.warning_rules import RuleBook
 from carbonstream.processors.warnings_agenda import LONG_AGO, Due
 from carbonstream.processors.warnings_closing import alive_since, closed_until
 from carbonstream.processors.warnings_judging import days_to_look_into, judge
@@ -22,17 +24,21 @@ from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
-from carbonstream.streams.warn_judge import sight_of
+from carbonstream.streams.warn_judge import looking_at, sight_of
+from carbonstream.streams.warn_ratios import ratio_verdicts
 from carbonstream.streams.warn_totals import load_expected, load_targets, read_day, read_totals, stored_clock
 
 Connection = psycopg.Connection[Any]
 ENTITIES_A_READ: Final = 500
 
 
-def simulated(config: Settings, days: int, targets: Path | None = None) -> dict[str, Any]:
+def simulated(
+    config: Settings, days: int, targets: Path | None = None, rules: Path | None = None
+) -> dict[str, Any]:
     """What the rules would have raised in the last `days` closed local days, each period judged from its start.
 
-    targets: a targets.csv that is tried instead of the targets that are loaded. One snapshot, read-only.
+    targets: a targets.csv that is tried instead of the targets that are loaded; rules: a warning_rules.csv that is
+    tried beside the rules that are loaded. One snapshot, read-only.
     Raises NotReady before the first tick is stored, LoadRefused naming line and field of the file.
     """
     source = config.model_copy(update={"database": config.read_database or config.database})
@@ -47,7 +53,9 @@ def simulated(config: Settings, days: int, targets: Path | None = None) -> dict[
         start = end - days * DAY_MS
         tried = load_targets(connection) if targets is None else _read(connection, targets)
         chosen = Targets(tried).touching(start, end)
-        changes = _changes(connection, chosen, now)
+        book = tried_rules(connection, rules)
+        changes = _changes(connection, chosen, now, book)
+        changes += instant_changes(connection, book, start, end)
     return {"days": days, "targets": len(chosen), **simulation(changes, start, end)}
 
 
@@ -57,12 +65,21 @@ def _read(connection: Connection, path: Path) -> list[Target]:
     found = read_targets(path, set(numbers), refusals)
     refusals.raise_if_any()
     return [
-        Target(entity, numbers[entity], indicator, Grain(grain), period, value, tuple(levels))
-        for (entity, indicator, grain, period), (value, levels) in found.items()
+        Target(
+            entity,
+            numbers[entity],
+            indicator,
+            Grain(grain),
+            period,
+            limit.value,
+            tuple(limit.levels),
+            price_year=limit.price_year,
+        )
+        for (entity, indicator, grain, period), limit in found.items()
     ]
 
 
-def _changes(connection: Connection, targets: list[Target], now: int) -> list[Change]:
+def _changes(connection: Connection, targets: list[Target], now: int, rules: RuleBook) -> list[Change]:
     calendar = packaged_calendar()
     expected = load_expected(connection, (target.number for target in targets))
     by_period: defaultdict[tuple[int, int], list[Target]] = defaultdict(list)
@@ -75,7 +92,14 @@ def _changes(connection: Connection, targets: list[Target], now: int) -> list[Ch
             totals = read_totals(connection, sorted({t.number for t in some}), start, end, alive_since(now))
             for target in some:
                 due = Due(target, LONG_AGO, quiet=True)
-                sight = sight_of(due, totals, expected.get(target.number, {}), now, calendar)
+                sight = sight_of(due, totals, expected.get(target.number, {}), now, calendar, rules)
+                if target.about.per_value:
+                    look = looking_at(connection, expected, now, calendar, rules)
+                    changes += [
+                        Change(target.entity, r.rule, r.entry.transition.state, r.until)
+                        for r in ratio_verdicts(connection, sight, {}, look)
+                    ]
+                    continue
                 hours = {
                     day: read_day(connection, target, start + day * DAY_MS)
                     for day in days_to_look_into(sight, {})

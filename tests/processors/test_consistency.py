@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carbonstream.connectors.warning_rules import rule_book
 from carbonstream.processors.consistency import (
     BY_ID,
     CHECKS,
@@ -140,7 +141,7 @@ def test_the_audit_fails_a_site_for_missing_abnormal_or_disagreeing_data() -> No
 def test_a_missed_target_is_told_once_cleared_once_and_of_an_open_day_only_with_enough_data() -> None:
     def told_of(counts: Counts, now: int, told: dict[str, Told]) -> list[tuple[str, int, str]]:
         found = measures(figures(counts={SITE_A: counts}))
-        records = changes(found, NAMES, told, DAY, now)
+        records = changes(found, NAMES, told, rule_book(), DAY, now)
         assert all(r.severity == "alert" and r.snapshot["kind"] == "data quality" for r in records)
         return [
             (r.id, r.version, r.state)
@@ -160,7 +161,7 @@ def test_a_missed_target_is_told_once_cleared_once_and_of_an_open_day_only_with_
 
 def test_regions_below_the_nation_are_kept_but_not_told_of() -> None:
     day = figures(counts={SITE_A: Counts(due=100)}, scopes={SITE_A: [ENTERPRISE, 50, NATION]})
-    records = changes(measures(day), NAMES, {}, DAY, DAY + 2 * DAY_MS)
+    records = changes(measures(day), NAMES, {}, rule_book(), DAY, DAY + 2 * DAY_MS)
     assert {r.entity for r in records} == {"enterprise:E", "region:CN"}
 
 

@@ -17,6 +17,12 @@ SHIFT = timedelta(days=2_191)
 HOLIDAYS = Path(str(files("carbonstream.schemas") / "reference" / "holidays_cn.csv"))
 ENTITY = "enterprise:uci-851"
 METER = "330502-steel/E01"
+SITE = "site:330502-steel"
+CAPACITY_KW = 560
+DEMAND_RULE = (
+    "rule,kind,scope,parameters,class,priority,owner,cause,consequence,action,respond_s,state,valid_from\n"
+    f"works,maximum-demand,meter:{METER},capacity={CAPACITY_KW};k=1,alarm,high,lead,why,what,do,900,on,2020-01-01T00:00:00Z\n"
+)
 FACTOR = {"co2": Fraction("0.4974"), "energy": Fraction("0.1229")}  # kg and kgce per kWh
 TARGETS = {
     "co2": ["60", "48", "42", "42", "40", "38", "38", "38", "38", "40", "42", "40"],
@@ -34,17 +40,38 @@ def targets_csv() -> str:
     )
 
 
-def hourly_kwh() -> dict[datetime, Fraction]:
-    """Local hour -> kWh, moved into 2024."""
-    found: defaultdict[datetime, Fraction] = defaultdict(Fraction)
+def quarterly_kwh() -> list[tuple[datetime, Fraction]]:
+    """(start, kWh) of each quarter of an hour, moved into 2024, in order."""
+    found = []
     with gzip.open(FILE, "rt", encoding="utf-8-sig") as lines:
         for row in csv.DictReader(lines):
             end = datetime.strptime(row["date"], "%d/%m/%Y %H:%M").replace(tzinfo=SHANGHAI) + SHIFT
             if (end.hour, end.minute) == (0, 0):
                 end += timedelta(days=1)  # a day's 24:00 carries its own date
-            start = end - timedelta(minutes=15)
-            found[start.replace(minute=0)] += Fraction(row["Usage_kWh"])
+            found.append((end - timedelta(minutes=15), Fraction(row["Usage_kWh"])))
+    return sorted(found)
+
+
+def hourly_kwh() -> dict[datetime, Fraction]:
+    """Local hour -> kWh."""
+    found: defaultdict[datetime, Fraction] = defaultdict(Fraction)
+    for start, kwh in quarterly_kwh():
+        found[start.replace(minute=0)] += kwh
     return found
+
+
+def demand() -> list[Told]:
+    """Episodes above CAPACITY_KW, cleared at or below 95 % of it."""
+    told: list[Told] = []
+    begun = None
+    for start, kwh in quarterly_kwh():
+        if begun is None and 4 * kwh > CAPACITY_KW:
+            begun = start
+            told.append((f"maximum-demand:{SITE}:{METER}:{begun:%Y%m%dT%H%M%S}", 1, "active", start))
+        elif begun is not None and 4 * kwh <= CAPACITY_KW * Fraction(95, 100):
+            told.append((f"maximum-demand:{SITE}:{METER}:{begun:%Y%m%dT%H%M%S}", 2, "cleared", start))
+            begun = None
+    return sorted(told)
 
 
 def expected(until: date = date(2024, 12, 31)) -> list[Told]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonstream.processors.warnings import State, Transition, entries, in_force, severity
+from carbonstream.processors.warnings import State, Transition, entries, in_force
 
 BUCKETS = st.integers(min_value=0, max_value=30)
 
@@ -94,14 +94,3 @@ def test_what_is_raised_again_after_a_correction_gets_a_version_of_its_own() -> 
     tell(history, ())
     tell(history, (Transition(State.ACTIVE, 12),))
     assert [t.state for t in history] == [State.ACTIVE, State.CLEARED, State.ACTIVE]
-
-
-def test_reaching_the_target_is_an_alert_and_coming_near_it_a_notice() -> None:
-    from decimal import Decimal
-
-    assert [severity(Decimal(level)) for level in ("80", "99.9", "100", "120")] == [
-        "notice",
-        "notice",
-        "alert",
-        "alert",
-    ]

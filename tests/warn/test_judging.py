@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbonstream.connectors.warning_rules import rule_book
 from carbonstream.processors.calendar_cn import WEEKDAYS_ONLY
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.pace import Paces
@@ -73,7 +74,9 @@ class World:
         covered = coverage(START, TARGET.days, self.spans(), counts)
         by_clock = closed_by_clock(START, TARGET.days, now)
         closed = closed_days(covered, by_clock, live=live, quiet=quiet)
-        sight = Sight(TARGET, daily, True, (), covered, by_clock, closed, WEEKDAYS_ONLY, changed_from)
+        sight = Sight(
+            TARGET, daily, True, (), covered, by_clock, closed, WEEKDAYS_ONLY, changed_from, rule_book()
+        )
         days = {}
         for day in days_to_look_into(sight, self.told):
             sums = {START + h * HOUR_MS: a for h, a in hours.items() if h // 24 == day}

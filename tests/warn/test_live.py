@@ -180,3 +180,25 @@ def test_every_change_can_be_recomputed_from_its_snapshot(pipeline: Pipeline) ->
 @pytest.mark.timeout(900)
 def test_every_change_is_told_once(pipeline: Pipeline) -> None:
     assert pipeline.relayed() == pipeline.history()
+
+
+@pytest.mark.timeout(900)
+def test_a_change_names_the_rule_it_was_judged_by(pipeline: Pipeline, tmp_path: Path) -> None:
+    classes = pipeline.query("select distinct rule, severity, priority, definition from warning")
+    assert ("target-level", "notice", "low", "target-level@1") in classes
+    assert ("target-level", "alert", "medium", "target-reached@1") in classes
+    rules = tmp_path / "warning_rules.csv"
+    rules.write_text(
+        "rule,kind,scope,parameters,class,priority,owner,cause,consequence,action,respond_s,state,valid_from\n"
+        f"own-plan,plan-to-date,{ENTITY},active_above=1000,alarm,high,shift lead,why,what,do,900,on,"
+        "2023-12-01T00:00:00+08:00\n"
+    )
+    pipeline.load(warning_rules=rules)
+    # the plan of the 1st was exceeded by 393 %, that of the 8th by 641 %
+    pipeline.until("the plan is judged by its own rule", lambda: of(pipeline, PLAN)[-1][1] == "cleared")
+    ((severity, definition, snapshot),) = pipeline.query(
+        "select severity, definition, snapshot from warning where id = %s", PLAN
+    )
+    assert (severity, definition) == ("alarm", "own-plan@1")
+    assert snapshot["definition"]["action"] == "do"
+    assert snapshot["correction"]

@@ -8,6 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carbonstream.processors.phasing import equal_parts
 from carbonstream.processors.warnings import State, Transition
 from carbonstream.processors.warnings_levels import crossing_day, crossing_hour, threshold
 from carbonstream.processors.warnings_plan import plan_by, plan_transitions
@@ -22,7 +23,7 @@ series = st.lists(amounts, max_size=31)
 def test_plan_to_date_is_active_above_the_plan_and_clears_below_98_per_cent(
     daily: list[Decimal], target: Decimal
 ) -> None:
-    found = {t.bucket // DAY_MS: t.state for t in plan_transitions(daily, target, 31, 0)}
+    found = {t.bucket // DAY_MS: t.state for t in plan_transitions(daily, equal_parts(target, 31), 0)}
     state, total = State.CLEARED, Fraction(0)
     for day, amount in enumerate(daily):
         total += Fraction(amount)
@@ -39,12 +40,14 @@ def test_plan_to_date_is_active_above_the_plan_and_clears_below_98_per_cent(
 def test_a_days_outcome_does_not_depend_on_later_days(
     daily: list[Decimal], target: Decimal, days: int
 ) -> None:
-    all_ = plan_transitions(daily, target, 31, 0)
-    assert plan_transitions(daily[:days], target, 31, 0) == tuple(t for t in all_ if t.bucket < days * DAY_MS)
+    all_ = plan_transitions(daily, equal_parts(target, 31), 0)
+    assert plan_transitions(daily[:days], equal_parts(target, 31), 0) == tuple(
+        t for t in all_ if t.bucket < days * DAY_MS
+    )
 
 
 def test_a_total_exactly_on_its_plan_is_not_above_it() -> None:
-    assert plan_transitions([Decimal(1)] * 3, Decimal(30), 30, 0) == ()
+    assert plan_transitions([Decimal(1)] * 3, equal_parts(Decimal(30), 30), 0) == ()
 
 
 def test_the_deadband_holds_a_warning_between_98_and_100_per_cent() -> None:
@@ -54,14 +57,14 @@ def test_the_deadband_holds_a_warning_between_98_and_100_per_cent() -> None:
         Decimal("0.9499"),
         Decimal("0.98"),
     ]  # 101, 99.5, 97.99, 97.99 %
-    assert plan_transitions(daily, Decimal(30), 30, 0) == (
+    assert plan_transitions(daily, equal_parts(Decimal(30), 30), 0) == (
         Transition(State.ACTIVE, 0),
         Transition(State.CLEARED, 2 * DAY_MS),
     )
 
 
 def test_the_plan_is_shown_with_six_decimals() -> None:
-    assert plan_by(Decimal(40_000), 6, 31) == Decimal("9032.258065")
+    assert plan_by(equal_parts(Decimal(40_000), 31), 6) == Decimal("9032.258065")
 
 
 @given(st.lists(st.lists(amounts, min_size=24, max_size=24), min_size=1, max_size=5), positive, positive)

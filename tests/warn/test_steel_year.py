@@ -14,21 +14,26 @@ from carbonstream.ops.local import Addresses
 from carbonstream.ops.rules.simulating import simulated
 from carbonstream.schemas.codes import Mode
 from tests.warn import steel
-from tests.warn.conftest import Pipeline, running
+from tests.warn.conftest import SERVICES, Pipeline, running
 
 
 @pytest.mark.timeout(900)
-def test_a_backfilled_year_gives_each_warning_once_though_warn_is_killed(
+def test_a_backfilled_year_gives_each_warning_once_though_warn_and_instant_are_killed(
     servers: Addresses, tmp_path: Path
 ) -> None:
-    wanted = steel.expected()
-    with running(servers, tmp_path, steel.targets_csv(), virtual_time=False) as pipeline:
+    wanted = sorted(steel.expected() + steel.demand())
+    rules = tmp_path / "warning_rules.csv"
+    rules.write_text(steel.DEMAND_RULE)
+    services = (*SERVICES, "instant")
+    with running(servers, tmp_path, steel.targets_csv(), virtual_time=False, services=services) as pipeline:
+        pipeline.load(warning_rules=rules)
         wait_until_in_force(pipeline.settings)
         options = Options("replay/steel", Format.UCI_STEEL, steel.METER, 2_191, Mode.BACKFILL)
         pipeline.replay(steel.FILE, options)
         for changes in (10, len(wanted) // 3, 2 * len(wanted) // 3):
             pipeline.until_told(changes)
             pipeline.kill("warn")
+            pipeline.kill("instant")
         pipeline.settle()
         pipeline.until_told(len(wanted))
         assert pipeline.history() == wanted
@@ -48,9 +53,16 @@ def simulated_again(pipeline: Pipeline, wanted: list[steel.Told], folder: Path) 
     assert found["targets"] == 24
     assert found["rules"] == dict(sorted(Counter(raised).items()))
     assert (found["count"], found["cleared"]) == (len(raised), len(wanted) - len(raised))
-    assert found["top_entities"] == [{"entity": steel.ENTITY, "count": len(raised)}]
+    episodes = raised.count("maximum-demand")
+    assert found["top_entities"] == [
+        {"entity": steel.ENTITY, "count": len(raised) - episodes},
+        {"entity": steel.SITE, "count": episodes},
+    ]
     assert sum(found["per_day"]["days"].values()) == len(raised)
     tried = folder / "tried.csv"
     tried.write_text(f"entity,indicator,period,value,unit,levels\n{steel.ENTITY},co2,2024,9000,t,80\n")
-    assert simulated(pipeline.settings, DAYS_BACK, tried)["count"] == 0
+    assert simulated(pipeline.settings, DAYS_BACK, tried)["rules"] == {"maximum-demand": episodes}
+    off = folder / "off.csv"
+    off.write_text(steel.DEMAND_RULE.replace(",on,", ",off,"))
+    assert simulated(pipeline.settings, DAYS_BACK, tried, off)["count"] == 0
     assert pipeline.history() == before

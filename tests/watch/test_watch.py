@@ -13,6 +13,7 @@ from confluent_kafka import Message
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
 from carbonstream.connectors.sources.ticker import send_ticks
+from carbonstream.ops.local import Addresses
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
@@ -64,7 +65,7 @@ def every_other_in_cubic_metres(path: Path) -> Path:
 
 @pytest.mark.timeout(900)
 def test_every_tick_and_reject_is_passed_on_though_watch_is_killed(
-    servers: tuple[str, str],
+    servers: Addresses,
     tmp_path: Path,  # the fixture
 ) -> None:
     services = ("relay", "convert", "watch")
