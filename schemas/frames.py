@@ -22,6 +22,7 @@ TYPE_RESTATED: Final = "carbonstream.restated.v1"
 TYPE_SIGNAL: Final = "carbonstream.signal.v1"
 TYPE_REJECTS: Final = "carbonstream.rejects.v1"
 TYPE_WARNING: Final = "carbonstream.warning.v1"
+TYPE_OPERATION: Final = "carbonstream.operation.v1"
 TYPE_COMMAND: Final = "carbonstream.command.v1"
 
 # CloudEvents extension attributes of carbon.emissions, so that a reader need not decode what it has no use for
