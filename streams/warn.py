@@ -37,6 +37,7 @@ from carbonstream.processors.warnings_agenda import Agenda
 from carbonstream.schemas import topics
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.warn_book import load_positions, write_positions, write_warnings
+from carbonstream.streams.warn_health import EVERY_S, tell_health
 from carbonstream.streams.warn_inbox import READ, Inbox
 from carbonstream.streams.warn_judge import judge_due
 from carbonstream.streams.warn_operator import COMMANDS_A_PASS, operate
@@ -90,7 +91,7 @@ class Judgement:
 
     def run(self, stopping: threading.Event) -> None:
         """Read and judge until stopping."""
-        looked, moved = float("-inf"), False
+        looked, moved, healthy = float("-inf"), False, float("-inf")
         while not stopping.is_set():
             records = self.inbox.poll(self.agenda.targets)
             telemetry.RECORDS.labels("warn", topics.TOTALS).inc(records)
@@ -105,6 +106,9 @@ class Judgement:
             if self._pass():
                 moved = False
                 telemetry.SECONDS.labels("warn", "pass").observe(time.monotonic() - looked)
+                if looked - healthy >= EVERY_S:
+                    healthy = looked
+                    tell_health(self.connection, self.agenda.now, self.config.operator_positions)
             else:
                 stopping.wait(IDLE_PASS_S)
 
