@@ -14,14 +14,14 @@ from typing import Annotated, Any, Final
 
 import orjson
 from confluent_kafka import KafkaException
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from carbonstream.api.parameters import Here, Parameters
 from carbonstream.api.problems import RESPONSES, FieldProblem, Problem, ProblemDocument
 from carbonstream.api.publications import Body
 from carbonstream.api.services import Services
-from carbonstream.api.session import Caller, operating
+from carbonstream.api.session import Caller, authorised, operating
 from carbonstream.connectors.kafka import AcknowledgedProducer
 from carbonstream.schemas import operator, topics
 from carbonstream.schemas.frames import TYPE_COMMAND, cloud_event_headers
@@ -107,7 +107,7 @@ class LatestQuery(Parameters):
 class Who(BaseModel):
     """Who asks."""
 
-    operator: str | None = Field(description="name of an operator's session; null: it only reads")
+    operator: str | None = Field(description="whose session it is; null: nobody's, it only reads, or the bearer token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,8 @@ async def answer(id_: Annotated[str, Path(max_length=200, pattern=r"^[^\x00]+$")
 
 
 @who.get("/operator")
-async def whoami(caller: Annotated[Caller, Depends(operating)], response: Response) -> Who:
-    """The operator of this session; 403 where it only reads."""
-    response.headers["Cache-Control"] = "no-store"
+async def whoami(caller: Annotated[Caller, Depends(authorised)]) -> Who:
+    """The operator of this session."""
     return Who(operator=caller.operator)
 
 

@@ -46,6 +46,7 @@ class Standing(BaseModel):
     """How a warning stands with the operators (ISA-18.2)."""
 
     state: str = Field(examples=["active-unacked"])
+    change: int = Field(description="how often it changed; of `operation` events the same count")
     annunciated: bool = Field(description="an operator is to answer")
     since: str = Field(description="in this state")
     claimed_by: str | None
@@ -90,6 +91,7 @@ class OperatorRow:
     entity: str
     rule: str
     state: str
+    change: int
     priority: int
     since: datetime
     claimed_by: str | None
@@ -121,6 +123,7 @@ def standing_fields(row: OperatorRow) -> dict[str, Any]:
     shelf = row.shelf if row.state == "shelved" else None
     return {
         "state": row.state,
+        "change": row.change,
         "annunciated": row.state in ANNUNCIATED,
         "since": local_text(row.since),
         "claimed_by": row.claimed_by,

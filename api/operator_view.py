@@ -46,7 +46,8 @@ PAST: Final = (
     "select count(*)::int as count from warning_operator where state = 'suppressed' and quiet = 'past'"
 )
 STANDING: Final = """
-select id, entity, rule, state, priority::int as priority, since, claimed_by, shelf, out_of_service, suppressed_by
+select id, entity, rule, state, change, priority::int as priority, since, claimed_by, shelf,
+       out_of_service, suppressed_by
 from warning_operator
 where state = any (%(states)s) and quiet is distinct from 'past'
 order by rank, priority, since desc, id limit %(limit)s

@@ -30,7 +30,8 @@ from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
 select w.id, w.version, w.rule, w.entity, w.indicator, w.period, w.level, w.severity, w.state, w.bucket, w.backfill,
-       w.snapshot, w.raised_at, w.changed_at, o.state as operator_state, coalesce(o.priority, 0)::int as priority,
+       w.snapshot, w.raised_at, w.changed_at, o.state as operator_state, coalesce(o.change, 0) as change,
+       coalesce(o.priority, 0)::int as priority,
        coalesce(o.rank, 0)::int as rank, o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by
 from warning w left join warning_operator o using (id)
 """
@@ -101,6 +102,7 @@ class WarningRow:
     raised_at: datetime
     changed_at: datetime
     operator_state: str | None
+    change: int
     priority: int
     rank: int
     since: datetime | None
@@ -243,8 +245,8 @@ def _standing(row: WarningRow) -> Standing | None:
     if row.operator_state is None or row.since is None:
         return None
     of_it = OperatorRow(
-        row.id, row.entity, row.rule, row.operator_state, row.priority, row.since, row.claimed_by, row.shelf,
-        row.out_of_service, row.suppressed_by,
+        row.id, row.entity, row.rule, row.operator_state, row.change, row.priority, row.since, row.claimed_by,
+        row.shelf, row.out_of_service, row.suppressed_by,
     )  # fmt: skip
     return Standing(**standing_fields(of_it))
 
