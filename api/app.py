@@ -21,6 +21,8 @@ from carbonstream.api import (
     health,
     locks,
     meters,
+    operating,
+    operator_view,
     overview,
     problems,
     publications,
@@ -42,7 +44,8 @@ from carbonstream.connectors.database import command_pool, reading_pool
 from carbonstream.schemas.settings import Settings
 
 COMMAND_S: Final = 30  # an approval for 10,000 sites takes 1.2 s on a busy machine
-ABOUT = """Reads of meters' CO2 by period, warnings, freshness, and a live stream; publishing of coefficients.
+ABOUT = """Reads of meters' CO2 by period, warnings, freshness, and a live stream; publishing of coefficients, and
+operators' commands.
 
 Figures are exact decimal strings: quantities in the carrier's base unit with three decimals, CO2 (kg) and
 standard coal (kgce) with every digit; nothing is rounded. null means unknown, never zero. Times are local
@@ -74,6 +77,8 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, b
             finally:
                 hub.close()
                 await feed.stop()
+                if (producer := app.state.services.producer) is not None:
+                    await producer.close()
 
     app = FastAPI(
         title="Carbonstream",
@@ -95,15 +100,16 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, b
 
 
 def _v1() -> APIRouter:
-    """All of /v1 behind one guard, also what does not exist. A meter's readings come before the meter: ids
-    have slashes.
+    """All of /v1 behind one guard, also what does not exist. A meter's readings come before the meter, and all
+    else of warnings before a warning: ids have slashes.
     """
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
     for resource in (
-        totals, entities, readings, findings, meters, warning_rules, warnings, freshness, consistency, overview, stream,
-        publications, locks, declarations, explain,
+        totals, entities, readings, findings, meters, warning_rules, operating, operator_view, warnings, freshness,
+        consistency, overview, stream, publications, locks, declarations, explain,
     ):  # fmt: skip
         guarded.include_router(resource.router)
+    guarded.include_router(operating.who)
 
     @guarded.get("/{path:path}", include_in_schema=False)
     async def nothing(path: str) -> None:

@@ -20,8 +20,10 @@ COOKIE: Final = "carbonstream_session"
 CLOCK_SKEW_S: Final = 60  # the command that prints a link and the API may run on two machines
 
 
-def one_time_link(settings: Settings, now: float) -> str:
+def one_time_link(settings: Settings, now: float, operator: str = "") -> str:
     """A link that signs a browser in once, within 10 minutes. `now` in UTC seconds; any process can make one.
+
+    operator: a person's name; the session may then answer warnings, in that name. Empty: it only reads.
 
     Raises NotReady where settings.api_token is empty.
     """
@@ -29,14 +31,22 @@ def one_time_link(settings: Settings, now: float) -> str:
     return f"http://{_host(settings.host)}:{settings.api_port}/login?code={code}"
 
 
-def one_time_code(token: str, now: float) -> str:
-    """ISSUED.NONCE.SIGNATURE for /login."""
-    return _signed(token, b"carbonstream login code", now)
+def one_time_code(token: str, now: float, operator: str = "") -> str:
+    """ISSUED.NONCE.OPERATOR.SIGNATURE for /login; OPERATOR in URL-safe base64, perhaps empty."""
+    return _signed(token, b"carbonstream login code", now, operator)
 
 
-def new_session(token: str, now: float) -> str:
-    """Value of the session cookie, good for 12 hours."""
-    return _signed(token, b"carbonstream session", now)
+def new_session(token: str, now: float, operator: str = "") -> str:
+    """Value of the session cookie, good for 12 hours; in the name of an operator, or nobody's."""
+    return _signed(token, b"carbonstream session", now, operator)
+
+
+def operator_of(genuine: str) -> str:
+    """The operator whom a code or session names, whose signature was found genuine; empty: nobody."""
+    parts = genuine.split(".")
+    if len(parts) != 4:  # made before links could name an operator
+        return ""
+    return base64.urlsafe_b64decode(parts[2] + "=" * (-len(parts[2]) % 4)).decode()
 
 
 def code_expiry(token: str, code: str, now: float) -> float | None:
@@ -69,12 +79,13 @@ class UsedCodes:
         return True
 
 
-def _signed(token: str, purpose: bytes, now: float) -> str:
+def _signed(token: str, purpose: bytes, now: float, operator: str) -> str:
     if not token:
         raise NotReady(
             "CARBONSTREAM_API_TOKEN is empty: set it, or start with `carbonstream up`, which makes one"
         )
-    body = f"{int(now)}.{secrets.token_urlsafe(16)}"
+    name = base64.urlsafe_b64encode(operator.encode()).rstrip(b"=").decode()
+    body = f"{int(now)}.{secrets.token_urlsafe(16)}.{name}"
     return f"{body}.{_signature(token, purpose, body)}"
 
 

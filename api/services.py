@@ -14,6 +14,7 @@ from carbonstream.api.database import Commands, Database
 from carbonstream.api.once import Once
 from carbonstream.api.stream.hub import Hub
 from carbonstream.api.stream.resume import Rereader
+from carbonstream.connectors.kafka import AcknowledgedProducer
 from carbonstream.schemas.settings import Settings
 
 FIGURES_S: Final = 1.0  # a shared figure may be this much older than the answer it stands in
@@ -34,6 +35,7 @@ class Services:
     coefficients: CoefficientBook = field(default_factory=CoefficientBook)
     figures: Once = field(default_factory=lambda: Once(FIGURES_S))
     masters: Once = field(default_factory=lambda: Once(MASTERS_S))
+    producer: AcknowledgedProducer | None = None  # of commands; made by the first
 
 
 async def services(request: Request) -> Services:

@@ -1,6 +1,7 @@
 """Signing in: /login swaps a one-time code for a cookie, and `authorised` guards every /v1 route.
 
-A session reads only: commands ask for the bearer token, so a forged request of a browser can change nothing.
+A session reads only: commands ask for the bearer token, so a forged request of a browser can change nothing. Only
+the session of a named operator may answer warnings, in that name, and only for requests of the board's own pages.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ if you are signed in already, open the <a href="/">board</a>.</p></html>"""
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `until`: UTC second at which the session ends; None for the bearer token."""
+    """Who asks. `until`: UTC second at which the session ends; None for the bearer token. operator: whose session."""
 
     until: float | None
+    operator: str | None = None
 
 
 async def authorised(
@@ -50,7 +52,7 @@ async def authorised(
     if session is not None:
         expiry = auth.session_expiry(token, session, here.now_ms() / 1_000)
         if expiry is not None:
-            return Caller(expiry)
+            return Caller(expiry, auth.operator_of(session) or None)
         raise _unauthorised("the session has ended")
     raise _unauthorised("no bearer token and no session")
 
@@ -59,6 +61,24 @@ async def commanding(caller: Annotated[Caller, Depends(authorised)]) -> None:
     """Let commands pass. Raises Problem 403 for a browser's session."""
     if caller.until is not None:
         raise Problem(403, "a session only reads", remedy="send `Authorization: Bearer TOKEN`")
+
+
+async def operating(request: Request, caller: Annotated[Caller, Depends(authorised)]) -> Caller:
+    """Let operators' commands pass: the bearer token, or an operator's session. Raises Problem 403 for others.
+
+    The cookie is SameSite=Strict; a browser that tells where a request comes from is believed as well.
+    """
+    if caller.until is not None and caller.operator is None:
+        raise Problem(
+            403,
+            "this session only reads",
+            remedy="sign in with a link of `carbonstream link --operator NAME`",
+        )
+    if caller.until is not None and request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+        raise Problem(
+            403, "the request comes from another site", remedy="answer warnings on the board itself"
+        )
+    return caller
 
 
 def _unauthorised(detail: str) -> Problem:
@@ -80,7 +100,7 @@ async def login(request: Request, here: Annotated[Services, Depends(services)], 
     answer = RedirectResponse("/", 303, headers={"Cache-Control": "no-store"})
     answer.set_cookie(
         auth.COOKIE,
-        auth.new_session(here.settings.api_token, now),
+        auth.new_session(here.settings.api_token, now, auth.operator_of(code)),
         max_age=auth.SESSION_S,
         httponly=True,
         samesite="strict",

@@ -1,4 +1,4 @@
-"""GET /v1/warnings: what targets were reached, now and before."""
+"""GET /v1/warnings: what targets were reached, now and before, and how it stands with the operators."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from carbonstream.api.decimals import optional_text
+from carbonstream.api.operator_shapes import (
+    OF_WARNING,
+    STATES,
+    OperationRow,
+    OperationShown,
+    OperatorRow,
+    Standing,
+    operation_shown,
+    standing_fields,
+)
 from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem, invalid
 from carbonstream.api.ranges import parse_time
@@ -19,24 +29,43 @@ from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
-select id, version, rule, entity, indicator, period, level, severity, state, bucket, backfill,
-       snapshot, raised_at, changed_at
-from warning
+select w.id, w.version, w.rule, w.entity, w.indicator, w.period, w.level, w.severity, w.state, w.bucket, w.backfill,
+       w.snapshot, w.raised_at, w.changed_at, o.state as operator_state, coalesce(o.change, 0) as change,
+       coalesce(o.priority, 0)::int as priority,
+       coalesce(o.rank, 0)::int as rank, o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by
+from warning w left join warning_operator o using (id)
 """
 LIST: Final = (
     COLUMNS
     + """
-where (%(entity)s::text is null or entity = %(entity)s) and (%(state)s::text is null or state = %(state)s)
-  and changed_at >= %(since)s
-  and (%(before)s::timestamptz is null or (changed_at, id) < (%(before)s, %(before_id)s))
-order by changed_at desc, id desc limit %(limit)s
+where (%(entity)s::text is null or w.entity = %(entity)s) and (%(state)s::text is null or w.state = %(state)s)
+  and w.changed_at >= %(since)s
+  and (%(before)s::timestamptz is null or (w.changed_at, w.id) < (%(before)s, %(before_id)s))
+order by w.changed_at desc, w.id desc limit %(limit)s
 """
 )
-ONE: Final = COLUMNS + "where id = %(id)s"
+# The operators' list: to be answered first, then by priority, then the latest.
+DESK: Final = (
+    COLUMNS
+    + """
+where o.state = any (%(states)s) and (%(entity)s::text is null or o.entity = %(entity)s)
+  and (%(state)s::text is null or w.state = %(state)s) and w.changed_at >= %(since)s
+  and (%(before)s::timestamptz is null or o.rank > %(rank)s or o.rank = %(rank)s and (o.priority > %(priority)s
+    or o.priority = %(priority)s and (o.since < %(before)s or o.since = %(before)s and o.id > %(before_id)s)))
+order by o.rank, o.priority, o.since desc, o.id limit %(limit)s
+"""
+)
+ONE: Final = COLUMNS + "where w.id = %(id)s"
 HISTORY: Final = """
 select version, state, bucket, backfill, changed_at, snapshot from warning_history
 where id = %(id)s order by version
 """
+
+
+OperatorStates = Literal[
+    "annunciated", "open", "inhibited", "normal", "active-unacked", "active-acked", "cleared-unacked", "shelved",
+    "suppressed", "out-of-service",
+]  # fmt: skip
 
 
 class WarningsQuery(Parameters):
@@ -44,6 +73,11 @@ class WarningsQuery(Parameters):
 
     entity: Text | None = Field(None, examples=["enterprise:ENT-1"])
     state: Literal["active", "cleared"] | None = None
+    operator_state: OperatorStates | None = Field(
+        None,
+        description="a state, or annunciated (to be answered), open (and in hand), inhibited; the list is then in the "
+        "operators' order: to be answered first, by priority, the latest first",
+    )
     since: Text | None = Field(None, description="changed then or later", examples=["2024-03"])
     limit: int = Field(100, ge=1, le=1_000)
     after: Text | None = Field(None, description="`next` of the page before")
@@ -67,6 +101,15 @@ class WarningRow:
     snapshot: Mapping[str, Any]
     raised_at: datetime
     changed_at: datetime
+    operator_state: str | None
+    change: int
+    priority: int
+    rank: int
+    since: datetime | None
+    claimed_by: str | None
+    shelf: Mapping[str, Any] | None
+    out_of_service: Mapping[str, Any] | None
+    suppressed_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +141,7 @@ class RaisedWarning(BaseModel):
     )
     raised_at: str
     changed_at: str
+    operator: Standing | None = Field(description="null until warn has laid it before the operators")
 
 
 class Change(BaseModel):
@@ -115,10 +159,11 @@ class WarningDetail(RaisedWarning):
     """One warning and all its changes, oldest first."""
 
     history: list[Change]
+    operations: list[OperationShown] = Field(description="what became of it with the operators, oldest first")
 
 
 class Warnings(BaseModel):
-    """One page, the latest change first."""
+    """One page."""
 
     warnings: list[RaisedWarning]
     next: str | None = Field(description="pass as `after` for the next page; null: this is the last")
@@ -126,23 +171,30 @@ class Warnings(BaseModel):
 
 @router.get("/warnings")
 async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warnings:
-    """Warnings, the latest change first."""
-    before, before_id = _cursor(query.after)
+    """Warnings, the latest change first, or in the operators' order."""
+    on_desk = query.operator_state is not None
+    cursor = _desk_cursor(query.after) if on_desk else _cursor(query.after)
     since = to_datetime(YEAR_2000_MS if query.since is None else parse_time(query.since, "since").start)
+    state = query.operator_state or ""
     rows = await here.database.rows(
         WarningRow,
-        LIST,
+        DESK if on_desk else LIST,
         {
             "entity": query.entity,
             "state": query.state,
+            "states": list(STATES.get(state, (state,))),
             "since": since,
-            "before": before,
-            "before_id": before_id,
             "limit": query.limit + 1,
+            **cursor,
         },
     )
     shown = rows[: query.limit]
-    following = f"{shown[-1].changed_at.isoformat()}|{shown[-1].id}" if len(rows) > query.limit else None
+    following = None
+    if len(rows) > query.limit:
+        last = shown[-1]
+        at = last.since if on_desk and last.since else last.changed_at
+        place = f"{last.rank}|{last.priority}|" if on_desk else ""
+        following = f"{place}{at.isoformat()}|{last.id}"
     return Warnings(warnings=[RaisedWarning(**_fields(row)) for row in shown], next=following)
 
 
@@ -163,7 +215,10 @@ async def warning(warning_id: PathText, here: Here) -> WarningDetail:
         )
         for change in await here.database.rows(_Change, HISTORY, {"id": warning_id})
     ]
-    return WarningDetail(**_fields(row), history=history)
+    operations = await here.database.rows(OperationRow, OF_WARNING, {"id": warning_id})
+    return WarningDetail(
+        **_fields(row), history=history, operations=[operation_shown(operation) for operation in operations]
+    )
 
 
 def _fields(row: WarningRow) -> dict[str, Any]:
@@ -182,19 +237,44 @@ def _fields(row: WarningRow) -> dict[str, Any]:
         "snapshot": dict(row.snapshot),
         "raised_at": local_text(row.raised_at),
         "changed_at": local_text(row.changed_at),
+        "operator": _standing(row),
     }
 
 
-def _cursor(after: str | None) -> tuple[datetime | None, str]:
+def _standing(row: WarningRow) -> Standing | None:
+    if row.operator_state is None or row.since is None:
+        return None
+    of_it = OperatorRow(
+        row.id, row.entity, row.rule, row.operator_state, row.change, row.priority, row.since, row.claimed_by,
+        row.shelf, row.out_of_service, row.suppressed_by,
+    )  # fmt: skip
+    return Standing(**standing_fields(of_it))
+
+
+def _desk_cursor(after: str | None) -> dict[str, Any]:
+    """The last row of the page before, in the operators' order."""
+    rank, _, rest = (after or "0|0|").partition("|")
+    priority, _, place = rest.partition("|")
+    if not (len(rank) == len(priority) == 1 and rank.isdecimal() and priority.isdecimal()):
+        raise _not_a_cursor(after)
+    found = _cursor(place or None) if after is None or place else None
+    if found is None:
+        raise _not_a_cursor(after)
+    return found | {"rank": int(rank), "priority": int(priority)}
+
+
+def _cursor(after: str | None) -> dict[str, Any]:
     if after is None:
-        return None, ""
+        return {"before": None, "before_id": ""}
     at, _, id_ = after.partition("|")
     try:
         before = datetime.fromisoformat(at)
         if before.tzinfo is None or not 2000 <= before.year < 2101:
             raise ValueError("out of range")
     except ValueError as error:
-        raise invalid(
-            "after", f"{after!r} is not a cursor", "pass `next` of the page before, unchanged"
-        ) from error
-    return before, id_
+        raise _not_a_cursor(after) from error
+    return {"before": before, "before_id": id_}
+
+
+def _not_a_cursor(after: str | None) -> Problem:
+    return invalid("after", f"{after!r} is not a cursor", "pass `next` of the page before, unchanged")

@@ -38,6 +38,10 @@ NOTICES = Counter(
     "Attempts to deliver a notice, by kind of channel and outcome",
     ["channel", "outcome"],
 )
+ANNUNCIATIONS = Counter(
+    "carbonstream_annunciations_total", "Warnings put before operators, by priority (1 alarm)", ["priority"]
+)
+STANDING = Gauge("carbonstream_warnings", "Warnings by their state with the operators", ["state"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])
 CONSISTENCY = Gauge(

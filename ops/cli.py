@@ -24,6 +24,7 @@ from carbonstream.ops import (
     rule_commands,
     source_commands,
     vee_command,
+    warnings_command,
 )
 from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, end_with_parent, run_service
@@ -42,6 +43,7 @@ app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coeff
 app.add_typer(multiplier_commands.app, name="multipliers", help="Correct a wrong multiplier, as two persons.")
 app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
 app.add_typer(rule_commands.app, name="rules", help="Try rules before they are relied on.")
+app.add_typer(warnings_command.app, name="warnings", help="The operators' side of warnings.")
 app.command()(figure_commands.totals)
 app.command()(figure_commands.explain)
 app.command()(reference_commands.migrate)
@@ -157,7 +159,11 @@ def bench(
 
 
 @app.command()
-def link() -> None:
+def link(
+    operator: Annotated[
+        str, typer.Option(help="name of the person who may answer warnings with it; without, it only reads")
+    ] = "",
+) -> None:
     """A link that signs a browser in to the board, once, within 10 minutes."""
     import time
 
@@ -171,7 +177,7 @@ def link() -> None:
         chosen, _ = prepare(runtime_folder())  # the demo's own token
     if not chosen.api_token:
         chosen = chosen.model_copy(update={"api_token": api_token(chosen)})
-    print(one_time_link(chosen, time.time()))
+    print(one_time_link(chosen, time.time(), operator.strip()))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from carbonstream.schemas import notices, warnings
+from carbonstream.schemas import notices, operator, warnings
 from carbonstream.schemas.emissions import EmissionsFrame, RejectsFrame
 from carbonstream.schemas.frames import ReadingsFrame, Tick
 from carbonstream.schemas.reference_records import (
@@ -33,7 +33,8 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "restated": Restated,
     "tick-signal": TickSignal,
     "warning": warnings.Warning,
-    "command": warnings.Command,
+    "command": operator.Command,
+    "operation": operator.Operation,
     "subscription": notices.Subscription,
     "class": ClassRecord,
     "site": SiteRecord,

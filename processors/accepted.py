@@ -199,7 +199,9 @@ class AcceptedCounter:
                 of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
                 unit = frame.get("unit")
                 named = unit[i] if isinstance(unit, list) else unit
-                line[1] += edited_wh(frame, i, end, of, meter.scale if named is None else _scale(named), window)
+                line[1] += edited_wh(
+                    frame, i, end, of, meter.scale if named is None else _scale(named), window
+                )
 
     def _count_each(
         self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]

@@ -98,11 +98,12 @@ def matches(subscription: Subscription, change: Change, enterprise: str | None) 
         and (subscription.enterprise is None or subscription.enterprise == enterprise)
         and RANK.get(change.severity, 2) >= RANK[subscription.severity]
         and (not subscription.rules or change.rule in subscription.rules)
-        and (not subscription.entities or any(_is_in(change.entity, e) for e in subscription.entities))
+        and (not subscription.entities or any(names_entity(change.entity, e) for e in subscription.entities))
     )
 
 
-def _is_in(entity: str, pattern: str) -> bool:
+def names_entity(entity: str, pattern: str) -> bool:
+    """Whether a pattern, an id or the beginning of ids ending in *, names this entity."""
     return entity.startswith(pattern[:-1]) if pattern.endswith("*") else entity == pattern
 
 

@@ -61,7 +61,9 @@ class Finding(Shape):
     check: Annotated[int, Field(description="schemas.codes.Check")]
     decision: Annotated[int, Field(description="schemas.codes.Decision")]
     of: Annotated[UtcMs, Field(description="end of the reading meant: the row's own, or the one before it")]
-    size: Annotated[float, Field(description="ratio of a level or spike, hours of a clock, values of a run; else 0")]
+    size: Annotated[
+        float, Field(description="ratio of a level or spike, hours of a clock, values of a run; else 0")
+    ]
 
 
 class AdjustedInterval(Shape):

@@ -24,6 +24,7 @@ TYPE_RESTATED: Final = "carbonstream.restated.v1"
 TYPE_SIGNAL: Final = "carbonstream.signal.v1"
 TYPE_REJECTS: Final = "carbonstream.rejects.v1"
 TYPE_WARNING: Final = "carbonstream.warning.v1"
+TYPE_OPERATION: Final = "carbonstream.operation.v1"
 TYPE_COMMAND: Final = "carbonstream.command.v1"
 
 # CloudEvents extension attributes of carbon.emissions, so that a reader need not decode what it has no use for
@@ -71,14 +72,18 @@ class ReadingsFrame(Shape):
     ] = None
     quality: Annotated[
         list[int] | int | None,
-        Field(description="in mode estimate: 8 reference day or 9 interpolated; in mode edit any; else absent"),
+        Field(
+            description="in mode estimate: 8 reference day or 9 interpolated; in mode edit any; else absent"
+        ),
     ] = None
     first_index: Annotated[
         list[float] | None, Field(description="of registers in mode edit: the index at `start`")
     ] = None
     replaces: Annotated[
         list[int] | None,
-        Field(description="of registers in mode edit: thousandths of the base unit that stood for the interval"),
+        Field(
+            description="of registers in mode edit: thousandths of the base unit that stood for the interval"
+        ),
     ] = None
     flag: list[int] | None = None
     release_of: Annotated[

@@ -97,6 +97,13 @@ class Settings(BaseSettings):
     )
     canary_s: float = Field(15.0, ge=1, description="how often the canary reports")
 
+    operator_positions: int = Field(
+        1,
+        ge=1,
+        le=1_000,
+        description="operator positions that share the warnings; alarm health is told per position",
+    )
+
     notify_workers: int = Field(4, ge=1, le=32, description="channels that notices are sent to at once")
     notify_networks: list[str] = Field(
         default_factory=list,

@@ -25,6 +25,8 @@ REF_COEFFICIENTS: Final = "ref.coefficients"
 REF_TARGETS: Final = "ref.targets"
 REF_ACTIVITY: Final = "ref.activity"
 REF_RULES: Final = "ref.rules"
+# a command names warnings of many entities, and all commands are applied in one order
+COMMANDS_PARTITION: Final = 0
 REFERENCE: Final = (REF_SITES, REF_METERS, REF_COEFFICIENTS, REF_TARGETS, REF_ACTIVITY, REF_RULES)
 
 
@@ -70,8 +72,8 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     Topic(EMISSIONS, "what became of every reading", retention_ms=7 * DAY_MS),
     Topic(SIGNALS, "conditions and forwarded ticks, by entity", retention_ms=7 * DAY_MS),
     Topic(TOTALS, "absolute totals by entity, grain, bucket", compact=True, retention_ms=40 * DAY_MS),
-    Topic(COMMANDS, "acknowledge, shelve ...", retention_ms=400 * DAY_MS),
-    Topic(WARNINGS, "every change of every warning", retention_ms=400 * DAY_MS),
+    Topic(COMMANDS, "acknowledge, shelve ..., all in partition 0", retention_ms=400 * DAY_MS),
+    Topic(WARNINGS, "every change of every warning, and what operators did", retention_ms=400 * DAY_MS),
     Topic(REJECTS, "readings not taken, with their code, by shard", retention_ms=30 * DAY_MS),
     Topic(REF_SITES, "sites", partitions=1, compact=True),
     Topic(REF_METERS, "meters and their dense numbers", partitions=1, compact=True),

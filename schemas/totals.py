@@ -65,7 +65,8 @@ class Total(Shape):
         Field(description="of days and months, at sites that meter electricity only; hours have none"),
     ] = Field(default_factory=list)
     inferred_share: Annotated[
-        float | None, Field(description="of metered and inferred CO2 together, cut to 4 decimals; null: unknown")
+        float | None,
+        Field(description="of metered and inferred CO2 together, cut to 4 decimals; null: unknown"),
     ] = 0.0
     oldest_missing: Annotated[
         str | None, Field(description="start of the oldest interval of an interval meter known to be missing")

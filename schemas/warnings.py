@@ -1,4 +1,4 @@
-"""What carbon.warnings and warn.commands carry."""
+"""What carbon.warnings carries of the rules' judgement; of operators see schemas/operator.py."""
 
 from __future__ import annotations
 
@@ -58,13 +58,3 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
     backfill: Annotated[bool, Field(description="raised about the past: summarised, not announced")]
     snapshot: dict[str, Any]
     changed_at: str
-
-
-class Command(Shape):
-    """An operator's command."""
-
-    id: str
-    at: str
-    actor: str
-    kind: str
-    body: dict[str, Any]

@@ -1,4 +1,4 @@
-"""relay: what the database decided, told to Kafka: reference changes, totals, warnings, commands.
+"""relay: what the database decided, told to Kafka: reference changes, totals, warnings.
 
 One process at a time (an advisory lock), one fixed transactional.id. A pass deletes outbox rows and change marks,
 reads absolute totals in the same snapshot, produces, commits Kafka, then commits the database. A crash between the
@@ -61,7 +61,6 @@ STANDING: Final = "select coalesce(max(tick_ms), 0), exists (select from gap) fr
 OLDEST_MISSING: Final = "select entity, since, start from oldest_missing(%s::int[], %s, %s)"
 TYPES: Final = {  # of what the outbox holds
     topics.WARNINGS: frames.TYPE_WARNING,
-    topics.COMMANDS: frames.TYPE_COMMAND,
     topics.TOTALS: frames.TYPE_RESTATED,
 }
 
@@ -163,7 +162,7 @@ class Relay:
             producer.begin_transaction()
             try:
                 for _, topic, shard_key, key, value in outbox:
-                    type_ = TYPES.get(topic, f"carbonstream.{topic}.v1")
+                    type_ = type_of(topic, value)
                     self._tell(producer, topic, type_, shard_key, key, value)
                 for record in self._totals(connection, keys, masters):
                     key = f"{record['entity']}|{record['grain']}|{record['bucket']}"
@@ -233,6 +232,13 @@ class Relay:
         ):
             found.setdefault(Key(entity, span.grain, to_ms(bucket)), []).append(Part(*part))
         return found
+
+
+def type_of(topic: str, value: Any) -> str:
+    """CloudEvents type of an outbox row."""
+    if topic == topics.WARNINGS and "operation" in value:
+        return frames.TYPE_OPERATION
+    return TYPES.get(topic, f"carbonstream.{topic}.v1")
 
 
 def changed_keys(marks: Iterable[tuple[Any, ...]], masters: Masters) -> set[Key]:

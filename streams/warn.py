@@ -2,8 +2,8 @@
 warnings.
 
 Inputs say what to look at (carbon.totals: whose total of which hour; carbon.signals: the clock moved; ref.*:
-everything); judged is what the database holds. One transaction holds a judgement's states, history, outbox
-rows and positions.
+everything; warn.commands: what operators want); judged is what the database holds. One transaction holds a
+judgement's states, history, outbox rows and positions, and what became of the operators' commands.
 
 The clock is the lowest tick of all source partitions up to which the sink has stored, read in the snapshot
 that is judged. A forwarded tick may be ahead of the rows (a day would be closed before its rows can be seen)
@@ -38,8 +38,10 @@ from carbonstream.processors.warnings_agenda import Agenda
 from carbonstream.schemas import topics
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.warn_book import load_positions, write_positions, write_warnings
+from carbonstream.streams.warn_health import EVERY_S, tell_health
 from carbonstream.streams.warn_inbox import READ, Inbox
 from carbonstream.streams.warn_judge import judge_due
+from carbonstream.streams.warn_operator import COMMANDS_A_PASS, operate
 from carbonstream.streams.warn_totals import load_expected, load_targets, stored_clock
 
 Connection = psycopg.Connection[Any]
@@ -91,12 +93,14 @@ class Judgement:
 
     def run(self, stopping: threading.Event) -> None:
         """Read and judge until stopping."""
-        looked, moved = float("-inf"), False
+        looked, moved, healthy = float("-inf"), False, float("-inf")
         while not stopping.is_set():
             records = self.inbox.poll(self.agenda.targets)
             telemetry.RECORDS.labels("warn", topics.TOTALS).inc(records)
             moved = moved or records > 0
-            due = self.inbox.changed or self.inbox.reference_changed or len(self.agenda)
+            due = (
+                self.inbox.changed or self.inbox.reference_changed or len(self.agenda) or self.inbox.commands
+            )
             idle = moved or self.inbox.now > self.agenda.now
             if not due and not (idle and time.monotonic() - looked >= IDLE_PASS_S):
                 continue
@@ -104,6 +108,9 @@ class Judgement:
             if self._pass():
                 moved = False
                 telemetry.SECONDS.labels("warn", "pass").observe(time.monotonic() - looked)
+                if looked - healthy >= EVERY_S:
+                    healthy = looked
+                    tell_health(self.connection, self.agenda.now, self.config.operator_positions)
             else:
                 stopping.wait(IDLE_PASS_S)
 
@@ -119,11 +126,18 @@ class Judgement:
                 self.connection, self.agenda, taken, self.expected, self.calendar, self.paces, self.rules
             )
             write_warnings(self.connection, records)
-            write_positions(self.connection, self.inbox.rows())
+            commands = self.inbox.commands[:COMMANDS_A_PASS]
+            operations = operate(self.connection, now, commands)
+            write_positions(self.connection, self.inbox.rows(commands))
+        self.inbox.took(commands)
         for record in records:
             self.log.info(
                 "warning", id=record.id, version=record.version, state=record.state, bucket=record.bucket,
                 backfill=record.backfill,
+            )  # fmt: skip
+        for done in operations:
+            self.log.info(
+                "operation", warning=done.card.id, operation=done.operation, state=done.card.state.value, by=done.by
             )  # fmt: skip
         return True
 

@@ -1,11 +1,13 @@
-"""What warn reads: changed totals, forwarded ticks, and that reference data changed.
+"""What warn reads: changed totals, forwarded ticks, that reference data changed, and operators' commands.
 
-Records only say what to look at; warn judges by the database. So a second copy does no harm, and a record
-that expired while warn was away is made up for by judging every target once at the start.
+But for commands, records only say what to look at; warn judges by the database. So a second copy does no harm, and a
+record that expired while warn was away is made up for by judging every target once at the start. A command is kept
+until a pass has taken it, and only then the position moves behind it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,11 +19,12 @@ from carbonstream.processors.targets import Targets
 from carbonstream.schemas import topics
 from carbonstream.schemas.periods import to_ms
 from carbonstream.schemas.settings import Settings
+from carbonstream.streams.warn_operator import Received
 
-# Nothing acts on warn.commands yet: they are left where they are.
 READ: Final = (
     topics.TOTALS,
     topics.SIGNALS,
+    topics.COMMANDS,
     topics.REF_TARGETS,
     topics.REF_COEFFICIENTS,
     topics.REF_METERS,
@@ -47,6 +50,7 @@ class Inbox:
         self.changed: dict[
             str, set[int]
         ] = {}  # entity -> hours (start, UTC ms); of entities with targets only
+        self.commands: list[Received] = []  # not yet taken
         for (topic, partition), (offset, tick) in positions.items():
             self.positions[topic, partition] = offset
             if topic == topics.SIGNALS:
@@ -59,8 +63,12 @@ class Inbox:
         )
 
     def _start(self, name: str, partition: int) -> int:
-        """Where it stood; the first time at the last record, which for carbon.signals is the newest tick."""
+        """Where it stood; the first time at the last record, which for carbon.signals is the newest tick, but at the
+        first command.
+        """
         first, end = kafka.end_offsets_of(self._consumer, self._config.topic(name), partition)
+        if name == topics.COMMANDS:
+            return max(first, min(self.positions.get((name, partition), first), end))
         return max(first, min(self.positions.get((name, partition), end - 1), end))
 
     @property
@@ -79,6 +87,9 @@ class Inbox:
 
     def _take(self, message: Message, targets: Targets) -> None:
         name, partition = self._names[message.topic() or ""], message.partition() or 0
+        if name == topics.COMMANDS:
+            self.commands.append(Received(partition, message.offset() or 0, message.value() or b""))
+            return
         self.positions[name, partition] = (message.offset() or 0) + 1
         if name == topics.TOTALS:
             self._total(bytes(message.key() or b"").decode(), targets)
@@ -96,8 +107,14 @@ class Inbox:
         if grain == "hour" and targets.has(entity):
             self.changed.setdefault(entity, set()).add(to_ms(datetime.fromisoformat(bucket)))
 
-    def rows(self) -> list[tuple[str, int, int, int]]:
-        """(topic, partition, next offset, tick) for the database."""
+    def took(self, commands: Sequence[Received]) -> None:
+        """These commands are taken: they were the first of `commands`."""
+        del self.commands[: len(commands)]
+
+    def rows(self, taken: Sequence[Received]) -> list[tuple[str, int, int, int]]:
+        """(topic, partition, next offset, tick) for the database, behind the commands taken."""
+        for command in taken:
+            self.positions[topics.COMMANDS, command.partition] = command.offset + 1
         return [
             (topic, n, offset, self.ticks[n] if topic == topics.SIGNALS else 0)
             for (topic, n), offset in self.positions.items()

@@ -11,11 +11,12 @@ import orjson
 
 from carbonstream.api.stream.positions import Vector
 from carbonstream.schemas import topics
-from carbonstream.schemas.frames import TYPE_RESTATED
+from carbonstream.schemas.frames import TYPE_OPERATION, TYPE_RESTATED
 
 TOTAL: Final = "total"
 RESTATED: Final = "restated"
 WARNING: Final = "warning"
+OPERATION: Final = "operation"
 EVERY_ENTITY: Final = ""  # of an event that names none, as `restated`
 STREAMED: Final = (topics.TOTALS, topics.WARNINGS)
 TOPIC_NAMES: Final = {"totals": topics.TOTALS, "warnings": topics.WARNINGS}  # as `?topics=` names them
@@ -72,7 +73,7 @@ def meaning_of(record: Record) -> Meaning | None:
         return None
     # a line break would end the data line
     value = orjson.dumps(document) if b"\n" in record.value or b"\r" in record.value else record.value
-    name, key = WARNING, None
+    name, key = OPERATION if record.type == TYPE_OPERATION else WARNING, None
     if record.topic == topics.TOTALS:
         restated = record.type == TYPE_RESTATED
         name, key = (RESTATED, None) if restated else (TOTAL, (record.key or b"").decode(errors="replace"))

@@ -18,7 +18,10 @@ FINDING: Final = np.dtype(
         ("check", "i1"),
         ("decision", "i1"),
         ("of", "<i8"),  # end of the reading that is meant, UTC ms: the row's own, or the one held before it
-        ("size", "<f4"),  # ratio of a changed level or a spike, hours of a moved clock, values in a run; else 0
+        (
+            "size",
+            "<f4",
+        ),  # ratio of a changed level or a spike, hours of a moved clock, values in a run; else 0
     ]
 )
 NOTHING: Final = np.empty(0, FINDING)

@@ -21,7 +21,22 @@ TIMES = [
     "2024-03-10T08:00:00 08:00",
 ]
 TIMES += ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59", "2100", "2000", "２０２４"]
-WORDS = ["day", "hour", "year", "co2", "active", "site", "totals", "warnings", "0", "-1", "1e9", "1", "10000"]
+WORDS = [
+    "day",
+    "hour",
+    "year",
+    "co2",
+    "active",
+    "site",
+    "totals",
+    "warnings",
+    "open",
+    "0",
+    "-1",
+    "1e9",
+    "1",
+    "10000",
+]
 value = st.sampled_from(REAL + TIMES + WORDS) | st.text(max_size=30)
 names = [
     "entity",
@@ -36,6 +51,7 @@ names = [
     "q",
     "site",
     "state",
+    "operator_state",
     "since",
     "meter",
     "time",
@@ -54,7 +70,7 @@ READS = [
     "locks",
     "coefficients/publications",
 ]
-READS += ["explain/reading", "explain/total"]
+READS += ["explain/reading", "explain/total", "warnings/health", "warnings/handover", "warnings/commands"]
 paths = st.sampled_from(READS) | st.builds(
     lambda kind, id_, rest: f"{kind}/{quote(id_)}{rest}",
     st.sampled_from(["entities", "meters", "warnings"]),

@@ -82,6 +82,127 @@ WARNINGS: Final = [
 ]
 
 
+def standing(state: str, **other: Any) -> dict[str, Any]:
+    """How a warning stands with the operators."""
+    told = {
+        "state": state, "change": 1, "annunciated": state.endswith("unacked"), "since": NOW.isoformat(),
+        "claimed_by": None, "shelved": None, "out_of_service": None, "suppressed_by": None,
+    }  # fmt: skip
+    return told | other
+
+
+class Desk:
+    """What operators see and do; empty until `lay` puts warnings on it."""
+
+    def __init__(self) -> None:
+        self.warnings: list[dict[str, Any]] = []
+        self.commands: list[dict[str, Any]] = []
+
+    def lay(self) -> None:
+        """The wall's active warnings, as a shift finds them."""
+        shelf = {"by": "李娜", "why": "更换传感器", "until": (NOW + timedelta(hours=8)).isoformat(), "remind_at": None,
+                 "reminded": False}  # fmt: skip
+        states = [
+            standing("active-acked", claimed_by="李娜", change=3),
+            standing("active-unacked"),
+            standing("active-unacked"),
+            standing("shelved", shelved=shelf, change=2),
+            standing("cleared-unacked", change=2),
+            standing("suppressed", suppressed_by="past"),
+        ]
+        self.warnings = [one | {"operator": told} for one, told in zip(WARNINGS, states, strict=True)]
+
+    def take(self, body: dict[str, Any], by: str) -> str:
+        """Carry a command out on the warnings laid here."""
+        id_ = f"c{len(self.commands)}"
+        to = {"acknowledge": "active-acked", "shelve": "shelved", "unshelve": "active-unacked"}
+        targets = []
+        for one in self.warnings:
+            if one["id"] in body["warnings"]:
+                told = standing(
+                    to.get(body["kind"], one["operator"]["state"]), change=one["operator"]["change"] + 1
+                )
+                if body["kind"] == "claim":
+                    told["claimed_by"] = by
+                if body["kind"] == "shelve":
+                    told["shelved"] = {"by": by, "why": body["why"], "until": body["until"], "remind_at": None,
+                                       "reminded": False}  # fmt: skip
+                one["operator"] = told
+                targets.append({"target": one["id"], "outcome": "applied", "reason": None})
+        self.commands.append(
+            {
+                "id": id_,
+                "kind": body["kind"],
+                "by": by,
+                "outcome": "applied",
+                "targets": targets,
+                "body": body,
+            }
+        )
+        return id_
+
+    def answer(self, path: str, query: dict[str, str]) -> dict[str, Any] | None:
+        """The answer to a call about the desk, None where it is about something else."""
+        wanted = query.get("operator_state")
+        groups = {
+            "annunciated": {"active-unacked", "cleared-unacked"},
+            "open": {"active-unacked", "cleared-unacked", "active-acked"},
+            "inhibited": {"shelved", "suppressed", "out-of-service"},
+        }
+        if path == "/v1/warnings" and wanted is not None:
+            found = [w for w in self.warnings if w["operator"]["state"] in groups[wanted]]
+            return {"warnings": sorted(found, key=lambda w: not w["operator"]["annunciated"])}
+        if path == "/v1/warnings" and self.warnings:
+            state = query.get("state")
+            return {"warnings": [w for w in self.warnings if state in (None, w["state"])]}
+        if path == "/v1/warnings/commands":
+            return {"commands": self.commands[::-1]}
+        if path == "/v1/warnings/health":
+            return HEALTH
+        if path == "/v1/warnings/handover":
+            return self.handover(query["since"])
+        return None
+
+    def handover(self, since: str) -> dict[str, Any]:
+        """As the api tells it."""
+
+        def of(*states: str) -> list[dict[str, Any]]:
+            return [
+                one["operator"] | {k: one[k] for k in ("id", "entity", "rule", "severity")}
+                for one in self.warnings
+                if one["operator"]["state"] in states and not one["backfill"]
+            ]
+
+        changed = {
+            "operation": "shelve", "warning": WARNINGS[3]["id"], "change": 2, "from_state": "active-unacked",
+            "to_state": "shelved", "at": NOW.isoformat(), "by": "李娜", "why": "更换传感器",
+        }  # fmt: skip
+        return {
+            "since": since, "counts": {}, "past": 1, "open": of("active-unacked", "cleared-unacked", "active-acked"),
+            "shelved": of("shelved"), "suppressed": of("suppressed"), "out_of_service": of("out-of-service"),
+            "changed": [changed], "changed_counts": {"raised": 4, "shelve": 1},
+        }  # fmt: skip
+
+
+def _load(annunciated: int, rate: float, verdict: str) -> dict[str, Any]:
+    return {
+        "annunciated": annunciated, "rate_mean": rate, "rate_max": 3.0, "verdict": verdict, "floods": [],
+        "chattering": [], "priority_percent": {"alarm": 6.2, "alert": 18.8, "notice": 75.0},
+    }  # fmt: skip
+
+
+HEALTH: Final[dict[str, Any]] = {
+    "operator_positions": 1,
+    "spans": {
+        "hour": _load(9, 1.5, "manageable"),
+        "day": _load(96, 0.7, "acceptable"),
+        "30 days": _load(9_000, 2.1, "too much"),
+    },
+    "stale_count": 2,
+    "states": {"active-unacked": 2, "active-acked": 1, "cleared-unacked": 1, "shelved": 1, "suppressed": 1},
+}
+
+
 def _share(entity: str, name_zh: str, name_en: str, co2_kg: str | None) -> dict[str, Any]:
     return {"entity": entity, "name_zh": name_zh, "name_en": name_en, "co2_kg": co2_kg}
 

@@ -35,7 +35,8 @@ class Listener:
 
     def wants(self, event: str, body: dict[str, Any]) -> bool:
         """As the api filters: by topic, and by entity where one was named."""
-        return f"{event}s" in self.topics and self.entity in (None, body["entity"])
+        topic = "warnings" if event == "operation" else f"{event}s"
+        return topic in self.topics and self.entity in (None, body["entity"])
 
 
 class FixtureServer(ThreadingHTTPServer):
@@ -50,6 +51,8 @@ class FixtureServer(ThreadingHTTPServer):
         self.database = True
         self.beating = True
         self.kafka = "up"
+        self.operator: str | None = None
+        self.desk = alarms.Desk()
         self._streams: list[Listener] = []
         self._lock = threading.Lock()
         self._next_id = 1
@@ -132,8 +135,17 @@ class Handler(BaseHTTPRequestHandler):
             return self._stream(Listener(topics, query.get("entity")))
         if not self.server.database:
             return self._json({"title": "database away"}, 503)
-        answer = answer_to(url.path, query)
+        if url.path == "/v1/operator":
+            return self._json({"operator": self.server.operator})
+        answer = self.server.desk.answer(url.path, query) or answer_to(url.path, query)
         return self._json({}, 404) if answer is None else self._json(answer)
+
+    def do_POST(self) -> None:
+        """A command, as the api takes it of an operator's session."""
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.server.operator is None or self.path != "/v1/warnings/commands":
+            return self._json({"title": "a session only reads"}, 403)
+        return self._json({"id": self.server.desk.take(body, self.server.operator)}, 202)
 
     def _head(self, status: int, kind: str, length: int | None) -> None:
         self.send_response(status)
@@ -148,7 +160,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _json(self, body: dict[str, Any], status: int = 200) -> None:
         content = json.dumps(body, ensure_ascii=False).encode()
-        self._head(status, "application/json" if status == 200 else "application/problem+json", len(content))
+        self._head(status, "application/json" if status < 300 else "application/problem+json", len(content))
         self.wfile.write(content)
 
     def _file(self, path: str) -> None:

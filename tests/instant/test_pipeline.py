@@ -15,10 +15,8 @@ from carbonstream.ops.local import Addresses
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
-from tests.warn.conftest import Pipeline, Told, running, servers
+from tests.warn.conftest import Pipeline, Told, running
 from tests.warn.steel import METER, SHANGHAI
-
-__all__ = ["servers"]  # the fixture
 
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=SHANGHAI)
 QUARTER = timedelta(minutes=15)

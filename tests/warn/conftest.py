@@ -25,6 +25,7 @@ from carbonstream.ops.local import Addresses
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
+from carbonstream.schemas.frames import TYPE_OPERATION
 from carbonstream.schemas.settings import Settings
 from tests.databases import create_migrated, drop_database
 
@@ -75,7 +76,7 @@ class Pipeline:
         return self.query("select id, version, state, bucket from warning_history order by id, version")
 
     def relayed(self) -> list[tuple[str, int, str, datetime]]:
-        """What subscribers of carbon.warnings read, sorted; every copy of it."""
+        """What subscribers of carbon.warnings read of conditions, sorted; every copy of it."""
         self.until("the outbox is told", lambda: self.query("select count(*) from outbox") == [(0,)])
         consumer = kafka.reader(self.settings)
         told = []
@@ -83,6 +84,8 @@ class Pipeline:
             topic = self.settings.topic(topics.WARNINGS)
             first, end = kafka.end_offsets_of(consumer, topic, partition)
             for message in kafka.read_range(consumer, topic, partition, first, end):
+                if kafka.type_of(message.headers()) == TYPE_OPERATION:  # type: ignore[arg-type]
+                    continue
                 r = orjson.loads(message.value() or b"")
                 told.append((r["id"], r["version"], r["state"], datetime.fromisoformat(r["bucket"])))
         consumer.close()

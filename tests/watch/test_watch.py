@@ -17,10 +17,8 @@ from carbonstream.ops.local import Addresses
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
-from tests.warn.conftest import Pipeline, running, servers
+from tests.warn.conftest import Pipeline, running
 from tests.warn.steel import METER, SHANGHAI
-
-__all__ = ["servers"]  # the fixture
 
 NEW_YEAR = datetime(2024, 1, 1, tzinfo=SHANGHAI)
 QUARTER = timedelta(minutes=15)
@@ -65,8 +63,7 @@ def every_other_in_cubic_metres(path: Path) -> Path:
 
 @pytest.mark.timeout(900)
 def test_every_tick_and_reject_is_passed_on_though_watch_is_killed(
-    servers: Addresses,
-    tmp_path: Path,  # the fixture
+    servers: Addresses, tmp_path: Path
 ) -> None:
     services = ("relay", "convert", "watch")
     with running(servers, tmp_path, "", virtual_time=True, services=services) as pipeline:

@@ -5,5 +5,6 @@ import './style/base.css'
 import './style/board.css'
 import './style/panels.css'
 import './style/overlays.css'
+import './style/desk.css'
 
 createApp(App).mount('#board')

@@ -14,6 +14,7 @@ from carbonstream.connectors.sinks.notify.enqueueing import enqueue_changes, wri
 from carbonstream.processors.notices import Change
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged
+from carbonstream.schemas.frames import TYPE_OPERATION
 from carbonstream.schemas.settings import Settings
 
 RECORDS: Final = 500
@@ -86,6 +87,8 @@ class Reader:
         return len(messages)
 
     def _changes(self, message: Message) -> list[Change]:
+        if kafka.type_of(message.headers()) == TYPE_OPERATION:  # type: ignore[arg-type]
+            return []  # what an operator did is told on the screen, subscribers are told of conditions
         try:
             return [Change.of(orjson.loads(message.value() or b""))]
         except (ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
 /** The list of warnings: one entry a warning, its newest version; what it was measured by. */
 
+import type { Operation, OperatorState, Standing } from '../wire/operator'
 import type { DecimalText, Warning } from '../wire/shapes'
 import { compare, decimal, text } from './decimal'
 
@@ -10,17 +11,52 @@ export function mergeWarnings(held: ReadonlyMap<string, Warning>, news: readonly
   const next = new Map(held)
   for (const one of news) {
     const known = next.get(one.id)
-    if (known === undefined || known.version <= one.version) next.set(one.id, one)
+    if (known === undefined || known.version <= one.version) {
+      const operator = later(one.operator, known?.operator)
+      next.set(one.id, operator ? { ...one, operator } : one)
+    }
   }
   return next
 }
 
-/** Active before cleared, then newest event first, then the graver, then by id: the order never depends on arrival. */
+/** A streamed change tells nothing of the operators: what was known of that stands. */
+function later(told: Standing | null | undefined, known: Standing | null | undefined): Standing | null {
+  if (!told || !known) return told ?? known ?? null
+  return told.change >= known.change ? told : known
+}
+
+/** What an operator did, or time did for him, at once; the rest of how it stands comes with the next reading. */
+export function operated(held: ReadonlyMap<string, Warning>, told: Operation): ReadonlyMap<string, Warning> {
+  const known = held.get(told.warning)
+  if (known === undefined || (known.operator?.change ?? 0) >= told.change) return held
+  const before = known.operator ?? { claimed_by: null, shelved: null, out_of_service: null, suppressed_by: null }
+  const operator: Standing = {
+    ...before, state: told.to_state, change: told.change, annunciated: isUnanswered(told.to_state), since: told.at,
+  }
+  return new Map(held).set(known.id, { ...known, operator })
+}
+
+export const isUnanswered = (state: OperatorState): boolean =>
+  state === 'active-unacked' || state === 'cleared-unacked'
+
+export const isInhibited = (state: OperatorState): boolean =>
+  state === 'shelved' || state === 'suppressed' || state === 'out-of-service'
+
+/** To be answered before what is in hand, inhibited last; one that no operator has before him yet by itself. */
+function rank(one: Warning): number {
+  const state = one.operator?.state
+  if (state === undefined) return one.state === 'cleared' ? 3 : 1
+  if (isUnanswered(state)) return 0
+  if (isInhibited(state)) return 2
+  return one.state === 'cleared' ? 3 : 1
+}
+
+/** Unanswered first, active before cleared, then newest event first, then the graver, then by id: the order never depends on arrival. */
 export function ordered(list: readonly Warning[]): Warning[] {
   const at = (one: Warning): number => Date.parse(one.bucket)
   return [...list].sort(
     (a, b) =>
-      Number(a.state === 'cleared') - Number(b.state === 'cleared') ||
+      rank(a) - rank(b) ||
       at(b) - at(a) ||
       SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
       compare(decimal(b.level ?? '0'), decimal(a.level ?? '0')) ||

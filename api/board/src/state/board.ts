@@ -8,6 +8,7 @@ import type { Entity, Freshness, Overview, Total } from '../wire/shapes'
 import { parseAddress } from './address'
 import { useBrowsing } from './browsing'
 import { runClock, serverNow } from './clock'
+import { useDesk } from './desk'
 import { recall, remember } from './memory'
 import { learn } from './names'
 import { atMostEvery, poll } from './poll'
@@ -28,11 +29,16 @@ export function createBoard() {
   const streams = useStreams({
     total: onTotal,
     warning: (one) => warnings.apply(one),
+    operation: (one) => {
+      warnings.operate(one)
+      desk.hear()
+    },
     rereadTotals: reread,
     rereadWarnings: () => void warnings.load(),
   })
   const heed = heeding(streams.tell)
   const warnings = useWarnings(heed)
+  const desk = useDesk(heed)
   const today = useTotals(heed)
   const today_start = computed(() => startOf('day', serverNow()))
   const browsing = useBrowsing(heed, today, today_start)
@@ -142,7 +148,7 @@ export function createBoard() {
   void first()
   void readOverview()
   return {
-    entity, nothing, overview, freshness, verdict: streams.verdict, warnings: warnings.list, today, today_start, browsing,
+    entity, nothing, overview, freshness, verdict: streams.verdict, warnings: warnings.list, desk, today, today_start, browsing,
     heed, choose, find,
   }
 }

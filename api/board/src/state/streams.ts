@@ -6,6 +6,7 @@
 import { computed, onScopeDispose } from 'vue'
 import type { Verdict } from '../logic/connection'
 import { judge } from '../logic/connection'
+import type { Operation } from '../wire/operator'
 import type { Total, Warning } from '../wire/shapes'
 import { asServer, ownNow } from './clock'
 import { useStream } from './stream'
@@ -13,6 +14,7 @@ import { useStream } from './stream'
 export interface Hearing {
   readonly total: (total: Total) => void
   readonly warning: (warning: Warning) => void
+  readonly operation: (operation: Operation) => void
   readonly rereadTotals: () => void
   readonly rereadWarnings: () => void
 }
@@ -29,7 +31,10 @@ export function useStreams(hearing: Hearing) {
     reread: hearing.rereadTotals,
   })
   const warnings = useStream({
-    events: { warning: (content) => hearing.warning(content as Warning) },
+    events: {
+      warning: (content) => hearing.warning(content as Warning),
+      operation: (content) => hearing.operation(content as Operation),
+    },
     reread: hearing.rereadWarnings,
   })
   let entity: string | null = null

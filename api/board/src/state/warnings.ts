@@ -1,10 +1,13 @@
 /** Warnings of all that the session may see: active ones first, newest first. */
 
 import { computed, shallowRef } from 'vue'
-import { mergeWarnings, ordered } from '../logic/warnings'
-import { fetchWarnings } from '../wire/calls'
+import { SECOND_MS } from '../logic/periods'
+import { mergeWarnings, operated, ordered } from '../logic/warnings'
+import { fetchStanding, fetchWarnings } from '../wire/calls'
+import type { Operation } from '../wire/operator'
 import type { Warning } from '../wire/shapes'
 import { lookUp } from './names'
+import { atMostEvery } from './poll'
 import type { Heed } from './session'
 
 // More active ones than this are a flood that no list helps with; cleared ones are there for the last shift.
@@ -21,12 +24,22 @@ export function useWarnings(heed: Heed) {
   }
 
   async function load(): Promise<void> {
-    const [active, cleared] = await Promise.all([
+    const [active, cleared, unanswered] = await Promise.all([
       heed(fetchWarnings('active', ACTIVE_MOST)),
       heed(fetchWarnings('cleared', CLEARED_MOST)),
+      heed(fetchStanding('annunciated', ACTIVE_MOST)),
     ])
-    if (active.ok && cleared.ok) take([...active.value.warnings, ...cleared.value.warnings])
+    if (active.ok && cleared.ok && unanswered.ok) {
+      take([...active.value.warnings, ...cleared.value.warnings, ...unanswered.value.warnings])
+    }
   }
 
-  return { list, load, apply: (one: Warning): void => take([one]) }
+  const loadSoon = atMostEvery(SECOND_MS, () => void load())
+
+  function operate(told: Operation): void {
+    held.value = operated(held.value, told)
+    loadSoon()
+  }
+
+  return { list, load, apply: (one: Warning): void => take([one]), operate }
 }

@@ -1,6 +1,7 @@
 /** What the api sends. Figures are exact decimal strings; null means unknown, never zero. */
 
 import type { Grain } from '../logic/periods'
+import type { Standing } from './operator'
 
 export type DecimalText = string
 
@@ -114,6 +115,8 @@ export interface Warning {
     name_en?: string
   }
   changed_at: string
+  /** Not in streamed changes; null until it was laid before the operators. */
+  operator?: Standing | null
 }
 
 export interface Freshness {

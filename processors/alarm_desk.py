@@ -1,0 +1,166 @@
+"""The desk: takes conditions, commands and the time in their order, and writes down every change of how warnings stand.
+
+One value a pass of warn: the standings that matter are put on it, it is told what happened, and what it has written
+down is stored. The same events in any other cut into passes write the same, but for the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from carbonstream.processors.alarm_commands import Kind, Order, Refusal, obey
+from carbonstream.processors.alarm_states import (
+    Condition,
+    OperatorState,
+    Standing,
+    expired,
+    on_condition,
+    reminded,
+    state_of,
+)
+from carbonstream.processors.suppression import Suppression, suppressing
+
+
+class Outcome(StrEnum):
+    """Of a command, for one warning."""
+
+    APPLIED = "applied"
+    UNCHANGED = "unchanged"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A warning on the desk. change: how many changes are written down; since: UTC ms, in this state."""
+
+    id: str
+    entity: str
+    rule: str
+    priority: int
+    change: int = 0
+    state: OperatorState = OperatorState.NORMAL
+    since: int = 0
+    suppressed_by: str | None = None
+    standing: Standing = field(default_factory=Standing)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A change: the card after it, where it came from, and who did it (None: warn itself)."""
+
+    card: Card
+    from_state: OperatorState
+    operation: str
+    by: str | None = None
+    why: str = ""
+    command: str | None = None
+    until: int | None = None
+
+    @property
+    def annunciates(self) -> bool:
+        """It became active and unacknowledged: an operator is to answer (ISA-18.2 3.1: annunciation)."""
+        return (
+            self.card.state is OperatorState.ACTIVE_UNACKED
+            and self.from_state is not OperatorState.ACTIVE_UNACKED
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a command for one warning."""
+
+    warning: str
+    outcome: Outcome
+    reason: Refusal | None = None
+
+
+class Desk:
+    """Cards by id; `written` and `touched` (cards to store) grow. now: UTC ms, the same for the whole pass."""
+
+    def __init__(self, now: int, in_force: Sequence[Suppression]) -> None:
+        self.now = now
+        self.in_force = list(in_force)
+        self.cards: dict[str, Card] = {}
+        self.written: list[Written] = []
+        self.touched: set[str] = set()
+
+    def put(self, card: Card) -> None:
+        """A card as it was stored."""
+        self.cards[card.id] = card
+
+    def condition(self, id_: str, told: Condition) -> None:
+        """The rules told a change."""
+        card = self.cards[id_]
+        suppressed = suppressing(self.in_force, card.entity, card.rule) is not None
+        standing = on_condition(card.standing, told, suppressed)
+        self._settle(card, standing, "raised" if told.active else "cleared")
+
+    def look(self, id_: str) -> None:
+        """What time and the calendar change: reminder, expiry of a shelf, begin and end of a suppression."""
+        card = self.cards[id_]
+        if (standing := expired(card.standing, self.now)) != card.standing:
+            card = self._settle(card, standing, "shelf-expired")
+        if (standing := reminded(card.standing, self.now)) != card.standing:
+            shelf = card.standing.shelf
+            card = self._settle(card, standing, "reminded", why="" if shelf is None else shelf.why)
+        cause = suppressing(self.in_force, card.entity, card.rule)
+        self._settle(card, card.standing, "suppressed" if cause else "unsuppressed", why=cause or "")
+
+    def order(self, id_: str, order: Order, command: str) -> Answer:
+        """A command is carried out on one warning."""
+        card = self.cards.get(id_)
+        if card is None:
+            return Answer(id_, Outcome.REFUSED, Refusal.UNKNOWN)
+        found = obey(card.standing, order, self.now)
+        if isinstance(found, Refusal):
+            return Answer(id_, Outcome.REFUSED, found)
+        if found == card.standing:
+            return Answer(id_, Outcome.UNCHANGED)
+        until = order.until if order.kind is Kind.SHELVE else None
+        self._settle(card, found, order.kind.value, by=order.by, why=order.why, command=command, until=until)
+        return Answer(id_, Outcome.APPLIED)
+
+    def _settle(
+        self,
+        card: Card,
+        standing: Standing,
+        operation: str,
+        *,
+        by: str | None = None,
+        why: str = "",
+        command: str | None = None,
+        until: int | None = None,
+    ) -> Card:
+        """The card with this standing; written down where anything but the version known differs."""
+        cause = suppressing(self.in_force, card.entity, card.rule)
+        state = state_of(standing, self.now, cause is not None)
+        if state is not OperatorState.SUPPRESSED:
+            cause = None
+        elif cause is None and standing.quiet is not None:
+            cause = standing.quiet.value
+        if standing != card.standing:
+            self.touched.add(card.id)
+        told_before = replace(card.standing, version=standing.version)
+        if standing == told_before and (state, cause) == (card.state, card.suppressed_by):
+            self.cards[card.id] = card = replace(card, standing=standing)
+            return card
+        settled = replace(
+            card,
+            change=card.change + 1,
+            state=state,
+            since=card.since if state is card.state and card.change else self.now,
+            suppressed_by=cause,
+            standing=standing,
+        )
+        self.touched.add(card.id)
+        self.cards[card.id] = settled
+        self.written.append(Written(settled, card.state, operation, by, why, command, until))
+        return settled
+
+
+def verdict(answers: Sequence[Answer]) -> str:
+    """Of a command as a whole: applied, partly or refused."""
+    refused = sum(answer.outcome is Outcome.REFUSED for answer in answers)
+    return "applied" if not refused else "refused" if refused == len(answers) else "partly"

@@ -1,0 +1,218 @@
+"""The operators' layer of warn in the database: cards, operations, commands, suppressions.
+
+All in the transaction of the pass: what a command changed, its answer, the outbox rows that tell it and the position
+behind it are there together or not at all, so a killed warn applies each command once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from carbonstream.processors.alarm_desk import Card, Written
+from carbonstream.processors.alarm_states import (
+    PRIORITY,
+    RANK,
+    Condition,
+    OperatorState,
+    OutOfService,
+    Quiet,
+    Shelf,
+    Standing,
+    due_at,
+)
+from carbonstream.processors.suppression import Suppression
+from carbonstream.schemas import topics
+from carbonstream.schemas.operator import Operation
+from carbonstream.schemas.periods import local_iso, to_datetime, to_ms
+
+Connection = psycopg.Connection[Any]
+
+TAKE_MARKS: Final = """
+delete from warning_mark where ctid in (select ctid from warning_mark limit %s) returning id
+"""
+DUE: Final = "select id from warning_operator where due_at <= %s"
+CARDS: Final = """
+select w.id, w.entity, w.rule, w.severity, o.change, o.version, o.state, o.since, o.active, o.acked, o.quiet,
+       o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by
+from warning w left join warning_operator o using (id)
+where w.id = any (%s)
+"""
+CONDITIONS: Final = """
+select h.id, h.version, h.state = 'active', h.changed_at, h.backfill
+from warning_history h left join warning_operator o using (id)
+where h.id = any (%s) and h.version > coalesce(o.version, 0)
+order by h.id, h.version
+"""
+KEEP: Final = """
+insert into warning_operator as o (id, entity, rule, change, version, state, rank, priority, since, active, acked,
+  quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, due_at)
+values (%(id)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(since)s, %(active)s,
+  %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s, %(out_of_service)s,
+  %(suppressed_by)s, %(due_at)s)
+on conflict (id) do update set (change, version, state, rank, priority, since, active, acked, quiet, raised_version,
+  raised_at, claimed_by, shelf, out_of_service, suppressed_by, due_at) = (excluded.change, excluded.version,
+  excluded.state, excluded.rank, excluded.priority, excluded.since, excluded.active, excluded.acked, excluded.quiet,
+  excluded.raised_version, excluded.raised_at, excluded.claimed_by, excluded.shelf, excluded.out_of_service,
+  excluded.suppressed_by, excluded.due_at)
+"""
+APPEND: Final = """
+insert into warning_operation (warning, change, operation, version, from_state, to_state, annunciates, priority, at, by,
+  why, command, until)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+TELL: Final = "insert into outbox (topic, shard_key, key, value) values (%s, %s, %s, %s)"
+SUPPRESSIONS: Final = """
+select id, entities, rules, start, "end", recurrence, in_force, coalesce(changes_at <= %s, false)
+from warning_suppression where ended_at is null order by id
+"""
+
+
+def take_marks(connection: Connection, most: int) -> list[str]:
+    """Warnings whose condition changed."""
+    return sorted({id_ for (id_,) in connection.execute(TAKE_MARKS, (most,))})
+
+
+def due(connection: Connection, now: int) -> list[str]:
+    """Warnings that the clock changes now (UTC ms)."""
+    return [id_ for (id_,) in connection.execute(DUE, (to_datetime(now),))]
+
+
+def load_cards(connection: Connection, ids: Iterable[str]) -> list[Card]:
+    """The cards of the warnings that exist."""
+    return [_card(*row) for row in connection.execute(CARDS, (list(ids),))]
+
+
+def load_conditions(connection: Connection, ids: Iterable[str]) -> list[tuple[str, Condition]]:
+    """What the rules told of warnings since they were last on the desk, in the order told."""
+    return [
+        (id_, Condition(version, active, to_ms(at), Quiet.PAST if backfill else None))
+        for id_, version, active, at, backfill in connection.execute(CONDITIONS, (list(ids),))
+    ]
+
+
+def _card(
+    id_: str, entity: str, rule: str, severity: str, change: int | None, version: int, state: str, since: Any,
+    active: bool, acked: bool, quiet: str | None, raised_version: int, raised_at: Any, claimed_by: str | None,
+    shelf: dict[str, Any] | None, out_of_service: dict[str, Any] | None, suppressed_by: str | None,
+) -> Card:  # fmt: skip
+    if change is None:
+        return Card(id_, entity, rule, PRIORITY[severity])
+    standing = Standing(
+        version, active, acked, None if quiet is None else Quiet(quiet), raised_version, to_ms(raised_at), claimed_by,
+        None if shelf is None else Shelf(**shelf),
+        None if out_of_service is None else OutOfService(**out_of_service),
+    )  # fmt: skip
+    state_ = OperatorState(state)
+    return Card(id_, entity, rule, PRIORITY[severity], change, state_, to_ms(since), suppressed_by, standing)
+
+
+def keep(connection: Connection, cards: Iterable[Card], written: Sequence[Written], now: int) -> None:
+    """Store cards as they stand, append what was written, and tell it."""
+    at = to_datetime(now)
+    with connection.cursor() as cursor:
+        cursor.executemany(KEEP, [_row(card) for card in cards])
+        cursor.executemany(
+            APPEND,
+            [
+                (
+                    w.card.id, w.card.change, w.operation, w.card.standing.version, w.from_state.value,
+                    w.card.state.value, w.annunciates, w.card.priority, at, w.by, w.why, w.command,
+                    None if w.until is None else to_datetime(w.until),
+                )
+                for w in written
+            ],
+        )  # fmt: skip
+        cursor.executemany(
+            TELL,
+            [
+                (topics.WARNINGS, w.card.entity, w.card.id, Jsonb(operation(w, now).model_dump()))
+                for w in written
+            ],
+        )
+
+
+def operation(written: Written, now: int) -> Operation:
+    """A change as carbon.warnings tells it."""
+    card = written.card
+    return Operation(
+        operation=written.operation,
+        warning=card.id,
+        change=card.change,
+        version=card.standing.version,
+        entity=card.entity,
+        from_state=written.from_state.value,
+        to_state=card.state.value,
+        annunciates=written.annunciates,
+        at=local_iso(now),
+        by=written.by,
+        why=written.why,
+        command=written.command,
+        until=None if written.until is None else local_iso(written.until),
+    )
+
+
+def _row(card: Card) -> dict[str, Any]:
+    standing, shelf, out = card.standing, card.standing.shelf, card.standing.out_of_service
+    due_ms = due_at(standing)
+    return {
+        "id": card.id,
+        "entity": card.entity,
+        "rule": card.rule,
+        "change": card.change,
+        "version": standing.version,
+        "state": card.state.value,
+        "rank": RANK[card.state],
+        "priority": card.priority,
+        "since": to_datetime(card.since),
+        "active": standing.active,
+        "acked": standing.acked,
+        "quiet": standing.quiet,
+        "raised_version": standing.raised_version,
+        "raised_at": to_datetime(standing.raised_at),
+        "claimed_by": standing.claimed_by,
+        "shelf": None
+        if shelf is None
+        else Jsonb(
+            {
+                "by": shelf.by,
+                "why": shelf.why,
+                "until": shelf.until,
+                "remind_at": shelf.remind_at,
+                "reminded": shelf.reminded,
+            }
+        ),
+        "out_of_service": None if out is None else Jsonb({"by": out.by, "why": out.why}),
+        "suppressed_by": card.suppressed_by,
+        "due_at": None if due_ms is None else to_datetime(due_ms),
+    }
+
+
+def load_suppressions(connection: Connection, now: int) -> list[tuple[Suppression, bool, bool]]:
+    """Those not ended: (suppression, in force as last looked at, to be looked at again)."""
+    return [
+        (
+            Suppression(
+                id_,
+                tuple(entities),
+                tuple(rules),
+                None if start is None else to_ms(start),
+                None if end is None else to_ms(end),
+                recurrence,
+            ),
+            in_force,
+            is_due,
+        )
+        for id_, entities, rules, start, end, recurrence, in_force, is_due in connection.execute(
+            SUPPRESSIONS, (to_datetime(now),)
+        )
+    ]
+
+
+def covered(connection: Connection, suppression: Suppression) -> list[str]:
+    """Warnings that a suppression concerns."""
+    rows = connection.execute("select id, entity, rule from warning_operator")
+    return [id_ for id_, entity, rule in rows if suppression.covers(entity, rule)]
