@@ -10,7 +10,6 @@ ways give the same (a property test holds them together).
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,19 +18,18 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.accepted_edits import Edited, edited_wh
 from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, is_sound, newest_day
+from carbonstream.processors.accepted_meters import ListedMeter, ListedMeters, listed, listed_meter, wh_in
 from carbonstream.processors.accepted_registers import Registers, between, milli_at
-from carbonstream.processors.checks import Limits
 from carbonstream.processors.grouping import grouped
-from carbonstream.processors.ledger import ELECTRICITY, NO_DAY, Count, site_text
+from carbonstream.processors.judged import Limits
+from carbonstream.processors.ledger import NO_DAY, Count
 from carbonstream.processors.meters import NEVER, ShardMeters
 from carbonstream.processors.reference import Reference
-from carbonstream.processors.register_history import History
 from carbonstream.processors.release import Origin, Release, release_of
-from carbonstream.schemas.carriers import THOUSANDTHS, UNITS, BaseUnit, thousandths_in
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
-from carbonstream.schemas.shards import SHARDS, meter_number, partition_of
+from carbonstream.schemas.shards import SHARDS, partition_of
 
 ACCEPTED: Final = 0
 LONGEST_MS: Final = 32 * DAY_MS
@@ -44,47 +42,6 @@ LISTS_REMEMBERED: Final = 5_000  # of up to 500 meters
 Line = tuple[str, str, int]  # source, site, day
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class _Meter:
-    """One meter; only its site where the shard has no such meter."""
-
-    site: str
-    number: int = -1
-    electric: bool = False
-    register: bool = False
-    scale: float | None = None  # Wh in its unit
-    multiplier_milli: int = 0
-    least_milli: int = 0  # the multiplier, or 1
-    modulus: int = 0  # Wh before the multiplier, NO_MODULUS
-    history: History | None = None  # where there was more than one multiplier or register
-    valid_from: int = 0  # UTC ms
-    valid_to: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Meters:
-    """A list of meters as it comes in frames, one by one and by columns (one entry an id)."""
-
-    ids: list[str]
-    each: list[_Meter]
-    are_distinct: bool
-    sites: list[str]  # distinct
-    in_order: list[int]  # positions of a frame that has each once, in this order
-    site: Ints  # index into sites
-    by_site: Ints  # positions, those of a site together
-    site_begins: Ints  # where each site begins in it
-    site_counts: list[int]
-    electric: Mask  # and of a unit of electricity
-    register: Mask
-    slot: Ints
-    scale: NDArray[np.float64]
-    multiplier_milli: Ints
-    least_milli: Ints
-    steady_from: int  # UTC ms, of all of them: later ends have the multipliers given here
-    valid_from: Ints
-    valid_to: Ints
 
 
 class AcceptedCounter:
@@ -102,7 +59,7 @@ class AcceptedCounter:
         self.released: set[Origin] = set()
         self._gaps: list[Gap] = []
         self._lines: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
-        self._seen: dict[tuple[Any, ...], _Meters] = {}
+        self._seen: dict[tuple[Any, ...], ListedMeters] = {}
         self._read: dict[str, int] = {}  # reference offsets that _seen was read at
 
     def take(self) -> tuple[list[Count], Ints]:
@@ -165,7 +122,7 @@ class AcceptedCounter:
     def _count_release(
         self,
         frame: dict[str, Any],
-        meters: _Meters,
+        meters: ListedMeters,
         times: list[int],
         window: tuple[int, int],
         release: Release,
@@ -187,7 +144,7 @@ class AcceptedCounter:
             self._lines[line][1] += wh
 
     def _count_edits(
-        self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]
+        self, frame: dict[str, Any], meters: ListedMeters, times: list[int], window: tuple[int, int]
     ) -> None:
         """Count a sound frame of mode edit."""
         for i, (at, end) in enumerate(zip(frame["meter"], times, strict=True)):
@@ -200,11 +157,11 @@ class AcceptedCounter:
                 unit = frame.get("unit")
                 named = unit[i] if isinstance(unit, list) else unit
                 line[1] += edited_wh(
-                    frame, i, end, of, meter.scale if named is None else _scale(named), window
+                    frame, i, end, of, meter.scale if named is None else wh_in(named), window
                 )
 
     def _count_each(
-        self, frame: dict[str, Any], meters: _Meters, times: list[int], window: tuple[int, int]
+        self, frame: dict[str, Any], meters: ListedMeters, times: list[int], window: tuple[int, int]
     ) -> None:
         """Count a sound frame one reading at a time, in time order. times: ends as UTC ms, 0 where none.
 
@@ -222,7 +179,7 @@ class AcceptedCounter:
                 line = self._lines[source, site, (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY]
             line[0] += 1
             unit = units[i] if isinstance(units, list) else units
-            scale = meter.scale if unit is None else _scale(unit)
+            scale = meter.scale if unit is None else wh_in(unit)
             if not meter.electric or scale is None or type(value) not in NUMBERS:
                 continue
             amount = value * scale
@@ -240,15 +197,13 @@ class AcceptedCounter:
             if oldest <= first and end <= newest and meter.valid_from <= end <= meter.valid_to:
                 line[1] += self._move(meter, end, round(amount))
 
-    def _count_columns(self, frame: dict[str, Any], meters: _Meters, window: tuple[int, int]) -> None:
+    def _count_columns(self, frame: dict[str, Any], meters: ListedMeters, window: tuple[int, int]) -> None:
         """Count a sound frame of distinct meters, one unit and no starts, all at once."""
         position, end = frame["meter"], np.array(frame["end"], np.int64)
         in_order = position == meters.in_order  # as nearly always: then no column is gathered anew
         which = slice(None) if in_order else np.array(position, np.int64)
         unit = frame.get("unit")
-        scale = (
-            meters.scale[which] if unit is None else np.array(_scale(unit), np.float64)
-        )  # None becomes NaN
+        scale = meters.scale[which] if unit is None else np.array(wh_in(unit), np.float64)  # None becomes NaN
         with np.errstate(invalid="ignore", over="ignore"):
             amount = np.array(frame["value"], np.float64) * scale
         timely = (end >= window[0]) & (end <= window[1])
@@ -304,7 +259,7 @@ class AcceptedCounter:
             return oldest, self.tick + self.limits.live_max_ahead_ms
         return YEAR_2000_MS, self.tick + self.limits.backfill_max_ahead_ms
 
-    def _meters(self, shard: int, ids: list[str], here: bool, estimates: bool) -> _Meters:
+    def _meters(self, shard: int, ids: list[str], here: bool, estimates: bool) -> ListedMeters:
         """What is known of a list of meters, remembered as long as the reference data are the same."""
         if self._read != self.reference.offsets or len(self._seen) >= LISTS_REMEMBERED:
             self._read = dict(self.reference.offsets)
@@ -313,7 +268,7 @@ class AcceptedCounter:
         seen = self._seen.get(key)
         if seen is None or seen.ids != ids:
             meters = self.reference.shard(shard) if here else ShardMeters(shard)
-            seen = _columns(ids, [_known(meters, shard, i, estimates) for i in ids])
+            seen = listed(ids, [listed_meter(meters, shard, i, estimates) for i in ids])
             if all(meter.number >= 0 for meter in seen.each):  # senders could name unknown meters without end
                 self._seen[key] = seen
         return seen
@@ -329,7 +284,7 @@ class AcceptedCounter:
         self.sequences[key] = seq
         return False
 
-    def _move(self, meter: _Meter, end: int, index: int) -> int:
+    def _move(self, meter: ListedMeter, end: int, index: int) -> int:
         """Wh a register's index (Wh before the multiplier) moved since the newest before it, or up to the first."""
         slot, shard = divmod(meter.number, SHARDS)
         known = self.registers.shard(shard, slot + 1)[slot]
@@ -354,55 +309,6 @@ class AcceptedCounter:
         return wh
 
 
-def _known(meters: ShardMeters, shard: int, meter_id: str, estimates: bool) -> _Meter:
-    """One meter as plain values (an array's entry costs ten times as much), for estimates if they are."""
-    site, slot = site_text(meter_id), meters.slots.get(meter_id)
-    if slot is None:
-        return _Meter(site)
-    master = meters.master[slot]
-    milli = 1_000 if estimates else int(master["multiplier_milli"])
-    return _Meter(
-        site,
-        meter_number(shard, slot),
-        bool(master["carrier"] == ELECTRICITY and not (estimates and master["register"])),
-        bool(master["register"]),
-        _scale(UNITS[master["unit"]]),
-        milli,
-        max(milli, 1_000),
-        int(master["modulus"]),
-        None if estimates else meters.histories.get(slot),
-        int(master["valid_from"]),
-        int(master["valid_to"]),
-    )
-
-
-def _columns(ids: list[str], each: list[_Meter]) -> _Meters:
-    sites = list(dict.fromkeys(meter.site for meter in each))
-    at = {site: i for i, site in enumerate(sites)}
-    site = np.array([at[meter.site] for meter in each], np.int64)
-    counts = np.bincount(site)
-    return _Meters(
-        ids=ids,
-        each=each,
-        are_distinct=len(set(ids)) == len(ids),
-        sites=sites,
-        in_order=list(range(len(ids))),
-        site=site,
-        by_site=np.argsort(site, kind="stable"),
-        site_begins=np.cumsum(counts) - counts,
-        site_counts=counts.tolist(),
-        electric=np.array([meter.electric for meter in each], np.bool_),
-        register=np.array([meter.register for meter in each], np.bool_),
-        slot=np.array([meter.number // SHARDS for meter in each], np.int64),
-        scale=np.array([meter.scale for meter in each], np.float64),  # None becomes NaN
-        multiplier_milli=np.array([meter.multiplier_milli for meter in each], np.int64),
-        least_milli=np.array([meter.least_milli for meter in each], np.int64),
-        steady_from=max((m.history.steady_from for m in each if m.history is not None), default=NEVER),
-        valid_from=np.array([meter.valid_from for meter in each], np.int64),
-        valid_to=np.array([meter.valid_to for meter in each], np.int64),
-    )
-
-
 def _times(ends: list[Any]) -> list[int]:
     """Ends as UTC ms, 0 for what is no time."""
     if (
@@ -411,10 +317,3 @@ def _times(ends: list[Any]) -> list[int]:
     ):
         return ends
     return [end if type(end) is int and abs(end) <= LAST_END_MS else 0 for end in ends]
-
-
-def _scale(unit: Any) -> float | None:
-    """Wh in a unit of electricity; None where it is none."""
-    if not isinstance(unit, str) or unit not in THOUSANDTHS:
-        return None
-    return thousandths_in(unit, BaseUnit.KWH)

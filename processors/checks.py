@@ -8,73 +8,32 @@ of two indexes of a register at one instant the first in the frame counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.checks_usual import Usual, take_usual, usual
+from carbonstream.processors.checks_usual import judge_usual
 from carbonstream.processors.frames import FAULTY, MISSING, UNIT_OF_METER, UNIT_UNKNOWN, Frame, Ints
-from carbonstream.processors.meters import PAST, STATE, UNIT_SCALE, Lookup, ShardState
+from carbonstream.processors.judged import (
+    MAX_INTERVAL_MS,
+    MAX_QUANTITY,
+    NO_INDEX,
+    NO_PAST,
+    NONE,
+    Judged,
+    Limits,
+)
+from carbonstream.processors.meters import STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
 from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, push, take_one_by_one
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
-from carbonstream.schemas.periods import DAY_MS, YEAR_2000_MS
 from carbonstream.schemas.shards import shard_of, site_of
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
-
-# An interval longer than a month is not a reading but a declaration (processors.declared), which comes by days.
-MAX_INTERVAL_MS: Final = 32 * DAY_MS
-# 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip
-MAX_QUANTITY: Final = 10**15
-NO_INDEX: Final = -1
-NONE: Final = np.empty(0, np.int64)
-NO_PAST: Final = np.empty((0, PAST), np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How old and how far ahead a reading may be, ms."""
-
-    live_max_age_ms: int
-    live_max_ahead_ms: int
-    backfill_max_ahead_ms: int
-
-    def window(self, mode: Mode, now: int | None) -> tuple[int, int]:
-        """(oldest, newest) UTC ms a reading may reach; before the first tick nothing is too new."""
-        if now is None:
-            return YEAR_2000_MS, np.iinfo(np.int64).max
-        if mode is Mode.BACKFILL:
-            return YEAR_2000_MS, now + self.backfill_max_ahead_ms
-        return max(YEAR_2000_MS, now - self.live_max_age_ms), now + self.live_max_ahead_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """One entry a reading, in the frame's order."""
-
-    slot: Ints  # of its meter, -1 unknown
-    master: Array  # MASTER entry of its meter
-    code: Ints  # Outcome
-    start: Ints  # UTC ms; where not taken as given, or the end
-    end: Ints  # UTC ms; 0 where missing
-    # thousandths of the base unit, after the multiplier; of an interval meter's reading that is not taken what it
-    # claims, where that is a sound amount of the meter's carrier; else 0
-    quantity: Ints
-    # registers, taken or below their last index: thousandths before the multiplier; NO_INDEX for all others
-    raw_index: Ints
-    quality: Ints
-    version: Ints  # of the multiplier in force at its end
-    adjusted: Array  # ADJUSTED: intervals known before that late indexes cut anew; row: the reading's
-    updates: Ints  # slots of which this frame moves what is remembered
-    newest: Array  # STATE entries of those slots
-    past: Ints  # of those slots, as in ShardState
-    # all STORED, rising slots, one end, no index below the one before it
-    is_usual: bool = False
 
 
 def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limits: Limits) -> Judged:
@@ -83,35 +42,7 @@ def judge(frame: Frame, known: Lookup, state: ShardState, now: int | None, limit
     now: the partition's last tick, UTC ms; None before the first (then nothing can be too new or too old).
     """
     window = limits.window(frame.mode, now)
-    return _judge_usual(frame, known, state, window) or judge_any(frame, known, state, window)
-
-
-def _judge_usual(frame: Frame, known: Lookup, state: ShardState, window: tuple[int, int]) -> Judged | None:
-    if not known.usual:
-        known.usual.append(usual(known, MAX_INTERVAL_MS))
-    which: Usual | None = known.usual[0]
-    taken = None if which is None else take_usual(frame, which, state, *window, MAX_QUANTITY * 1_000)
-    if which is None or taken is None:
-        return None
-    n = len(frame)
-    raw_index = np.full(n, NO_INDEX)
-    raw_index[which.registers] = taken.raw[which.registers]
-    return Judged(
-        slot=known.slot,
-        master=known.master,
-        code=np.zeros(n, np.int64),
-        start=taken.start,
-        end=frame.end,
-        quantity=taken.quantity,
-        raw_index=raw_index,
-        quality=np.full(n, int(Quality.VALID)),
-        version=which.version,
-        adjusted=NOTHING_ADJUSTED,
-        updates=known.slot,
-        newest=taken.newest,
-        past=taken.past,
-        is_usual=True,
-    )
+    return judge_usual(frame, known, state, window) or judge_any(frame, known, state, window)
 
 
 def judge_any(frame: Frame, known: Lookup, state: ShardState, window: tuple[int, int]) -> Judged:

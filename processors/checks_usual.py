@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Floats, Frame, Ints
+from carbonstream.processors.judged import MAX_INTERVAL_MS, MAX_QUANTITY, NO_INDEX, Judged
 from carbonstream.processors.meters import NEVER, PAST, STATE, UNIT_SCALE, Lookup, ShardState
-from carbonstream.processors.registers import multiplied
-from carbonstream.schemas.codes import SENT_MODES
+from carbonstream.processors.registers import NOTHING_ADJUSTED, multiplied
+from carbonstream.schemas.codes import SENT_MODES, Quality
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 
 Array = NDArray[Any]
@@ -49,6 +50,35 @@ class Taken:
     raw: Ints  # thousandths before the multiplier
     newest: Array
     past: Ints
+
+
+def judge_usual(frame: Frame, known: Lookup, state: ShardState, window: tuple[int, int]) -> Judged | None:
+    """The judgement of a usual frame, None for any other. window: UTC ms an end may have."""
+    if not known.usual:
+        known.usual.append(usual(known, MAX_INTERVAL_MS))
+    which: Usual | None = known.usual[0]
+    taken = None if which is None else take_usual(frame, which, state, *window, MAX_QUANTITY * 1_000)
+    if which is None or taken is None:
+        return None
+    n = len(frame)
+    raw_index = np.full(n, NO_INDEX)
+    raw_index[which.registers] = taken.raw[which.registers]
+    return Judged(
+        slot=known.slot,
+        master=known.master,
+        code=np.zeros(n, np.int64),
+        start=taken.start,
+        end=frame.end,
+        quantity=taken.quantity,
+        raw_index=raw_index,
+        quality=np.full(n, int(Quality.VALID)),
+        version=which.version,
+        adjusted=NOTHING_ADJUSTED,
+        updates=known.slot,
+        newest=taken.newest,
+        past=taken.past,
+        is_usual=True,
+    )
 
 
 def usual(known: Lookup, longest_ms: int) -> Usual | None:

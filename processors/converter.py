@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from carbonstream.processors.checks import Judged, Limits, judge
+from carbonstream.processors.checks import judge
 from carbonstream.processors.editing import judge_edits
 from carbonstream.processors.emissions import (
     Standing,
@@ -24,6 +24,7 @@ from carbonstream.processors.emissions import (
     refuse_frame,
 )
 from carbonstream.processors.frames import Frame, Refusal, Tick
+from carbonstream.processors.judged import Judged, Limits
 from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.vee import keeping

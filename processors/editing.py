@@ -13,8 +13,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from carbonstream.processors.checks import MAX_QUANTITY, Judged, Limits, refused
+from carbonstream.processors.checks import refused
 from carbonstream.processors.frames import NO_QUALITY, UNIT_OF_METER, UNIT_UNKNOWN, Frame
+from carbonstream.processors.judged import MAX_QUANTITY, Judged, Limits
 from carbonstream.processors.meters import NEVER, REMEMBERED, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import ALWAYS, History, Multiplier
 from carbonstream.processors.registers import Point, remembered

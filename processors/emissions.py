@@ -16,8 +16,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from carbonstream.processors.checks import Judged, refused
+from carbonstream.processors.checks import refused
 from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
+from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import Lookup
 from carbonstream.processors.release import release_of
 from carbonstream.processors.vee.findings import NOTHING

@@ -23,9 +23,9 @@ import orjson
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.processors.checks import Limits
 from carbonstream.processors.converter import Block, Converter, Layout
 from carbonstream.processors.frames import Refusal, Tick, parse_record
+from carbonstream.processors.judged import Limits
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome

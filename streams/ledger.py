@@ -24,8 +24,8 @@ from carbonstream.connectors.rounds import run_rounds
 from carbonstream.connectors.sinks.timescale.tables import write_ledger
 from carbonstream.processors.accepted import AcceptedCounter
 from carbonstream.processors.accepted_frames import Gap
-from carbonstream.processors.checks import Limits
 from carbonstream.processors.frames import Tick, parse_record
+from carbonstream.processors.judged import Limits
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.release import Origin, release_of
 from carbonstream.schemas import topics

@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.checks import Limits, judge
+from carbonstream.processors.checks import judge
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
+from carbonstream.processors.judged import Limits
 from carbonstream.processors.meters import NEVER, Lookup, Meter, ShardMeters, ShardState
 from carbonstream.processors.vee.examine import examine
 from carbonstream.processors.vee.findings import Readings

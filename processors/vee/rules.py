@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from carbonstream.processors.checks import Judged
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
+from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import NEVER, Lookup
 from carbonstream.processors.vee.findings import FINDING, NOTHING
 from carbonstream.schemas.codes import Check, Decision, Outcome, Quality, RuleTest

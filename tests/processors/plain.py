@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from carbonstream.processors.checks import Limits
+from carbonstream.processors.judged import Limits
 from carbonstream.processors.meters import Meter
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS, thousandths_in
 from carbonstream.schemas.codes import Outcome, Quality

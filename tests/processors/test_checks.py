@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from carbonstream.processors.checks import Judged, judge
+from carbonstream.processors.checks import judge
 from carbonstream.processors.frames import Frame, parse_record
+from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import NEVER, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas.codes import Outcome

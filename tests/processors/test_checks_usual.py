@@ -10,8 +10,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonstream.processors.checks import Judged, judge, judge_any
+from carbonstream.processors.checks import judge, judge_any
 from carbonstream.processors.frames import Frame, parse_record
+from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import ShardState
 from carbonstream.schemas.codes import Mode
 from tests.processors.world import BY_ID, KNOWN_IDS, LIMITS, NEAR, QUARTER_MS, T0, Document, frame, reference

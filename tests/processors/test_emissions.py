@@ -10,10 +10,11 @@ import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from carbonstream.processors.checks import Judged, judge
+from carbonstream.processors.checks import judge
 from carbonstream.processors.coefficients import Resolved
 from carbonstream.processors.emissions import Standing, answer_frame
 from carbonstream.processors.frames import Frame, parse_record
+from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import ShardState
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.emissions import EmissionsFrame

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from carbonstream.processors.checks import Limits
 from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.directory import ENTRY, Directory
+from carbonstream.processors.judged import Limits
 from carbonstream.processors.meters import Meter
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas.carriers import CARRIER_BY_ID, UNITS
