@@ -22,8 +22,9 @@ from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.bench.db_limit import db_limit
-from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, SOURCE, Fleet
+from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, SOURCE, Fleet, shard_loads
 from carbonstream.ops.bench.visible import VisibleClock
+from carbonstream.ops.bench.warned import Sent, WarnedClock, crossings, write_rules
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.ops.local.runtime import runtime_folder
@@ -36,8 +37,9 @@ from carbonstream.schemas.settings import Settings
 PROFILE: Final = "bench"
 FRAME: Final = 200
 # all but the HTTP source and the ticker: the bench has a source of its own and sends its own ticks
-SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "api")
+SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "instant", "api")
 SINKS: Final = 1
+WARNINGS: Final = 500
 WARM_ROUNDS: Final = 20  # two million readings: until the broker's JIT has settled
 COUNTED: Final = "select coalesce(sum(readings), 0) from ledger where hop = %s and source = %s"
 Say = Callable[[str], None]
@@ -82,13 +84,18 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
             settings, warm["sent"] + full["sent"], hop="accepted"
         )  # a steady load has no backlog of a full one
         say(f"{rate:,.0f} readings/s; latency at {plan.latency_rate:,}/s for {plan.latency_s} s")
-        clock = VisibleClock(settings)
+        limits = _limits(settings, fleet, plan, full["next_round"])
+        clock, watch = VisibleClock(settings), WarnedClock(settings)
         clock.start()
+        watch.start()
         steady = _source(environment, plan, (full["next_round"], 10_000), plan.latency_rate, plan.latency_s)
         sent = warm["sent"] + full["sent"] + steady["sent"]
         _drained(settings, sent)
         clock.stop()
         seconds = clock.latencies_s(steady["acks"])
+        watch.wait(len(limits), 30.0)
+        watch.stop()
+        warned = watch.latencies_s(limits, steady["acks"])
         say("accounting")
         counted = ledger(settings, 120.0)
         lost, doubled = _lost_and_doubled(settings, sent, counted)
@@ -112,6 +119,12 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
             "p50_s": round(float(np.quantile(seconds, 0.5)), 3),
             "p99_s": round(float(np.quantile(seconds, 0.99)), 3),
             "max_s": round(float(seconds.max()), 3),
+        },
+        "warning": {
+            "raised": int(np.isfinite(warned).sum()),
+            "missing": int(np.isinf(warned).sum()),
+            "p50_s": round(float(np.quantile(warned, 0.5)), 3),
+            "p99_s": round(float(np.quantile(warned, 0.99)), 3),
         },
         "lost": lost,
         "doubled": doubled,
@@ -165,6 +178,18 @@ def _in_force(settings: Settings) -> None:
                 raise
         else:
             return
+
+
+def _limits(settings: Settings, fleet: Fleet, plan: Plan, first: int) -> dict[str, tuple[float, Sent]]:
+    """Limits that readings of the steady load will cross, in force; none in its first round or its last."""
+    rounds = max(plan.latency_rate * plan.latency_s // plan.meters - 2, 1)
+    limits = crossings(shard_loads(fleet, FRAME), first + 1, rounds, WARNINGS)
+    with tempfile.TemporaryDirectory() as folder, connect(settings, application="bench") as connection:
+        rules = write_rules(limits, Path(folder) / "warning_rules.csv")
+        load_files(connection, {"warning_rules": rules}, datetime.now(UTC))
+        connection.commit()
+    _in_force(settings)
+    return limits
 
 
 def _source(

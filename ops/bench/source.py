@@ -1,7 +1,7 @@
 """The benchmark's source, a process of its own: sends rounds as fast as Kafka takes them, or at a steady rate.
 
 `python -m carbonstream.ops.bench.source '{"rounds": [0, 60], "rate": 0, ...}'` prints what was sent as JSON and
-writes when each frame was acknowledged to `acks` (npy: partition, offset, wall ms, readings).
+writes when each frame was acknowledged to `acks` (npy: partition, offset, wall ms, readings, shard, seq).
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ def send(job: dict[str, Any]) -> dict[str, Any]:
     topic = config.topic(topics.READINGS)
     reference = reference_ends(kafka.admin(config), config)
     loads = shard_loads(Fleet(job["sites"], job["meters"]), job["frame"])
-    acks: list[tuple[int, int, float, int]] = []
+    acks: list[tuple[int, int, float, int, int, int]] = []
     failed = 0
 
-    def delivered(readings: int) -> Callable[[Any, Any], None]:
+    def delivered(readings: int, shard: int, seq: int) -> Callable[[Any, Any], None]:
         def report(error: Any, message: Any) -> None:
             nonlocal failed
             if error is not None:
                 failed += 1
             else:
-                acks.append((message.partition(), message.offset(), time.time() * 1_000, readings))
+                now = time.time() * 1_000
+                acks.append((message.partition(), message.offset(), now, readings, shard, seq))
 
         return report
 
@@ -65,7 +66,7 @@ def send(job: dict[str, Any]) -> dict[str, Any]:
                 record,
                 None,
                 partition_of(shard, config.partitions),
-                on_delivery=delivered(readings),
+                on_delivery=delivered(readings, shard, seq),
                 headers=cloud_event_headers(TYPE_READINGS, SOURCE, f"{shard}/{seq}"),  # type: ignore[arg-type]
             )
             producer.poll(0)

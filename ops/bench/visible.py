@@ -45,7 +45,7 @@ class VisibleClock(threading.Thread):
     def latencies_s(self, acks: NDArray[np.float64]) -> NDArray[np.float64]:
         """Seconds from acknowledgement to visibility, one entry a frame, repeated by its readings.
 
-        acks: rows of (partition, offset, acknowledged wall ms, readings). inf: never seen.
+        acks: rows of (partition, offset, acknowledged wall ms, readings, ...). inf: never seen.
         """
         found: list[NDArray[np.float64]] = []
         for partition in np.unique(acks[:, 0]).astype(int).tolist():
