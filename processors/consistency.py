@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
 from typing import Final
 
+from carbonstream.processors.swing import Swing
 from carbonstream.processors.total_records import EXACT
 from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
 
@@ -20,7 +21,9 @@ from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
 LATE_MS: Final = 15 * MINUTE_MS
 TOLERANCE: Final = Decimal("0.5")  # per cent; 6.4.1 (2), 6.4.2 (2); 6.3.1 allows 2 %, the stricter counts
 MISSING: Final = Decimal(1)  # per cent; 6.4.1 (1), 6.4.2 (1)
+SWING: Final = Decimal(5)  # per cent; 6.4.1 (3)
 ABNORMAL: Final = Decimal(1)  # per cent; table 1
+NO_SWING: Final = Swing(0, 0, 0)
 JUDGED_FROM: Final = (
     100  # of fewer data a share of 1 % cannot be told: a day that goes on is not judged by them
 )
@@ -36,7 +39,8 @@ class Aim(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """One line of table 1, or a check it rests on. `unit`: % or h; by_count: see JUDGED_FROM."""
+    """One line of table 1, or a check it rests on. `unit`: % or h; by_count: see JUDGED_FROM; tells: whether a missed
+    target is a warning."""
 
     id: str
     name_zh: str
@@ -46,6 +50,7 @@ class Indicator:
     clause: str
     unit: str = "%"
     by_count: bool = False
+    tells: bool = True
 
 
 INDICATORS: Final = (
@@ -86,6 +91,7 @@ CHECKS: Final = (
     Indicator("time-roll-up", "时间上卷校验准确率", "sums over time agreeing", Aim.AT_LEAST, Decimal("99.5"), "6.4.1"),
     Indicator("space-roll-up", "空间汇总一致性", "sums over space agreeing", Aim.AT_LEAST, Decimal(99), "6.4.2"),
     Indicator("repeat", "数据比对准确率", "sums computed again agreeing", Aim.AT_LEAST, Decimal(98), "6.3.2"),
+    Indicator("swing", "数据波动幅度", "swing against days alike", Aim.AT_MOST, SWING, "6.4.1 (3)", tells=False),
     Indicator("sum-check", "总分表校核", "parent meters agreeing with children", Aim.AT_LEAST, Decimal(98), "6.4.2"),
 )  # fmt: skip
 BY_ID: Final[Mapping[str, Indicator]] = {i.id: i for i in (*INDICATORS, *CHECKS)}
@@ -156,6 +162,7 @@ class Figures:
     scopes: Mapping[int, Sequence[int]]
     nation: int
     nowhere: Counts = field(default_factory=Counts)
+    swings: Mapping[int, Swing] = field(default_factory=dict)  # of electricity, of a day that is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +195,8 @@ class Measure:
 
     def warns(self, *, closed: bool) -> bool:
         """Whether it is to be told: missed, and of a day that is over or of enough data to tell."""
-        return self.met is False and (closed or not self.indicator.by_count or self.whole >= JUDGED_FROM)
+        can_tell = closed or not self.indicator.by_count or self.whole >= JUDGED_FROM
+        return self.indicator.tells and self.met is False and can_tell
 
 
 def measures(day: Figures, sites: Iterable[int] = ()) -> list[Measure]:
@@ -229,7 +237,8 @@ def measures(day: Figures, sites: Iterable[int] = ()) -> list[Measure]:
         measure
         for entity in sorted(judged)
         for measure in _of_entity(
-            entity, counts[entity], compared[entity], audited[entity], checks[entity], responses[entity]
+            entity, counts[entity], compared[entity], audited[entity], checks[entity], responses[entity],
+            day.swings.get(entity, NO_SWING),
         )
     ]
 
@@ -251,6 +260,7 @@ def _of_entity(
     audited: Sequence[bool],
     checks: Sequence[bool],
     responses: Sequence[int],
+    swing: Swing,
 ) -> list[Measure]:
     def share(of: Sequence[bool]) -> tuple[int, int]:
         return sum(of), len(of)
@@ -268,6 +278,7 @@ def _of_entity(
         "missing": (max(counts.due - counts.measured, 0), counts.due),
         "difference": _largest(comparisons),
         **{kind.value: found for kind, found in kinds.items()},
+        "swing": swing.measure,
         "sum-check": share(checks),
     }
     return [

@@ -10,10 +10,13 @@ from typing import Any, Final
 import numpy as np
 import psycopg
 
+from carbonstream.connectors.holidays import packaged_calendar
+from carbonstream.processors.calendar_cn import local_day as local_days
 from carbonstream.processors.consistency import LATE_MS, Comparison, Counts, Figures, Kind
 from carbonstream.processors.expectation import Span, readings_due, until
 from carbonstream.processors.metering import Level
 from carbonstream.processors.sum_check import Metered, SumCheck, Verdict, sum_check
+from carbonstream.processors.swing import Swing, days_alike
 from carbonstream.schemas.codes import (
     ESTIMATED_QUALITIES,
     REJECTED_OUTCOMES,
@@ -111,6 +114,13 @@ from warning w join entity e on e.id = w.entity
 cross join lateral (select min(changed_at) as at from warning_history h where h.id = w.id) raised
 where w.rule = 'consistency' and raised.at >= %(since)s and raised.at < %(end)s
 """
+SWINGS: Final = """
+select ep.entity, coalesce(sum(t.quantity) filter (where t.bucket = %(start)s), 0)::bigint,
+       coalesce(sum(t.quantity) filter (where t.bucket <> %(start)s), 0)::bigint,
+       count(distinct t.bucket) filter (where t.bucket <> %(start)s)
+from entity_part ep join total_period t on t.entity = ep.part
+where t.grain = 2 and t.carrier = 1 and t.bucket = any (%(alike)s) group by 1
+"""
 FAMILIES: Final = """
 select parent, meter_id, role from meter_place p
 where parent is not null and valid_from <= %(start)s and valid_to >= %(end)s
@@ -169,7 +179,7 @@ def read_day(connection: Connection, start: int, now: int) -> tuple[Figures, dic
     ]
     figures = Figures(
         dict(counts), _comparisons(connection, span, sites, rows), agreeing, responses, scopes,
-        nation[0] if nation else 0, nowhere,
+        nation[0] if nation else 0, nowhere, _swings(connection, span, start) if late == end else {},
     )  # fmt: skip
     return figures, checks
 
@@ -261,6 +271,14 @@ def _comparisons(
         kind = Kind.REPEAT if entity in known else Kind.SPACE
         found.append(Comparison(entity, kind, days[entity, carrier], measured[entity, carrier]))
     return found
+
+
+def _swings(connection: Connection, span: dict[str, Any], start: int) -> dict[int, Swing]:
+    """Each entity's day and the days like it, of those that have totals by day."""
+    day = int(local_days(np.array([start]))[0])
+    alike = [to_datetime(start + (other - day) * DAY_MS) for other in days_alike(day, packaged_calendar())]
+    values = span | {"alike": [to_datetime(start), *alike]}
+    return {entity: Swing(*rest) for entity, *rest in connection.execute(SWINGS, values)}
 
 
 def _sum_checks(

@@ -101,6 +101,7 @@ def test_readings_come_with_their_co2_and_its_coefficient(client: httpx.Client) 
             "coefficient": answer["rows"][0]["coefficient"],
             "apportioned": False,
             "declared": False,
+            "edited": False,
         }
     ]
     assert (coefficient["value"], coefficient["month"], coefficient["carried_months"]) == (

@@ -28,7 +28,7 @@ from carbonstream.processors.recomputing import (
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.register_history import ALWAYS, History, Multiplier
 from carbonstream.schemas.codes import Outcome, RowFlag
-from carbonstream.schemas.frames import SOURCE_RECOMPUTE, TYPE_READINGS
+from carbonstream.schemas.frames import SOURCE_ESTIMATOR, SOURCE_RECOMPUTE, TYPE_READINGS
 from tests.processors.stream import LAYOUT, RECEIVED
 from tests.processors.table import Table, by_day, totals_of_rows
 from tests.processors.test_registers import Life, deliveries, lives, sent
@@ -252,3 +252,38 @@ def test_what_is_no_sound_edit_is_rejected_and_moves_nothing(change: Document) -
     assert plant.table.stored_rows() == before
     accepted, outcome = plant.hops()
     assert accepted == outcome
+
+
+def edited(meter: str, value: float, quality: int) -> Document:
+    row = {"meter": meter, "start": T0, "end": T0 + QUARTER_MS, "value": value, "unit": "kWh"}
+    return frame([row], source=SOURCE_ESTIMATOR, mode="edit", quality=[quality])
+
+
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(0, 5), st.sampled_from([0, 8, 9, 17])), min_size=1, max_size=8
+    )
+)
+def test_an_edit_takes_the_place_of_a_measurement_and_the_ledger_balances(
+    steps: list[tuple[bool, int, int]],
+) -> None:
+    meter = BY_ID[KNOWN_IDS[5]]  # told in MWh, multiplier 0.333: an edit is of the quantity itself
+    plant = Plant(meter)
+    stood = None
+    for is_edit, value, quality in steps:
+        if is_edit:
+            plant.send(edited(meter.meter_id, value, quality))
+            stood = value * 1_000, quality
+        else:
+            plant.send(frame([{"meter": meter.meter_id, "end": T0 + QUARTER_MS, "value": value / 1_000}]))
+            told = value * 1_000 * 333 // 1_000
+            if plant.outcomes[-1] == Outcome.STORED and (
+                stood is None or stood[0] != told or stood[1] in (8, 9)
+            ):
+                stood = told, 0
+    rows = plant.table.stored_rows()
+    # what the checks doubt of a measurement (10) is not the question here
+    assert [(row[3], 0 if row[5] == 10 else row[5]) for row in rows] == ([stood] if stood else [])
+    accepted, outcome = plant.hops()
+    assert accepted == outcome
+    assert plant.table.sums() == totals_of_rows(plant.table.rows, DIRECTORY)

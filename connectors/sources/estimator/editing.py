@@ -51,15 +51,27 @@ class Editing:
         self.connection, self.sender, self.calendar = connection, sender, calendar
         self._since = 0  # UTC ms of ticks: findings told before are looked at again after AGAIN_MS
         self._again_at = 0
+        # meter and end of what cannot be estimated: it holds nothing up that is behind it
+        self._cannot: set[tuple[int, Any]] = set()
 
     def look(self, now: int, names: dict[int, tables.MeterName]) -> int:
         """Edit what is due at the clock `now` (UTC ms); how many readings. All that was sent before must be stored."""
         if now >= self._again_at:
             self._since, self._again_at = 0, now + AGAIN_MS
+            self._cannot.clear()
+        most = MOST + len(self._cannot)
+        edits = []
         with self.connection.transaction():
-            due = self.connection.execute(DUE, (self._since, MOST)).fetchall()
-            edits = [edit for row in due if row[0] in names and (edit := self._edit(*row)) is not None]
-        if len(due) < MOST:
+            due = self.connection.execute(DUE, (self._since, most)).fetchall()
+            for meter, end, *rest in due:
+                if (meter, end) in self._cannot:
+                    continue
+                edit = self._edit(meter, end, *rest) if meter in names else None
+                if edit is None:
+                    self._cannot.add((meter, end))
+                else:
+                    edits.append(edit)
+        if len(due) < most:
             self._since = max(now - OVERLAP_MS, 0)
         if edits:
             self.sender.send_columns(columns_of(edits, names), Mode.EDIT)
