@@ -71,6 +71,14 @@ PARAMETERS: Final[Mapping[RuleKind, Mapping[str, Parameter]]] = {
         "readings": _number("4", "1", "1000000", "an hour with fewer is not judged"),
         "deadband": _number("20", "0", "100", "per cent of the share"),
     },
+    RuleKind.HABIT: {
+        "z": _number("4", "1", "100", "standard deviations of the forecast's errors"),
+        "share": _number("30", "0", "1000", "the range is at least so many per cent of what is expected"),
+        "learn_h": _number("672", "168", "8784", "hours that are learnt before any is judged"),
+        "on_s": _number("7200", "0", "604800", "seconds the value must be outside its range"),
+        "off_s": _number("7200", "0", "604800", "seconds the value must be inside it again"),
+        "deadband": _number("10", "0", "100", "per cent of the range that is not inside again"),
+    },
 }
 REMEMBERED: Final = 50_000  # answers of a book: 10,000 targets ask five questions each
 ENTITIES: Final = ("region:", "domain:", "industry:", "park:", "enterprise:", "site:")
@@ -80,6 +88,7 @@ SUBJECTS: Final[Mapping[RuleKind, tuple[str, ...]]] = {
     RuleKind.INTERVAL_LIMIT: ("meter:",),
     RuleKind.MAXIMUM_DEMAND: ("meter:",),
     RuleKind.DATA_QUALITY: ("meter:", "site:"),
+    RuleKind.HABIT: ("meter:",),
 }
 
 

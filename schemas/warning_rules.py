@@ -27,6 +27,7 @@ class RuleKind(StrEnum):
     INTERVAL_LIMIT = "interval-limit"
     MAXIMUM_DEMAND = "maximum-demand"
     DATA_QUALITY = "data-quality"
+    HABIT = "habit"
 
 
 class WarningClass(StrEnum):

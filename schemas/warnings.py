@@ -29,6 +29,7 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
         "interval-limit",
         "maximum-demand",
         "data-quality",
+        "habit",
     ]
     entity: str
     indicator: Annotated[

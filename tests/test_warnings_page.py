@@ -13,7 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from carbonstream.ops.cli import app
+from carbonstream.ops.load.rows import Refusals
+from carbonstream.ops.load.warning_rules import read_warning_rules
 from carbonstream.ops.rules.cases import Instant, OfTargets, run_file
+from carbonstream.processors.warning_rules import PARAMETERS, RuleBook
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.warnings import Warning as WarningRecord
@@ -42,7 +45,7 @@ def rules(*arguments: str) -> tuple[int, str]:
 
 def test_every_case_of_the_page_passes(tmp_path: Path) -> None:
     code, printed = rules("test", str(written(tmp_path / "cases.toml", CASES)))
-    assert (code, printed.splitlines()[-1]) == (0, "11 cases, 0 failed")
+    assert (code, printed.splitlines()[-1]) == (0, "12 cases, 0 failed")
 
 
 def test_every_rule_has_a_row_and_every_rule_of_targets_a_case(tmp_path: Path) -> None:
@@ -53,6 +56,23 @@ def test_every_rule_has_a_row_and_every_rule_of_targets_a_case(tmp_path: Path) -
     )
     assert {*get_args(OfTargets), *get_args(Instant)} == told - {"consistency"}
     assert all(f"# {rule}\n" in PAGE and f'rule = "{rule}"' in CASES for rule in told - {"consistency"})
+
+
+def test_the_rule_of_the_page_can_be_loaded(tmp_path: Path) -> None:
+    shown = re.search(r"^```csv\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert shown is not None
+    refusals = Refusals()
+    now = datetime(2025, 1, 1, tzinfo=SHANGHAI)
+    found = read_warning_rules(written(tmp_path / "warning_rules.csv", shown[1]), RuleBook(), refusals, now)
+    assert (refusals.errors, [(d.rule, d.kind) for d in found.values()]) == (
+        [],
+        [("steel-plan", "plan-to-date")],
+    )
+
+
+def test_every_parameter_of_every_rule_is_on_the_page() -> None:
+    named = {f"`{name}`" for parameters in PARAMETERS.values() for name in parameters}
+    assert {name for name in named if name not in PAGE} == set()
 
 
 def test_the_numbers_of_the_page_compute() -> None:

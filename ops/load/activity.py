@@ -14,6 +14,7 @@ from carbonstream.ops.load.outbox import Rows
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
 from carbonstream.ops.load.targets import entity_in, known_entities
 from carbonstream.processors import plain_text
+from carbonstream.processors.indicators import VALUE_ADDED, VALUE_UNITS, unit_and_year
 
 COLUMNS: Final = ("entity", "month", "indicator", "value", "unit", "provisional")
 INDICATOR: Final = re.compile(r"[a-z][a-z0-9_]{0,60}")
@@ -35,7 +36,7 @@ def load_activity(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -
         )
         activity = (
             row.take("value", plain_text.decimal),
-            row.take("unit", fields.name),
+            row.take("unit", _unit(row.values["indicator"])),
             row.take("provisional", fields.flag),
         )
         if row.sound and unique(seen, row, "entity", "|".join(row.values[c] for c in COLUMNS[:3])):
@@ -54,6 +55,21 @@ def load_activity(cursor: Rows, path: Path, refusals: Refusals, now: datetime) -
     )
     outbox.note(cursor, outbox.ACTIVITY, [f"{e}|{m:%Y-%m}|{i}" for e, m, i in (*added, *changed)])
     return Counts(len(activities), len(added), len(changed))
+
+
+def _unit(indicator: str) -> fields.Parser[str]:
+    if indicator != VALUE_ADDED:
+        return fields.name
+
+    def parse(text: str) -> str:
+        unit, _ = unit_and_year(text)
+        if unit not in VALUE_UNITS:
+            raise ValueError(
+                f"take one of {', '.join(VALUE_UNITS)}, with @YEAR where it is at constant prices"
+            )
+        return text
+
+    return parse
 
 
 def _indicator(text: str) -> str:

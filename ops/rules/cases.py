@@ -36,7 +36,7 @@ from carbonstream.schemas.warning_rules import RuleKind
 
 MAX_STEPS = 10_000  # a year of hours, and the weeks before it
 OfTargets = Literal["target-level", "plan-to-date", "pace", "intensity", "change-rate"]
-Instant = Literal["silence", "interval-limit", "maximum-demand", "data-quality"]
+Instant = Literal["silence", "interval-limit", "maximum-demand", "data-quality", "habit"]
 Rule = OfTargets | Instant
 STEPS: Final = {"quarter": 15 * MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
 

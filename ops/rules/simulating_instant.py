@@ -1,4 +1,4 @@
-"""Instant rules on stored readings: what limits and data quality would have told, had the rules been on.
+"""Instant rules on stored readings: what all but silence would have told, had the rules been on.
 
 Silence cannot be tried: what came live, when, and through which source is not stored with a reading.
 """
@@ -28,7 +28,7 @@ from carbonstream.schemas.warning_rules import RuleKind
 from carbonstream.streams.instant_book import load_fleet
 
 Connection = psycopg.Connection[Any]
-KINDS: Final = (RuleKind.INTERVAL_LIMIT, RuleKind.MAXIMUM_DEMAND, RuleKind.DATA_QUALITY)
+KINDS: Final = (RuleKind.INTERVAL_LIMIT, RuleKind.MAXIMUM_DEMAND, RuleKind.DATA_QUALITY, RuleKind.HABIT)
 ALWAYS: Final = 0  # a rule that is tried is in force from the beginning
 READINGS: Final = """
 select meter, (extract(epoch from start) * 1000)::bigint, (extract(epoch from time) * 1000)::bigint, quantity, quality

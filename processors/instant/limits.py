@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
-from carbonstream.processors.instant.readings import FOREVER, Fleet, Frame, Ints, Meter
+from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Ints, Meter
 from carbonstream.processors.instant.slots import Slot, Slots
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.total_records import EXACT, text
@@ -141,7 +141,11 @@ class Limits:
             for watched in self._of[n]:
                 if not watched.slots.add(begin, finish, amount, is_live=is_live):
                     self._late += 1
-                yield from self._judge(watched, frame.tick)
+        for n in sorted(
+            set(number.tolist())
+        ):  # when all is in: a frame may bring hours of a meter, in any order
+            for watched in self._of[n]:
+                yield from self._judge(watched, NEVER)
             self._settle(n)
 
     def clock(self, now: int) -> Iterator[Told]:

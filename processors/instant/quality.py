@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
-from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS, Fleet, Frame
+from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS, NEVER, Fleet, Frame
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.total_records import EXACT, text
 from carbonstream.processors.warning_rules import Definition, RuleBook
@@ -104,7 +104,7 @@ class DataQuality:
                     watched.newest = max(watched.newest, end)
                 touched[watched.subject] = watched
         for watched in touched.values():
-            yield from self._judge(watched, frame.tick)
+            yield from self._judge(watched, NEVER)
 
     def clock(self, now: int) -> Iterator[Told]:
         """What the clock closes at `now` (UTC ms)."""

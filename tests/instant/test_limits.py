@@ -74,6 +74,14 @@ def test_a_gap_neither_clears_an_alarm_nor_counts_to_the_on_delay() -> None:
     assert limits(judged(broken, LIMIT)) == []
 
 
+def test_hours_that_come_late_in_one_frame_are_judged_slot_by_slot() -> None:
+    minute = QUARTER // 15
+    readings = [Reading(T0 + (i + 1) * minute, 0, 4_000, minute) for i in range(60)]  # 240 kW for an hour
+    judge = begun(fleet(3), DEMAND)
+    told = list(judge.frame(frame(readings, tick=T0 + 100 * QUARTER)))
+    assert [t.transition.bucket for t in told] == [T0]
+
+
 def test_an_estimate_is_no_reading() -> None:
     assert limits(judged(series(500, 500, 500), LIMIT, mode=Mode.ESTIMATE)) == []
 

@@ -122,3 +122,17 @@ def test_a_faulty_target_is_refused_by_its_field(
     connection: Connection, write: Write, row: str, named: str
 ) -> None:
     assert any(named in error for error in refused(connection, write, [f"{ENT},{row}"]))
+
+
+def test_value_added_is_told_in_yuan(connection: Connection, write: Write) -> None:
+    load(connection, write, [])
+    activity = "entity,month,indicator,value,unit,provisional"
+    for unit, named in (
+        ("t", "unit: 't': take one of CNY, 1e4CNY"),
+        ("1e8CNY@now", "names no year of prices"),
+    ):
+        file = write("activity", activity, f"{ENT},2024-01,value_added,1,{unit},true")
+        with pytest.raises(LoadRefused, match=named):
+            load_files(connection, {"activity": file}, NOW)
+    file = write("activity", activity, f"{ENT},2024-01,value_added,1,1e8CNY@2020,true")
+    assert load_files(connection, {"activity": file}, NOW)["activity"].added == 1

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonstream.processors.phasing import equal_parts
+from carbonstream.processors.phasing import Part, equal_parts, planned_by
 from carbonstream.processors.warnings import State, Transition
 from carbonstream.processors.warnings_levels import crossing_day, crossing_hour, threshold
 from carbonstream.processors.warnings_plan import plan_by, plan_transitions
@@ -93,3 +93,22 @@ def test_a_level_is_reached_in_the_first_hour_whose_sum_reaches_it(
 
 def test_hours_that_are_kept_no_longer_give_no_hour() -> None:
     assert crossing_hour({}, Decimal(5), Decimal(6)) is None
+
+
+def test_a_phased_plan_is_compared_part_by_part() -> None:
+    parts = (Part(2, Decimal(10)), Part(2, Decimal(2)))  # 5 a day, then 1 a day
+    daily = [Decimal(5), Decimal(5), Decimal("1.5"), Decimal("0.1")]
+    assert [plan_by(parts, day) for day in range(4)] == [Decimal(n) for n in (5, 10, 11, 12)]
+    assert plan_transitions(daily, parts, 0) == (
+        Transition(State.ACTIVE, 2 * DAY_MS),
+        Transition(State.CLEARED, 3 * DAY_MS),
+    )
+
+
+@given(positive, st.integers(1, 400), st.data())
+def test_equal_phases_are_no_phases(target: Decimal, days: int, data: st.DataObject) -> None:
+    day, cut = data.draw(st.integers(0, days - 1)), data.draw(st.integers(0, days))
+    whole, of = planned_by(equal_parts(target * days, days), day)
+    cuts = [Part(n, target * n) for n in (cut, days - cut) if n]
+    part, over = planned_by(cuts, day)
+    assert Fraction(whole) / of == Fraction(part) / over

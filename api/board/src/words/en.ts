@@ -197,6 +197,13 @@ export const en: Readonly<Record<Key, string>> = {
   'rule.plan-to-date': 'ahead of plan to date',
   'rule.pace': 'on course to exceed its target',
   'rule.consistency': 'misses its target',
+  'rule.intensity': 'intensity above its target',
+  'rule.change-rate': 'intensity falls too slowly',
+  'rule.silence': 'no readings come',
+  'rule.interval-limit': 'above its limit',
+  'rule.maximum-demand': 'demand above capacity',
+  'rule.data-quality': 'too many unsound readings',
+  'rule.habit': 'unlike its habit',
   'indicator.co2': 'CO₂',
   'indicator.energy': 'Energy',
 

@@ -193,6 +193,13 @@ export const zh = {
   'rule.plan-to-date': '超出计划进度',
   'rule.pace': '预计将超出目标',
   'rule.consistency': '未达目标',
+  'rule.intensity': '强度超过目标',
+  'rule.change-rate': '强度变化率超过目标',
+  'rule.silence': '无数据上报',
+  'rule.interval-limit': '用量超限',
+  'rule.maximum-demand': '最大需量超过容量',
+  'rule.data-quality': '数据质量不足',
+  'rule.habit': '偏离惯常用量',
   'indicator.co2': '碳排放',
   'indicator.energy': '能耗',
 
