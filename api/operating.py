@@ -107,7 +107,9 @@ class LatestQuery(Parameters):
 class Who(BaseModel):
     """Who asks."""
 
-    operator: str | None = Field(description="whose session it is; null: nobody's, it only reads, or the bearer token")
+    operator: str | None = Field(
+        description="whose session it is; null: nobody's, it only reads, or the bearer token"
+    )
 
 
 @dataclass(frozen=True, slots=True)

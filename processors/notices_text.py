@@ -15,13 +15,15 @@ WORDS: Final = {
     "zh": {
         "alarm": "报警", "alert": "预警", "notice": "提示", "active": "触发", "cleared": "解除",
         "target-level": "目标用量达到水平", "plan-to-date": "累计超过分阶段计划", "consistency": "一致性指标未达标",
+        "restatement": "因子重算，待复核", "common-cause": "同一原因",
         "co2": "二氧化碳", "energy": "能耗", "test": "测试通知", "changes": "{} 条预警变化",
         "test_body": "此通知只用于测试发送渠道。", "level": "水平", "total": "累计", "threshold": "限值",
         "plan": "计划", "at": "时间", "colon": "：", "comma": "，",
     },
     "en": {
         "target-level": "target level reached", "plan-to-date": "above the plan to date",
-        "consistency": "consistency indicator missed", "co2": "CO2", "test": "Test notice",
+        "consistency": "consistency indicator missed", "restatement": "restated by a factor, to be reviewed",
+        "common-cause": "one cause of several warnings", "co2": "CO2", "test": "Test notice",
         "changes": "{} changes of warnings", "test_body": "This notice only tests the channel.",
         "colon": ": ", "comma": ", ",
     },

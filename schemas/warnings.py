@@ -15,10 +15,14 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
 
     id: Annotated[str, Field(description="rule:entity:period:level")]
     version: int
-    rule: Literal["target-level", "plan-to-date", "pace", "consistency"]
+    rule: Literal["target-level", "plan-to-date", "pace", "consistency", "restatement", "common-cause"]
     entity: str
     indicator: Annotated[
-        str, Field(description="co2 or energy; of rule consistency an indicator of processors/consistency.py")
+        str,
+        Field(
+            description="co2 or energy; of rule consistency an indicator of processors/consistency.py; of restatement "
+            "and common-cause the rule's name"
+        ),
     ]
     period: Annotated[
         str, Field(description="first local day of the target's period; of rule consistency the day")
