@@ -53,8 +53,9 @@ class Standing(BaseModel):
     shelved: Shelved | None
     out_of_service: TakenOut | None
     suppressed_by: str | None = Field(
-        description="maintenance:ID or rule:ID (of a command), past or restatement; null: is not suppressed"
+        description="maintenance:ID or rule:ID (of a command), the parent, past or restatement; null: is not suppressed"
     )
+    parent: str | None = Field(description="warning of the cause that it shares with others")
 
 
 class StandingOf(Standing):
@@ -98,6 +99,7 @@ class OperatorRow:
     shelf: Mapping[str, Any] | None
     out_of_service: Mapping[str, Any] | None
     suppressed_by: str | None
+    parent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ def standing_fields(row: OperatorRow) -> dict[str, Any]:
         ),
         "out_of_service": None if row.out_of_service is None else TakenOut(**row.out_of_service),
         "suppressed_by": row.suppressed_by,
+        "parent": row.parent,
     }
 
 

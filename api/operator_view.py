@@ -47,9 +47,9 @@ PAST: Final = (
 )
 STANDING: Final = """
 select id, entity, rule, state, change, priority::int as priority, since, claimed_by, shelf,
-       out_of_service, suppressed_by
+       out_of_service, suppressed_by, parent
 from warning_operator
-where state = any (%(states)s) and quiet is distinct from 'past'
+where state = any (%(states)s) and quiet is distinct from 'past' and parent is null
 order by rank, priority, since desc, id limit %(limit)s
 """
 CHANGED: Final = """

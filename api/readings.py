@@ -98,7 +98,9 @@ class Reading(Emission):
     quality: int = Field(description="Green Button ESPI: 0 valid, 8 reference day, 9 interpolated ...")
     apportioned: bool = Field(description="a part of a reading that crossed a local hour")
     declared: bool = Field(description="a part of an amount that was declared, not measured")
-    edited: bool = Field(description="stands in the place of what was stored before; /v1/explain/reading tells why")
+    edited: bool = Field(
+        description="stands in the place of what was stored before; /v1/explain/reading tells why"
+    )
 
 
 class InForce(BaseModel):

@@ -32,7 +32,9 @@ COLUMNS: Final = """
 select w.id, w.version, w.rule, w.entity, w.indicator, w.period, w.level, w.severity, w.state, w.bucket, w.backfill,
        w.snapshot, w.raised_at, w.changed_at, o.state as operator_state, coalesce(o.change, 0) as change,
        coalesce(o.priority, 0)::int as priority,
-       coalesce(o.rank, 0)::int as rank, o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by
+       coalesce(o.rank, 0)::int as rank, o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.parent,
+       case when w.rule in ('restatement', 'common-cause') then (
+         select count(*)::int from warning_operator c where c.parent = w.id) else 0 end as children
 from warning w left join warning_operator o using (id)
 """
 LIST: Final = (
@@ -48,7 +50,8 @@ order by w.changed_at desc, w.id desc limit %(limit)s
 DESK: Final = (
     COLUMNS
     + """
-where o.state = any (%(states)s) and (%(entity)s::text is null or o.entity = %(entity)s)
+where o.state = any (%(states)s) and o.parent is not distinct from %(parent)s::text
+  and (%(entity)s::text is null or o.entity = %(entity)s)
   and (%(state)s::text is null or w.state = %(state)s) and w.changed_at >= %(since)s
   and (%(before)s::timestamptz is null or o.rank > %(rank)s or o.rank = %(rank)s and (o.priority > %(priority)s
     or o.priority = %(priority)s and (o.since < %(before)s or o.since = %(before)s and o.id > %(before_id)s)))
@@ -77,6 +80,10 @@ class WarningsQuery(Parameters):
         None,
         description="a state, or annunciated (to be answered), open (and in hand), inhibited; the list is then in the "
         "operators' order: to be answered first, by priority, the latest first",
+    )
+    parent: Text | None = Field(
+        None,
+        description="with operator_state: those folded into this warning; without, those that have no parent",
     )
     since: Text | None = Field(None, description="changed then or later", examples=["2024-03"])
     limit: int = Field(100, ge=1, le=1_000)
@@ -110,6 +117,8 @@ class WarningRow:
     shelf: Mapping[str, Any] | None
     out_of_service: Mapping[str, Any] | None
     suppressed_by: str | None
+    parent: str | None
+    children: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,7 @@ class RaisedWarning(BaseModel):
     )
     raised_at: str
     changed_at: str
+    children: int = Field(description="how many warnings of the same cause are folded into it")
     operator: Standing | None = Field(description="null until warn has laid it before the operators")
 
 
@@ -184,6 +194,7 @@ async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warn
             "state": query.state,
             "states": list(STATES.get(state, (state,))),
             "since": since,
+            "parent": query.parent,
             "limit": query.limit + 1,
             **cursor,
         },
@@ -237,6 +248,7 @@ def _fields(row: WarningRow) -> dict[str, Any]:
         "snapshot": dict(row.snapshot),
         "raised_at": local_text(row.raised_at),
         "changed_at": local_text(row.changed_at),
+        "children": row.children,
         "operator": _standing(row),
     }
 
@@ -246,7 +258,7 @@ def _standing(row: WarningRow) -> Standing | None:
         return None
     of_it = OperatorRow(
         row.id, row.entity, row.rule, row.operator_state, row.change, row.priority, row.since, row.claimed_by,
-        row.shelf, row.out_of_service, row.suppressed_by,
+        row.shelf, row.out_of_service, row.suppressed_by, row.parent,
     )  # fmt: skip
     return Standing(**standing_fields(of_it))
 

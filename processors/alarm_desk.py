@@ -33,7 +33,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A warning on the desk. change: how many changes are written down; since: UTC ms, in this state."""
+    """A warning on the desk. change: how many changes are written down; since: UTC ms, in this state.
+
+    source: what it came through, where the rule tells; parent: the warning of the cause it shares with others.
+    """
 
     id: str
     entity: str
@@ -43,6 +46,8 @@ class Card:
     state: OperatorState = OperatorState.NORMAL
     since: int = 0
     suppressed_by: str | None = None
+    source: str | None = None
+    parent: str | None = None
     standing: Standing = field(default_factory=Standing)
 
 
@@ -85,17 +90,37 @@ class Desk:
         self.cards: dict[str, Card] = {}
         self.written: list[Written] = []
         self.touched: set[str] = set()
+        self.left: set[str] = set()  # parents that a child has left
 
     def put(self, card: Card) -> None:
         """A card as it was stored."""
         self.cards[card.id] = card
 
-    def condition(self, id_: str, told: Condition) -> None:
-        """The rules told a change."""
+    def condition(
+        self, id_: str, told: Condition, source: str | None = None, parent: str | None = None
+    ) -> None:
+        """The rules told a change; `parent`, where its cause is known already."""
         card = self.cards[id_]
-        suppressed = suppressing(self.in_force, card.entity, card.rule) is not None
-        standing = on_condition(card.standing, told, suppressed)
-        self._settle(card, standing, "raised" if told.active else "cleared")
+        standing = on_condition(card.standing, told, self._cause(card) is not None)
+        if card.parent is not None and (not standing.active or standing.raised_version == told.version):
+            self.left.add(card.parent)
+            card = replace(card, parent=None)
+        if standing.active and standing.raised_version == told.version:
+            card = replace(card, source=source, parent=parent)
+        operation = "review" if told.is_review else "raised" if told.active else "cleared"
+        self._settle(card, standing, operation)
+
+    def adopt(self, id_: str, parent: str) -> None:
+        """It turns out to be one of several of a common cause; one that has cleared or has a parent stays as it is."""
+        card = self.cards[id_]
+        if not card.standing.active or card.parent is not None:
+            return
+        card = replace(card, parent=parent)
+        self._settle(card, card.standing, "folded", why=parent)
+
+    def _cause(self, card: Card) -> str | None:
+        """By what it is suppressed: a suppression in force, or the cause it shares."""
+        return suppressing(self.in_force, card.entity, card.rule) or card.parent
 
     def look(self, id_: str) -> None:
         """What time and the calendar change: reminder, expiry of a shelf, begin and end of a suppression."""
@@ -105,7 +130,7 @@ class Desk:
         if (standing := reminded(card.standing, self.now)) != card.standing:
             shelf = card.standing.shelf
             card = self._settle(card, standing, "reminded", why="" if shelf is None else shelf.why)
-        cause = suppressing(self.in_force, card.entity, card.rule)
+        cause = self._cause(card)
         self._settle(card, card.standing, "suppressed" if cause else "unsuppressed", why=cause or "")
 
     def order(self, id_: str, order: Order, command: str) -> Answer:
@@ -134,13 +159,14 @@ class Desk:
         until: int | None = None,
     ) -> Card:
         """The card with this standing; written down where anything but the version known differs."""
-        cause = suppressing(self.in_force, card.entity, card.rule)
+        before = self.cards[card.id]
+        cause = self._cause(card)
         state = state_of(standing, self.now, cause is not None)
         if state is not OperatorState.SUPPRESSED:
             cause = None
-        elif cause is None and standing.quiet is not None:
+        elif standing.quiet is not None and (cause is None or cause == card.parent):
             cause = standing.quiet.value
-        if standing != card.standing:
+        if (card.source, card.parent, standing) != (before.source, before.parent, before.standing):
             self.touched.add(card.id)
         told_before = replace(card.standing, version=standing.version)
         if standing == told_before and (state, cause) == (card.state, card.suppressed_by):

@@ -68,12 +68,16 @@ class OutOfService:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A change the rules told: version of the warning, whether the condition holds, `at` UTC ms."""
+    """A change the rules told: version of the warning, whether the condition holds, `at` UTC ms.
+
+    is_review: something to look through once, no condition that holds.
+    """
 
     version: int
     active: bool
     at: int
     quiet: Quiet | None = None
+    is_review: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ def on_condition(standing: Standing, told: Condition, suppressed: bool) -> Stand
     if told.version <= standing.version:
         return standing
     known = replace(standing, version=told.version)
+    if told.is_review:
+        return replace(known, acked=False, raised_version=told.version, raised_at=told.at)
     if told.active:
         is_news = not standing.active or (standing.quiet is not None and told.quiet is None)
         if not is_news:

@@ -237,7 +237,12 @@ def measures(day: Figures, sites: Iterable[int] = ()) -> list[Measure]:
         measure
         for entity in sorted(judged)
         for measure in _of_entity(
-            entity, counts[entity], compared[entity], audited[entity], checks[entity], responses[entity],
+            entity,
+            counts[entity],
+            compared[entity],
+            audited[entity],
+            checks[entity],
+            responses[entity],
             day.swings.get(entity, NO_SWING),
         )
     ]

@@ -7,12 +7,15 @@ behind it are there together or not at all, so a killed warn applies each comman
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 from psycopg.types.json import Jsonb
 
 from carbonstream.processors.alarm_desk import Card, Written
+from carbonstream.processors.alarm_grouping import RESTATEMENT, Told, is_restated, quiet_of
 from carbonstream.processors.alarm_states import (
     PRIORITY,
     RANK,
@@ -37,27 +40,36 @@ delete from warning_mark where ctid in (select ctid from warning_mark limit %s) 
 DUE: Final = "select id from warning_operator where due_at <= %s"
 CARDS: Final = """
 select w.id, w.entity, w.rule, w.severity, o.change, o.version, o.state, o.since, o.active, o.acked, o.quiet,
-       o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by
+       o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.source, o.parent
 from warning w left join warning_operator o using (id)
 where w.id = any (%s)
 """
+# With what tells a restatement: when the newest coefficient in it was published, and whether its month is locked.
 CONDITIONS: Final = """
-select h.id, h.version, h.state = 'active', h.changed_at, h.backfill
-from warning_history h left join warning_operator o using (id)
+select h.id, h.version, h.state = 'active', h.changed_at, h.backfill, w.rule, h.snapshot ->> 'source',
+       h.snapshot ->> 'until', newest.published_at,
+       h.snapshot #>> '{target,grain}' = 'month' and exists (
+         select from locked_period l join entity e on e.number = l.entity where e.id = w.entity and l.month = w.period)
+from warning_history h join warning w using (id) left join warning_operator o using (id)
+left join lateral (
+  select max(k.published_at) as published_at
+  from jsonb_path_query(h.snapshot, '$.parts[*].coefficient ? (@.type() == "number")') c
+  join coefficient k on k.id = (c #>> '{}')::numeric::bigint
+) newest on true
 where h.id = any (%s) and h.version > coalesce(o.version, 0)
 order by h.id, h.version
 """
 KEEP: Final = """
 insert into warning_operator as o (id, entity, rule, change, version, state, rank, priority, since, active, acked,
-  quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, due_at)
+  quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at)
 values (%(id)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(since)s, %(active)s,
   %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s, %(out_of_service)s,
-  %(suppressed_by)s, %(due_at)s)
+  %(suppressed_by)s, %(source)s, %(parent)s, %(due_at)s)
 on conflict (id) do update set (change, version, state, rank, priority, since, active, acked, quiet, raised_version,
-  raised_at, claimed_by, shelf, out_of_service, suppressed_by, due_at) = (excluded.change, excluded.version,
-  excluded.state, excluded.rank, excluded.priority, excluded.since, excluded.active, excluded.acked, excluded.quiet,
-  excluded.raised_version, excluded.raised_at, excluded.claimed_by, excluded.shelf, excluded.out_of_service,
-  excluded.suppressed_by, excluded.due_at)
+  raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at) = (excluded.change,
+  excluded.version, excluded.state, excluded.rank, excluded.priority, excluded.since, excluded.active, excluded.acked,
+  excluded.quiet, excluded.raised_version, excluded.raised_at, excluded.claimed_by, excluded.shelf,
+  excluded.out_of_service, excluded.suppressed_by, excluded.source, excluded.parent, excluded.due_at)
 """
 APPEND: Final = """
 insert into warning_operation (warning, change, operation, version, from_state, to_state, annunciates, priority, at, by,
@@ -86,18 +98,45 @@ def load_cards(connection: Connection, ids: Iterable[str]) -> list[Card]:
     return [_card(*row) for row in connection.execute(CARDS, (list(ids),))]
 
 
-def load_conditions(connection: Connection, ids: Iterable[str]) -> list[tuple[str, Condition]]:
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A change that the rules told since the warning was last on the desk. restated_at: of the factor that is why."""
+
+    id: str
+    condition: Condition
+    source: str | None
+    restated_at: datetime | None
+
+
+def load_conditions(connection: Connection, ids: Iterable[str]) -> list[Arrived]:
     """What the rules told of warnings since they were last on the desk, in the order told."""
-    return [
-        (id_, Condition(version, active, to_ms(at), Quiet.PAST if backfill else None))
-        for id_, version, active, at, backfill in connection.execute(CONDITIONS, (list(ids),))
-    ]
+    found = []
+    for id_, version, active, at, backfill, rule, source, until, published_at, locked in connection.execute(
+        CONDITIONS, (list(ids),)
+    ):
+        published_ms = None if published_at is None else to_ms(published_at)
+        told = Told(to_ms(at), _instant(until), published_ms, backfill, bool(locked))
+        quiet = quiet_of(told)
+        condition = Condition(version, active, to_ms(at), quiet, rule == RESTATEMENT)
+        restated_at = published_at if quiet is Quiet.RESTATEMENT and is_restated(told) else None
+        found.append(Arrived(id_, condition, source, restated_at))
+    return found
+
+
+def _instant(text: str | None) -> int | None:
+    """UTC ms of a snapshot's time; None where it tells none."""
+    try:
+        at = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else to_ms(at)
 
 
 def _card(
     id_: str, entity: str, rule: str, severity: str, change: int | None, version: int, state: str, since: Any,
     active: bool, acked: bool, quiet: str | None, raised_version: int, raised_at: Any, claimed_by: str | None,
     shelf: dict[str, Any] | None, out_of_service: dict[str, Any] | None, suppressed_by: str | None,
+    source: str | None, parent: str | None,
 ) -> Card:  # fmt: skip
     if change is None:
         return Card(id_, entity, rule, PRIORITY[severity])
@@ -107,7 +146,19 @@ def _card(
         None if out_of_service is None else OutOfService(**out_of_service),
     )  # fmt: skip
     state_ = OperatorState(state)
-    return Card(id_, entity, rule, PRIORITY[severity], change, state_, to_ms(since), suppressed_by, standing)
+    return Card(
+        id_,
+        entity,
+        rule,
+        PRIORITY[severity],
+        change,
+        state_,
+        to_ms(since),
+        suppressed_by,
+        source,
+        parent,
+        standing,
+    )
 
 
 def keep(connection: Connection, cards: Iterable[Card], written: Sequence[Written], now: int) -> None:
@@ -187,6 +238,8 @@ def _row(card: Card) -> dict[str, Any]:
         ),
         "out_of_service": None if out is None else Jsonb({"by": out.by, "why": out.why}),
         "suppressed_by": card.suppressed_by,
+        "source": card.source,
+        "parent": card.parent,
         "due_at": None if due_ms is None else to_datetime(due_ms),
     }
 

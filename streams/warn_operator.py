@@ -21,6 +21,7 @@ from carbonstream.processors.alarm_desk import Answer, Desk, Outcome, Written, v
 from carbonstream.processors.suppression import Suppression
 from carbonstream.schemas.operator import SUPPRESSING, Command
 from carbonstream.schemas.periods import to_datetime, to_ms
+from carbonstream.streams.warn_causes import common_causes, end_causes, reviews
 from carbonstream.streams.warn_desk import (
     covered,
     due,
@@ -62,7 +63,18 @@ class Received:
 
 
 def operate(connection: Connection, now: int, received: Sequence[Received]) -> list[Written]:
-    """All that changes how warnings stand with the operators at `now` (UTC ms): stored, answered and told."""
+    """All that changes how warnings stand with the operators at `now` (UTC ms): stored, answered and told.
+
+    A common cause that is told by this is laid on the desk at once, in a turn of its own.
+    """
+    written, more = _operate(connection, now, received)
+    while more:
+        further, more = _operate(connection, now, ())
+        written += further
+    return written
+
+
+def _operate(connection: Connection, now: int, received: Sequence[Received]) -> tuple[list[Written], bool]:
     found = load_suppressions(connection, now)
     desk = Desk(
         now, [one for one, in_force, is_due in found if (one.is_in_force(now) if is_due else in_force)]
@@ -72,12 +84,19 @@ def operate(connection: Connection, now: int, received: Sequence[Received]) -> l
     _put(connection, desk, {*marked, *overdue, *(id_ for _, c in commands for id_ in c.warnings)})
     for id_ in overdue:
         desk.look(id_)
-    for id_, told in load_conditions(connection, desk.cards):
-        desk.condition(id_, told)
-    for one, _, is_due in found:
+    arrived = load_conditions(connection, desk.cards)
+    reviewed = reviews(connection, {one.restated_at for one in arrived if one.restated_at is not None}, now)
+    folded = common_causes(connection, desk, arrived)
+    for one in arrived:
+        parent = folded.get(one.id) if one.restated_at is None else reviewed.get(one.restated_at)
+        desk.condition(one.id, one.condition, one.source, parent)
+    for child, parent in folded.items():
+        desk.adopt(child, parent)
+    more = bool(reviewed) or bool(folded)
+    for suppression, _, is_due in found:
         if is_due:
-            _turn(connection, desk, one)
-    suppressions = {one.id: one for one, *_ in found}
+            _turn(connection, desk, suppression)
+    suppressions = {suppression.id: suppression for suppression, *_ in found}
     for record, command in commands:
         if command.kind in SUPPRESSING:
             answers = _suppress(connection, desk, suppressions, command)
@@ -92,7 +111,7 @@ def operate(connection: Connection, now: int, received: Sequence[Received]) -> l
     for written in desk.written:
         if written.annunciates:
             telemetry.ANNUNCIATIONS.labels(str(written.card.priority)).inc()
-    return desk.written
+    return desk.written, end_causes(connection, desk.left, now) or more
 
 
 def _readable(

@@ -13,7 +13,8 @@ export function mergeWarnings(held: ReadonlyMap<string, Warning>, news: readonly
     const known = next.get(one.id)
     if (known === undefined || known.version <= one.version) {
       const operator = later(one.operator, known?.operator)
-      next.set(one.id, operator ? { ...one, operator } : one)
+      const children = one.children ?? known?.children
+      next.set(one.id, { ...one, ...(operator ? { operator } : {}), ...(children ? { children } : {}) })
     }
   }
   return next

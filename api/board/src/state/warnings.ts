@@ -24,13 +24,13 @@ export function useWarnings(heed: Heed) {
   }
 
   async function load(): Promise<void> {
-    const [active, cleared, unanswered] = await Promise.all([
+    const [active, cleared, open] = await Promise.all([
       heed(fetchWarnings('active', ACTIVE_MOST)),
       heed(fetchWarnings('cleared', CLEARED_MOST)),
-      heed(fetchStanding('annunciated', ACTIVE_MOST)),
+      heed(fetchStanding('open', ACTIVE_MOST)),
     ])
-    if (active.ok && cleared.ok && unanswered.ok) {
-      take([...active.value.warnings, ...cleared.value.warnings, ...unanswered.value.warnings])
+    if (active.ok && cleared.ok && open.ok) {
+      take([...active.value.warnings, ...cleared.value.warnings, ...open.value.warnings])
     }
   }
 

@@ -113,10 +113,15 @@ export interface Warning {
     /** Of consistency: the indicator's names. */
     name_zh?: string
     name_en?: string
+    /** Of common-cause: the source that failed; of restatement: the document that restated. */
+    cause?: string
+    document?: string
   }
   changed_at: string
   /** Not in streamed changes; null until it was laid before the operators. */
   operator?: Standing | null
+  /** Folded into it, as they have the same cause. */
+  children?: number
 }
 
 export interface Freshness {
