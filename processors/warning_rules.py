@@ -158,6 +158,10 @@ class RuleBook:
     def __iter__(self) -> Iterator[Definition]:
         return (definition for found in self._versions.values() for definition in found)
 
+    def epoch(self, at_ms: int) -> int:
+        """Grows with each instant at which a version comes into force; between two all is the same."""
+        return bisect_right(self._changes, at_ms)
+
     def in_force(self, kind: RuleKind, at_ms: int) -> list[Definition]:
         """The version of each rule of a kind at an instant, also of those that are off."""
         found = []
@@ -171,7 +175,7 @@ class RuleBook:
         self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None = None
     ) -> Definition | None:
         """The rule that judges a subject; None where none does. level: of a target, for rules with `from`."""
-        key = kind, subject, bisect_right(self._changes, at_ms), level  # between two changes all is the same
+        key = kind, subject, self.epoch(at_ms), level
         if key not in self._found:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()

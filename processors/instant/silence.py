@@ -63,6 +63,7 @@ class Silence:
         self._sites: dict[str, int] = {}  # site's entity -> since when any meter of it is silent
         self._rules: dict[str, Definition] = {}  # by entity: of the episode under way
         self._flagged = np.zeros(0, np.bool_)  # meters that are silent, or whose source is
+        self._epoch, self._allowed_of = -1, np.zeros(0, np.int64)  # by meter: how long it may be silent
         self._due = 0  # UTC ms: nothing changes before
         self._now = 0
         self._dirty = np.zeros(0, np.bool_)  # by block
@@ -70,6 +71,7 @@ class Silence:
     def begin(self, fleet: Fleet, book: RuleBook, ignored: Collection[str] = ()) -> None:
         """Meters or rules have changed. ignored: ids that say nothing of their source (canaries)."""
         self._fleet, self._book, self._ignored = fleet, book, frozenset(ignored)
+        self._epoch = -1
         self._grow(fleet.size)
         self._due = 0
 
@@ -236,7 +238,13 @@ class Silence:
         waiting = due[own & ~self._flagged[expected]]
         if len(waiting):
             self._due = min(self._due, int(waiting.min()))
-        yield from self._back(dict(zip(expected.tolist(), due.tolist(), strict=True)), now)
+        places = np.searchsorted(expected, np.array(list(self._meters), np.int64)).tolist()
+        silent_due = {
+            n: int(due[i])
+            for n, i in zip(self._meters, places, strict=True)
+            if i < len(due) and expected[i] == n
+        }
+        yield from self._back(silent_due, now)
 
     def _back(self, due: dict[int, int], now: int) -> Iterator[Told]:
         """Meters that are back, and those that are expected no more; a site is clear when its last one is."""
@@ -264,23 +272,26 @@ class Silence:
         return self._book.find(RuleKind.SILENCE, self._fleet.by_number[number].subject, now)
 
     def _allowed(self, expected: Ints, now: int) -> Ints:
-        """How long each meter may be silent, ms; FOREVER where no rule judges it."""
-        allowed = np.full(len(expected), FOREVER, np.int64)
+        """How long each meter may be silent, ms; FOREVER where no rule judges it. Worked out once a change of rules."""
+        epoch = self._book.epoch(now)
+        if epoch != self._epoch:
+            self._epoch, self._allowed_of = epoch, self._allowed_at(now)
+        return self._allowed_of[expected]
+
+    def _allowed_at(self, now: int) -> Ints:
         rules = [d for d in self._book.in_force(RuleKind.SILENCE, now) if d.scope.startswith("meter:")]
-        interval = self._fleet.interval[expected]
+        allowed = np.full(self._fleet.size, FOREVER, np.int64)
         for rule in (d for d in rules if d.scope == "meter:*" and d.is_on):
-            given, grace = (
-                int(rule.parameters["cadence_s"]) * SECOND_MS,
-                int(rule.parameters["grace_s"]) * SECOND_MS,
+            cadence = int(rule.parameters["cadence_s"]) * SECOND_MS
+            interval = np.full_like(allowed, cadence) if cadence else self._fleet.interval
+            allowed = (
+                int(rule.parameters["cadences"]) * interval + int(rule.parameters["grace_s"]) * SECOND_MS
             )
-            allowed = int(rule.parameters["cadences"]) * (
-                interval if given == 0 else np.full_like(interval, given)
-            )
-            allowed = allowed + grace
-        if any(d.scope != "meter:*" for d in rules):
-            for i, n in enumerate(expected.tolist()):
-                rule_of = self._rule_of(n, now)
-                allowed[i] = FOREVER if rule_of is None else allowed_ms(rule_of, int(interval[i]))
+        own = [d for d in rules if d.scope != "meter:*"]
+        for number, meter in self._fleet.by_number.items() if own else ():
+            if any(d.holds(meter.subject) for d in own):
+                found = self._rule_of(number, now)
+                allowed[number] = FOREVER if found is None else allowed_ms(found, meter.interval_ms)
         return allowed
 
     def _told(
