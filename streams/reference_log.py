@@ -20,7 +20,7 @@ from carbonstream.schemas.settings import Settings
 
 POLL_S: Final = 0.2
 # Topics convert has use for; a tick's offsets of the others are noted but not read.
-READ: Final = (topics.REF_SITES, topics.REF_METERS, topics.REF_COEFFICIENTS)
+READ: Final = (topics.REF_SITES, topics.REF_METERS, topics.REF_COEFFICIENTS, topics.REF_RULES)
 
 
 @dataclass(slots=True)

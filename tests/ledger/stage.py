@@ -30,6 +30,7 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of, site_of
+from carbonstream.streams.convert import last_answered
 from tests.databases import create_migrated
 from tests.running import eventually, load
 from tests.sources.topic import delete_topics
@@ -212,6 +213,19 @@ def is_stored(settings: Settings) -> bool:
     """Whether the sink has passed every record of meter.readings."""
     stored = dict(query(settings, "select partition, source_offset from position"))
     return all(stored.get(n, -1) >= end - 1 for n, end in ends(settings, topics.READINGS).items())
+
+
+def is_replayed(settings: Settings) -> bool:
+    """Whether the sink has passed every record of carbon.emissions; a tick of the very end may have no answer."""
+    stored = dict(query(settings, "select partition, source_offset from position"))
+    consumer = kafka.reader(settings)
+    try:
+        return all(
+            stored.get(n, -1) >= last_answered(settings, consumer, settings.topic(topics.EMISSIONS), n)
+            for n in range(settings.partitions)
+        )
+    finally:
+        consumer.close()
 
 
 def ends(settings: Settings, topic: str) -> dict[int, int]:

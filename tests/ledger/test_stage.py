@@ -48,6 +48,7 @@ from tests.ledger.stage import (
     empty_database,
     environment_of,
     figures,
+    is_replayed,
     is_stored,
     meters_csv,
     origin_of,
@@ -258,7 +259,7 @@ def test_the_canary_is_measured_and_stands_apart(stage: Stage) -> None:
 
 def test_carbon_emissions_replayed_into_an_empty_database_give_the_same(stage: Stage) -> None:
     new = empty_database(stage.settings, stage.tables)
-    sink_until(new, lambda: is_stored(new), "all of it is stored again")
+    sink_until(new, lambda: is_replayed(new), "all of it is stored again")
     assert figures(new) == figures(stage.settings)
     account = ledger(new, 60)
     assert account["balanced"], account["differences"]
@@ -301,7 +302,7 @@ def test_an_answer_removed_from_carbon_emissions_is_named_and_repaired(stage: St
     lost = origin_of(original[with_readings(original)[5]][2])
     new = copied(stage.settings, stage.tables, altering(topics.EMISSIONS, removed))
     with pytest.raises(BrokenChain, match=rf"carbon.emissions\[{PARTITION}\]"):
-        sink_until(new, lambda: is_stored(new), "the sink stops")
+        sink_until(new, lambda: is_replayed(new), "the sink stops")
     account = ledger(new, 1)
     assert not account["balanced"]
     [found] = account["breaks"]
@@ -314,7 +315,7 @@ def test_an_answer_removed_from_carbon_emissions_is_named_and_repaired(stage: St
     assert [(g["from"], g["to"], g["readings"]) for g in repair(new, new_epoch=False)["gaps"]] == [
         (lost, lost, 2)
     ]
-    sink_until(new, lambda: is_stored(new), "the rest is stored")
+    sink_until(new, lambda: is_replayed(new), "the rest is stored")
     mended = ledger(new, 60)
     assert mended["balanced"], mended["differences"]
     assert mended["accepted"] == stage.said["last"]["accepted"]
@@ -324,7 +325,7 @@ def test_an_answer_removed_from_carbon_emissions_is_named_and_repaired(stage: St
 
 def test_an_answer_doubled_in_carbon_emissions_changes_nothing(stage: Stage) -> None:
     new = copied(stage.settings, stage.tables, altering(topics.EMISSIONS, doubled))
-    sink_until(new, lambda: is_stored(new), "all of it is stored")
+    sink_until(new, lambda: is_replayed(new), "all of it is stored")
     assert figures(new) == figures(stage.settings)
 
 
@@ -333,7 +334,7 @@ def test_answers_swapped_in_carbon_emissions_are_named(stage: Stage) -> None:
     first = origin_of(original[with_readings(original)[5]][2])
     new = copied(stage.settings, stage.tables, altering(topics.EMISSIONS, swapped))
     with pytest.raises(BrokenChain, match=rf"carbon.emissions\[{PARTITION}\]"):
-        sink_until(new, lambda: is_stored(new), "the sink stops")
+        sink_until(new, lambda: is_replayed(new), "the sink stops")
     [found] = ledger(new, 1)["breaks"]
     assert (found["partition"], found["from"]) == (PARTITION, first)
 

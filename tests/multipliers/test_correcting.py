@@ -37,6 +37,7 @@ from tests.ledger.stage import (
     copied,
     empty_database,
     figures,
+    is_replayed,
     is_stored,
     query,
     services,
@@ -323,7 +324,7 @@ def test_the_answers_replayed_into_an_empty_database_give_the_same(stage: Stage)
     new = empty_database(stage.run.settings, stage.tables)
     with connect(new, application="test") as connection:
         assert connection.execute("select count(*) from reading").fetchone() == (0,)
-    sink_until(new, lambda: is_stored(new), "all of it is stored again")
+    sink_until(new, lambda: is_replayed(new), "all of it is stored again")
     assert figures(new) == figures(stage.run.settings)
 
 

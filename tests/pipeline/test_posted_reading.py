@@ -5,14 +5,17 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from carbonstream.api.auth import one_time_link
+from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
-from tests.running import SERVICES, Running, eventually, running
+from tests.running import SERVICES, Running, eventually, load, running
 
 TOKEN = "a token for pushing"
 SITES = """site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,park_zh,park_en,county,industry
@@ -98,3 +101,20 @@ def test_an_unknown_meter_is_held_and_holds_nothing_up(plant: Running) -> None:
     rejected = eventually(lambda: plant.query("select code, detail from reject"), "the other one is rejected")
     assert rejected[0][0] == 25
     assert "backfill" in rejected[0][1]
+
+
+def test_a_users_rule_rejects_what_it_says_once_it_is_loaded(plant: Running, tmp_path: Path) -> None:
+    rules = tmp_path / "rules.csv"
+    rules.write_text(
+        "rule,carrier,kind,meter,test,field,low,high,decision,owner,note\n"
+        "feeder,electricity,interval,,range,rate,0,900000,reject,dispatch,no feeder carries more than 900 MW\n",
+        encoding="utf-8",
+    )
+    load(plant.settings, {"rules": rules})
+    wait_until_in_force(plant.settings, 90)
+    end = (int(time.time() * 1_000) // 900_000 - 4) * 900_000
+    reading = {"meter": "330502-a/E1", "start": end - 900_000, "end": end, "value": 300_000, "unit": "kWh"}
+    assert post(plant, reading).status_code == 202
+    eventually(
+        lambda: plant.query("select 1 from reject where code = %s", Outcome.RULE), "the rule rejects it"
+    )
