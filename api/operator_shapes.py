@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from carbonstream.processors.alarm_states import ANNUNCIATED, INHIBITED, PRIORITY
+from carbonstream.processors.alarm_parents import SEVERITY
+from carbonstream.processors.alarm_states import ANNUNCIATED, INHIBITED
 from carbonstream.schemas.periods import local_iso, local_text
 
-SEVERITY: Final = {priority: severity for severity, priority in PRIORITY.items()}
 # What `operator_state` may name beside the states themselves
 STATES: Final[Mapping[str, tuple[str, ...]]] = {
     "annunciated": tuple(sorted(ANNUNCIATED)),

@@ -10,7 +10,6 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from carbonstream.api.operator_shapes import (
-    SEVERITY,
     OperationRow,
     OperationShown,
     OperatorRow,
@@ -24,6 +23,7 @@ from carbonstream.api.ranges import parse_time
 from carbonstream.api.services import Services
 from carbonstream.processors import alarm_health
 from carbonstream.processors.alarm_health import Annunciation, Load
+from carbonstream.processors.alarm_parents import SEVERITY
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, local_iso, local_text, to_datetime
 
 router = APIRouter(prefix="/warnings", tags=["warnings"], responses=RESPONSES)

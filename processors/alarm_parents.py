@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from carbonstream.processors.alarm_grouping import COMMON_CAUSE, RESTATEMENT, Parent
 from carbonstream.processors.alarm_states import PRIORITY
@@ -12,7 +12,7 @@ from carbonstream.processors.warnings import State
 from carbonstream.schemas.periods import local_iso
 from carbonstream.schemas.warnings import Warning as WarningRecord
 
-SEVERITY = {priority: severity for severity, priority in PRIORITY.items()}
+SEVERITY: Final = {priority: severity for severity, priority in PRIORITY.items()}
 
 
 @dataclass(frozen=True, slots=True)

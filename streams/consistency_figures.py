@@ -108,8 +108,8 @@ RESPONSES: Final = """
 select e.number, raised.at, least(
          (select min(changed_at) from warning_history h
           where h.id = w.id and h.state = 'cleared' and h.changed_at >= raised.at),
-         (select min(c.at) from command c
-          where c.kind = 'acknowledge' and c.body ->> 'id' = w.id and c.at >= raised.at))
+         (select min(p.at) from warning_operation p
+          where p.warning = w.id and p.operation = 'acknowledge' and p.at >= raised.at))
 from warning w join entity e on e.id = w.entity
 cross join lateral (select min(changed_at) as at from warning_history h where h.id = w.id) raised
 where w.rule = 'consistency' and raised.at >= %(since)s and raised.at < %(end)s
