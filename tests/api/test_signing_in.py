@@ -86,7 +86,9 @@ def test_a_link_signs_in_once(settings: Settings, stranger: httpx.Client) -> Non
         auth.one_time_code(TOKEN, NOW_S)[:-1],
         "9" + auth.one_time_code(TOKEN, NOW_S),
     ],
-)
+    ids=["empty", "no parts", "no numbers", "empty parts", "expired", "of tomorrow", "another token's", "a session",
+         "cut", "longer"],
+)  # fmt: skip
 def test_a_forged_or_expired_code_signs_nobody_in(stranger: httpx.Client, code: str) -> None:
     answer = stranger.get("/login", params={"code": code})
     assert answer.status_code == 403
@@ -102,6 +104,7 @@ def test_a_forged_or_expired_code_signs_nobody_in(stranger: httpx.Client, code: 
         auth.new_session("another token", NOW_S),
         auth.one_time_code(TOKEN, NOW_S),
     ],
+    ids=["empty", "no parts", "ended", "another token's", "a code"],
 )
 def test_a_forged_or_ended_session_is_refused(stranger: httpx.Client, session: str) -> None:
     stranger.cookies.set(auth.COOKIE, session)
