@@ -7,6 +7,7 @@ HYPOTHESIS_PROFILE=search looks for new ones, ten times as long.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 
@@ -56,3 +57,12 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, chromium_sandbox=False)
         yield browser
         browser.close()
+
+
+# Folders whose tests start whole pipelines come first: begun last, one of them would keep everybody waiting.
+LONG = re.compile(r"/tests/(faults|warn|ledger|multipliers|instant|consistency|coefficients|local_runtime)/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Stable, so that a file's tests stay together and in their order."""
+    items.sort(key=lambda item: not LONG.search(str(item.path)))
