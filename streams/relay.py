@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -76,22 +77,26 @@ class Masters:
     metering: dict[int, list[Metering]] = field(default_factory=dict)  # part -> when its sites were metered
     known: dict[Key, tuple[int, float | None]] = field(default_factory=dict)
 
-    def due(self, key: Key) -> tuple[int, float | None]:
-        """Readings due in the whole bucket, and coverage; remembered, as a busy bucket is told again and again."""
-        known = self.known.get(key)
-        if known is None:
-            if len(self.known) >= KEYS_REMEMBERED:
-                self.known.clear()
-            known = self.known[key] = self._due(key)
-        return known
+    def due(self, keys: Collection[Key]) -> dict[Key, tuple[int, float | None]]:
+        """Readings due in each whole bucket, and its coverage; remembered, as a busy bucket is told again and again.
 
-    def _due(self, key: Key) -> tuple[int, float | None]:
-        parts = self.parts.get(key.entity, ())
-        due = [v for part in parts for v in self.validity.get(part, ())]
-        end = next_bucket(key.grain, key.bucket)
-        metering = [m for part in parts for m in self.metering.get(part, ())]
-        expected = int(readings_due(np.array([key.bucket]), np.array([end]), due)[0])
-        return expected, coverage(key.bucket, end, metering)
+        An entity's buckets are worked out together: a backfilled year has 9,000 of each.
+        """
+        new: defaultdict[int, list[Key]] = defaultdict(list)
+        for key in keys:
+            if key not in self.known:
+                new[key.entity].append(key)
+        if len(self.known) > KEYS_REMEMBERED:
+            self.known = {key: self.known[key] for key in keys if key in self.known}
+        for entity, asked in new.items():
+            parts = self.parts.get(entity, ())
+            metering = [m for part in parts for m in self.metering.get(part, ())]
+            starts, ends = [k.bucket for k in asked], [next_bucket(k.grain, k.bucket) for k in asked]
+            spans = [v for part in parts for v in self.validity.get(part, ())]
+            due = readings_due(np.array(starts), np.array(ends), spans).tolist()
+            for key, end, expected in zip(asked, ends, due, strict=True):
+                self.known[key] = expected, coverage(key.bucket, end, metering)
+        return self.known
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +214,9 @@ class Relay:
                 if key in keys and key.entity in masters.ids
             }
             missing = self._missing(connection, found) if any_missing else {}
+            due = masters.due(found)
             for key, parts in found.items():
-                expected, covered = masters.due(key)
+                expected, covered = due[key]
                 fuels, declared = aside.inferred.get(key, ()), aside.declared.get(key, {})
                 known = Known(expected, covered, missing.get(key), tick, computed, fuels, declared)
                 yield total_record(masters.ids[key.entity], key.grain, key.bucket, parts, known)
