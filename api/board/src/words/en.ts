@@ -195,6 +195,7 @@ export const en: Readonly<Record<Key, string>> = {
   'severity.notice': 'Notice',
   'warnings.children': '{count} folded in',
   'rule.common-cause': 'failed: one cause',
+  'rule.dispute': 'disputed: to be reviewed',
   'rule.restatement': 'restated: to be reviewed',
   'rule.target-level': 'reaches a level of its target',
   'rule.plan-to-date': 'ahead of plan to date',

@@ -191,6 +191,7 @@ export const zh = {
   'severity.notice': '提示',
   'warnings.children': '含 {count} 条',
   'rule.common-cause': '失联，同一原因',
+  'rule.dispute': '企业异议，待复核',
   'rule.restatement': '因子重算，待复核',
   'rule.target-level': '达到目标水平',
   'rule.plan-to-date': '超出计划进度',
