@@ -86,3 +86,8 @@ def _paragraph(record: Record, words: Mapping[str, str]) -> str:
     ]
     facts.append(f"{words.get('at', 'at')} {record['bucket']}")
     return f"{_headline(record, words)}\n{words['comma'].join(facts)}\n{record['id']} v{record['version']}"
+
+
+def label(word: str, language: str) -> str:
+    """A severity in the language's words."""
+    return WORDS[language].get(word, word)

@@ -47,6 +47,15 @@ class Subscription(Shape):
         tuple[str, ...],
         Field(min_length=1, description="https:, mailto:, or an address of wecombot, dingtalk, feishu ..."),
     ]
+    backup: Annotated[
+        tuple[str, ...],
+        Field(
+            description="addresses that are told where a channel fails, and of alarms that nobody acknowledged in time"
+        ),
+    ] = ()
+    digest: Annotated[time | None, Field(description="local time of a daily digest", examples=["08:00"])] = (
+        None
+    )
     quiet: Quiet | None = None
     language: Literal["zh", "en"] = "zh"
     group_s: Annotated[
@@ -57,8 +66,10 @@ class Subscription(Shape):
     def _has_one_owner(self) -> Self:
         if (self.enterprise is None) == (self.operator_group is None):
             raise ValueError("give either enterprise or operator_group")
-        if len(set(self.channels)) != len(self.channels):
-            raise ValueError("channels: an address stands there twice")
+        if len({*self.channels, *self.backup}) != len(self.channels) + len(self.backup):
+            raise ValueError("channels, backup: an address stands there twice")
+        if self.digest is not None and self.digest.tzinfo:
+            raise ValueError("digest: is a local time such as 08:00")
         if any("*" in entity[:-1] for entity in self.entities):
             raise ValueError("entities: * may only be the last character")
         return self

@@ -1,0 +1,13 @@
+-- Second ways of a notice: backup channels (fail-over, escalation), and the daily digest.
+alter table notice_private.channel add column is_backup boolean not null default false;
+alter table notice_subscription
+  add column digest_at time,                  -- local; null: no daily digest
+  add column digest_day date;                 -- local day of the last one
+alter table notice
+  add column kind text not null default 'changed' check (kind in ('changed', 'escalated', 'digest')),
+  add column content jsonb;                   -- of escalated and digest; the changes of others stand in notice_change
+alter table notice_change add column escalated_at timestamptz;  -- the alarm was not acknowledged in time
+-- A delivery that failed is handed to the next channel once.
+alter table notice_delivery add column handed_over boolean not null default false;
+update notice_delivery set handed_over = true where state = 'dead';
+create index notice_delivery_failed on notice_delivery (channel) where state = 'dead' and not handed_over;
