@@ -37,6 +37,17 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
         ) from error
 
 
+def command_connection(settings: Settings, *, application: str, timeout_s: int = 2) -> psycopg.Connection:
+    """A connection of the role carbonstream_command, in autocommit. Raises OperationalError where none can be had."""
+    return psycopg.connect(
+        settings.database,
+        autocommit=True,
+        application_name=f"carbonstream {application}",
+        connect_timeout=2,  # the least that libpq takes
+        options=f"-c role=carbonstream_command -c statement_timeout={timeout_s}s",
+    )
+
+
 @asynccontextmanager
 async def reading_pool(
     settings: Settings, *, application: str, size: int = 8, timeout_s: int = 10

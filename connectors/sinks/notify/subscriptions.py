@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from carbonstream.connectors.sinks.notify.sending import Channel
+from carbonstream.processors.notices import notice_id
 from carbonstream.processors.notices_addresses import channel_kind
 from carbonstream.processors.notices_digest import due_day
 from carbonstream.processors.notices_signing import secret_text
@@ -40,14 +41,25 @@ ADD_CHANNEL: Final = """
 insert into notice_private.channel as c (subscription, kind, address, secret, is_backup) values (%s, %s, %s, %s, %s)
 on conflict (subscription, address) do update set disabled = null, is_backup = excluded.is_backup,
   failures = 0, pause_until = '-infinity'
-returning id, secret
 """
+KNOWN_CHANNELS: Final = "select address from notice_private.channel where subscription = %s"
 REMOVE_CHANNELS: Final = """
 update notice_private.channel set disabled = %s
 where subscription = %s and disabled is null and address <> all(%s) returning id
 """
 END_REMOVED: Final = """
 update notice_delivery set state = 'dead', reason = %s, settled_at = %s where channel = any(%s) and state = 'waiting'
+"""
+IS_ON: Final = "select from notice_subscription where id = %s and disabled is null"
+TEST: Final = """
+insert into notice (id, subscription, opened_at, closes_at, closed, kind)
+values (%(id)s, %(subscription)s, %(now)s, %(now)s, true, 'test')
+"""
+# A test that a channel does not take is told as that; no backup stands in for it.
+TEST_ALL: Final = """
+insert into notice_delivery (notice, channel, state, since, next_at, handed_over)
+select %(id)s, c.id, 'waiting', %(now)s, %(now)s, true from notice_private.channel c
+where c.subscription = %(subscription)s and c.disabled is null
 """
 ROTATE: Final = """
 update notice_private.channel set previous_secret = secret, previous_until = %s, secret = %s where id = %s
@@ -145,12 +157,11 @@ def _write(
     )  # fmt: skip
     _remove(connection, one.id, list(kinds), REMOVED, now)
     made = []
+    known = {address for (address,) in connection.execute(KNOWN_CHANNELS, (one.id,))}
     for address, kind in kinds.items():
         secret = new_secret() if kind == "webhook" else None
-        row = connection.execute(
-            ADD_CHANNEL, (one.id, kind, address, secret, address in one.backup)
-        ).fetchone()
-        if secret is not None and row is not None and row[1] == secret:
+        connection.execute(ADD_CHANNEL, (one.id, kind, address, secret, address in one.backup))
+        if secret is not None and address not in known:
             made.append({"subscription": one.id, "address": redacted(address), "secret": secret})
     return made
 
@@ -170,6 +181,17 @@ def unsubscribe(connection: Connection, id_: str, now: datetime) -> None:
 def _remove(connection: Connection, id_: str, keep: list[str], reason: str, now: datetime) -> None:
     removed = [row[0] for row in connection.execute(REMOVE_CHANNELS, (reason, id_, keep))]
     connection.execute(END_REMOVED, (reason, now, removed))
+
+
+def enqueue_test(connection: Connection, id_: str, now: datetime) -> str:
+    """A test for every channel of a subscription, through the queue; its id. Raises LoadRefused where none is on."""
+    notice = notice_id(id_, f"test:{now.isoformat()}", 1)
+    with connection.transaction():
+        if connection.execute(IS_ON, (id_,)).fetchone() is None:
+            raise unknown(id_)
+        connection.execute(TEST, {"id": notice, "subscription": id_, "now": now})
+        connection.execute(TEST_ALL, {"id": notice, "subscription": id_, "now": now})
+    return notice
 
 
 def rotate(connection: Connection, id_: str, now: datetime) -> list[dict[str, str]]:
