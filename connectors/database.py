@@ -66,7 +66,7 @@ async def reading_pool(
 async def command_pool(
     settings: Settings, *, application: str, timeout_s: int = 10
 ) -> AsyncIterator[AsyncConnectionPool]:
-    """A pool whose connections may only execute the functions granted to role carbonstream_command."""
+    """A pool whose connections have the role carbonstream_command: its functions, and notices without their secrets."""
     async with _pool(settings.database, application, 2, "-c role=carbonstream_command", timeout_s) as pool:
         yield pool
 
