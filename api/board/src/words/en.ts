@@ -183,7 +183,7 @@ export const en: Readonly<Record<Key, string>> = {
   'answer.acting': 'measure under way',
   'answer.disputed': 'disputed',
   'answer.closed': 'closed by the enterprise',
-  'answer.overdue': 'overdue',
+  'answer.overdue': '{stage}, overdue',
   'operation.receipt': 'received',
   'operation.cause': 'cause told',
   'operation.measure': 'measure told',

@@ -179,7 +179,7 @@ export const zh = {
   'answer.acting': '企业整改中',
   'answer.disputed': '企业有异议',
   'answer.closed': '企业已办结',
-  'answer.overdue': '逾期',
+  'answer.overdue': '{stage}，逾期',
   'operation.receipt': '企业收悉',
   'operation.cause': '企业说明原因',
   'operation.measure': '企业整改措施',
