@@ -7,6 +7,7 @@ alter table notice
   add column kind text not null default 'changed' check (kind in ('changed', 'escalated', 'digest')),
   add column content jsonb;                   -- of escalated and digest; the changes of others stand in notice_change
 alter table notice_change add column escalated_at timestamptz;  -- the alarm was not acknowledged in time
+create index notice_change_warning on notice_change (warning, version);  -- whose alarm is not acknowledged, each second
 -- A delivery that failed is handed to the next channel once.
 alter table notice_delivery add column handed_over boolean not null default false;
 update notice_delivery set handed_over = true where state = 'dead';
