@@ -1,7 +1,7 @@
 """The HTTP face: reads for the board and other systems, the live stream, sign-in. `board/` is the web page.
 
 Everything here reads with the role carbonstream_read; commands are SQL functions granted to carbonstream_command,
-or of operators records of warn.commands.
+of operators and enterprises records of warn.commands, and of notices what `carbonstream notices` calls, in that role.
 Numbers are decided in schemas/sql and processors, never here.
 """
 

@@ -21,6 +21,7 @@ from carbonstream.api import (
     health,
     locks,
     meters,
+    notices,
     operating,
     operator_view,
     overview,
@@ -107,6 +108,7 @@ def _v1() -> APIRouter:
     for resource in (
         totals, entities, readings, findings, meters, warning_rules, operating, operator_view, warnings, freshness,
         consistency, overview, stream, publications, locks, declarations, explain,
+        notices,
     ):  # fmt: skip
         guarded.include_router(resource.router)
     guarded.include_router(operating.who)

@@ -27,7 +27,7 @@ def one_time_link(settings: Settings, now: float, operator: str = "") -> str:
 
     Raises NotReady where settings.api_token is empty.
     """
-    code = one_time_code(settings.api_token, now)
+    code = one_time_code(settings.api_token, now, operator)
     return f"http://{_host(settings.host)}:{settings.api_port}/login?code={code}"
 
 

@@ -61,6 +61,12 @@ class Giving(Body):
         None, description="suppress: entities, rules, start, end, recurrence"
     )
     suppression: str | None = Field(None, description="resume: id of the command that suppressed")
+    enterprise: str | None = Field(
+        None,
+        description="receipt, cause, measure, dispute, closure: in whose name",
+        examples=["enterprise:ENT-1"],
+    )
+    disputed: dict[str, Any] | None = Field(None, description="dispute: of (meter or multiplier), meter")
     id: str | None = Field(None, description="of your own, to send it again without doing it twice")
 
 

@@ -54,7 +54,8 @@ order by rank, priority, since desc, id limit %(limit)s
 """
 CHANGED: Final = """
 select warning, change, operation, version, from_state, to_state, annunciates, at, by, why, command, until
-from warning_operation where at >= %(since)s and to_state <> from_state or at >= %(since)s and by is not null
+from warning_operation
+where at >= %(since)s and (to_state <> from_state or by is not null or operation = 'answer-overdue')
 order by at desc, warning, change desc limit %(limit)s
 """
 CHANGED_COUNTS: Final = """

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
+from carbonstream.api.answer_shapes import AnswerShown, answer_shown
 from carbonstream.api.decimals import optional_text
 from carbonstream.api.operator_shapes import (
     OF_WARNING,
@@ -25,6 +26,7 @@ from carbonstream.api.operator_shapes import (
 from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem, invalid
 from carbonstream.api.ranges import parse_time
+from carbonstream.api.services import Services
 from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
@@ -33,7 +35,7 @@ select w.id, w.version, w.rule, w.entity, w.indicator, w.period, w.level, w.seve
        w.snapshot, w.raised_at, w.changed_at, o.state as operator_state, coalesce(o.change, 0) as change,
        coalesce(o.priority, 0)::int as priority,
        coalesce(o.rank, 0)::int as rank, o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.parent,
-       case when w.rule in ('restatement', 'common-cause') then (
+       o.answer, case when w.rule in ('restatement', 'common-cause') then (
          select count(*)::int from warning_operator c where c.parent = w.id) else 0 end as children
 from warning w left join warning_operator o using (id)
 """
@@ -118,6 +120,7 @@ class WarningRow:
     out_of_service: Mapping[str, Any] | None
     suppressed_by: str | None
     parent: str | None
+    answer: Mapping[str, Any] | None
     children: int
 
 
@@ -152,6 +155,7 @@ class RaisedWarning(BaseModel):
     changed_at: str
     children: int = Field(description="how many warnings of the same cause are folded into it")
     operator: Standing | None = Field(description="null until warn has laid it before the operators")
+    answer: AnswerShown | None = Field(description="of the enterprise; null: none was asked or given")
 
 
 class Change(BaseModel):
@@ -206,7 +210,7 @@ async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warn
         at = last.since if on_desk and last.since else last.changed_at
         place = f"{last.rank}|{last.priority}|" if on_desk else ""
         following = f"{place}{at.isoformat()}|{last.id}"
-    return Warnings(warnings=[RaisedWarning(**_fields(row)) for row in shown], next=following)
+    return Warnings(warnings=[RaisedWarning(**_fields(row, here)) for row in shown], next=following)
 
 
 @router.get("/warnings/{warning_id:path}")
@@ -228,11 +232,13 @@ async def warning(warning_id: PathText, here: Here) -> WarningDetail:
     ]
     operations = await here.database.rows(OperationRow, OF_WARNING, {"id": warning_id})
     return WarningDetail(
-        **_fields(row), history=history, operations=[operation_shown(operation) for operation in operations]
+        **_fields(row, here),
+        history=history,
+        operations=[operation_shown(operation) for operation in operations],
     )
 
 
-def _fields(row: WarningRow) -> dict[str, Any]:
+def _fields(row: WarningRow, here: Services) -> dict[str, Any]:
     return {
         "id": row.id,
         "version": row.version,
@@ -250,6 +256,7 @@ def _fields(row: WarningRow) -> dict[str, Any]:
         "changed_at": local_text(row.changed_at),
         "children": row.children,
         "operator": _standing(row),
+        "answer": answer_shown(row.answer, here.now_ms()),
     }
 
 

@@ -37,6 +37,17 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
         ) from error
 
 
+def command_connection(settings: Settings, *, application: str, timeout_s: int = 2) -> psycopg.Connection:
+    """A connection of the role carbonstream_command, in autocommit. Raises OperationalError where none can be had."""
+    return psycopg.connect(
+        settings.database,
+        autocommit=True,
+        application_name=f"carbonstream {application}",
+        connect_timeout=2,  # the least that libpq takes
+        options=f"-c role=carbonstream_command -c statement_timeout={timeout_s}s",
+    )
+
+
 @asynccontextmanager
 async def reading_pool(
     settings: Settings, *, application: str, size: int = 8, timeout_s: int = 10
@@ -55,7 +66,7 @@ async def reading_pool(
 async def command_pool(
     settings: Settings, *, application: str, timeout_s: int = 10
 ) -> AsyncIterator[AsyncConnectionPool]:
-    """A pool whose connections may only execute the functions granted to role carbonstream_command."""
+    """A pool whose connections have the role carbonstream_command: its functions, and notices without their secrets."""
     async with _pool(settings.database, application, 2, "-c role=carbonstream_command", timeout_s) as pool:
         yield pool
 

@@ -6,12 +6,38 @@ import asyncio
 import json
 import time
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 
 from carbonstream.schemas.periods import SHANGHAI, to_datetime
 from carbonstream.schemas.settings import settings
+
+
+class Step(StrEnum):
+    """Of an enterprise's answer."""
+
+    RECEIPT = "receipt"
+    CAUSE = "cause"
+    MEASURE = "measure"
+    DISPUTE = "dispute"
+    CLOSURE = "closure"
+
+
+class Of(StrEnum):
+    """What is disputed."""
+
+    METER = "meter"
+    MULTIPLIER = "multiplier"
+
+
+class Decision(StrEnum):
+    """On a dispute."""
+
+    UPHOLD = "uphold"
+    DISMISS = "dismiss"
+
 
 app = typer.Typer(no_args_is_help=True)
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
@@ -41,6 +67,8 @@ def list_(
     lines = [
         f"{w['operator']['state']:16} {w['severity']:7} {w['operator']['since'][:19]}  {w['id']}"
         + (f"  ({w['operator']['claimed_by']})" if w["operator"]["claimed_by"] else "")
+        + (f"  answer: {w['answer']['state']}" if w["answer"] else "")
+        + (", overdue" if w["answer"] and w["answer"]["overdue"] else "")
         for w in found["warnings"]
     ]
     _say(found, as_json, "\n".join(lines) or f"no warning is {state}")
@@ -114,6 +142,34 @@ def resume(
 ) -> None:
     """End a suppression."""
     _give(as_json, kind="resume", by=by, why=why, suppression=suppression)
+
+
+@app.command()
+def answer(
+    step: Annotated[Step, typer.Argument(help="what is said")],
+    ids: Ids,
+    enterprise: Annotated[str, typer.Option(help="in whose name, such as enterprise:ENT-1")],
+    by: By,
+    why: Annotated[str, typer.Option(help="the text: cause, measure, what is wrong")] = "",
+    of: Annotated[Of | None, typer.Option(help="dispute: its readings, or its multiplier")] = None,
+    meter: Annotated[str, typer.Option(help="dispute: the meter's id")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """An enterprise's answer to its own warnings."""
+    disputed = {"disputed": {"of": of.value, "meter": meter}} if of is not None else {}
+    _give(as_json, kind=step.value, warnings=ids, by=by, why=why, enterprise=enterprise, **disputed)
+
+
+@app.command()
+def decide(
+    decision: Annotated[Decision, typer.Argument(help="is the enterprise right")],
+    ids: Annotated[list[str], typer.Argument(help="ids of the disputed warnings")],
+    by: By,
+    why: Annotated[str, typer.Option(help="what the review found")],
+    as_json: AsJson = False,
+) -> None:
+    """Decide what an enterprise disputes."""
+    _give(as_json, kind=decision.value, warnings=ids, by=by, why=why)
 
 
 @app.command()

@@ -37,6 +37,14 @@ class Refusal(StrEnum):
     TOO_LONG = "too-long"
     NOT_SHELVED = "not-shelved"
     NOT_OUT_OF_SERVICE = "not-out-of-service"
+    # of an enterprise's answer
+    NOT_ITS_OWN = "not-its-own"  # the warning, or the meter disputed, is not of the enterprise that answers
+    NOTHING_TO_ANSWER = "nothing-to-answer"  # a review item, or nobody's own
+    ANSWER_CLOSED = "answer-closed"
+    CAUSE_FIRST = "cause-first"
+    MEASURE_FIRST = "measure-first"
+    UNDER_REVIEW = "under-review"
+    NOT_DISPUTED = "not-disputed"
 
 
 # A shelf hides a nuisance until somebody has looked into it (ISA-18.2 11.6: shelving is limited in time). The list of

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from carbonstream.processors.alarm_commands import Kind, Order, Refusal, obey
+from carbonstream.processors.alarm_grouping import COMMON_CAUSE, REVIEWS, review_of
 from carbonstream.processors.alarm_states import (
     Condition,
     OperatorState,
@@ -19,6 +20,15 @@ from carbonstream.processors.alarm_states import (
     on_condition,
     reminded,
     state_of,
+)
+from carbonstream.processors.enterprise_answers import (
+    RESPOND_S,
+    REVIEWING,
+    EnterpriseAnswer,
+    Reply,
+    asked,
+    overdue,
+    reply,
 )
 from carbonstream.processors.suppression import Suppression, suppressing
 
@@ -36,6 +46,7 @@ class Card:
     """A warning on the desk. change: how many changes are written down; since: UTC ms, in this state.
 
     source: what it came through, where the rule tells; parent: the warning of the cause it shares with others.
+    enterprise: whose the entity is, None: nobody's own; is_told: notices go to it; respond_s: of the rule.
     """
 
     id: str
@@ -49,6 +60,15 @@ class Card:
     source: str | None = None
     parent: str | None = None
     standing: Standing = field(default_factory=Standing)
+    answer: EnterpriseAnswer | None = None
+    enterprise: str | None = None
+    is_told: bool = False
+    respond_s: int | None = None
+
+    @property
+    def respond_ms(self) -> int | None:
+        """Time to respond of an enterprise that is told; None: it answers without deadlines."""
+        return (self.respond_s or RESPOND_S[self.priority]) * 1_000 if self.is_told else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +127,8 @@ class Desk:
             card = replace(card, parent=None)
         if standing.active and standing.raised_version == told.version:
             card = replace(card, source=source, parent=parent)
+            if card.is_told and card.enterprise is not None and standing.quiet is None:
+                card = replace(card, answer=asked(card.answer, told.at, card.respond_ms))
         operation = "review" if told.is_review else "raised" if told.active else "cleared"
         self._settle(card, standing, operation)
 
@@ -130,6 +152,9 @@ class Desk:
         if (standing := reminded(card.standing, self.now)) != card.standing:
             shelf = card.standing.shelf
             card = self._settle(card, standing, "reminded", why="" if shelf is None else shelf.why)
+        if (answer := overdue(card.answer, self.now)) != card.answer and answer is not None:
+            why = answer.overdue or ""
+            card = self._settle(replace(card, answer=answer), card.standing, "answer-overdue", why=why)
         cause = self._cause(card)
         self._settle(card, card.standing, "suppressed" if cause else "unsuppressed", why=cause or "")
 
@@ -145,6 +170,36 @@ class Desk:
             return Answer(id_, Outcome.UNCHANGED)
         until = order.until if order.kind is Kind.SHELVE else None
         self._settle(card, found, order.kind.value, by=order.by, why=order.why, command=command, until=until)
+        return Answer(id_, Outcome.APPLIED)
+
+    def reply(self, id_: str, said: Reply, command: str, expected: int | None) -> Answer:
+        """A step of the enterprise's answer, or what the operators decide of its dispute, on one warning.
+
+        A decision is one on the review item too: nobody is asked about it again.
+        """
+        card = self.cards.get(id_)
+        if card is None:
+            return Answer(id_, Outcome.REFUSED, Refusal.UNKNOWN)
+        if card.rule in (*REVIEWS, COMMON_CAUSE):
+            return Answer(id_, Outcome.REFUSED, Refusal.NOTHING_TO_ANSWER)
+        if expected is not None and card.standing.raised_version > expected:
+            return Answer(id_, Outcome.REFUSED, Refusal.RAISED_AGAIN)
+        before = asked(None, self.now, None) if card.answer is None else card.answer
+        found = reply(before, card.enterprise, said, self.now, review_of(id_, command))
+        if isinstance(found, Refusal):
+            return Answer(id_, Outcome.REFUSED, found)
+        if found == card.answer:
+            return Answer(id_, Outcome.UNCHANGED)
+        self._settle(
+            replace(card, answer=found),
+            card.standing,
+            said.kind.value,
+            by=said.by,
+            why=said.text,
+            command=command,
+        )
+        if found.dispute is not None and said.kind in REVIEWING and found.dispute.review in self.cards:
+            self.order(found.dispute.review, Order(Kind.ACKNOWLEDGE, said.by, said.text), command)
         return Answer(id_, Outcome.APPLIED)
 
     def _settle(
@@ -166,10 +221,13 @@ class Desk:
             cause = None
         elif standing.quiet is not None and (cause is None or cause == card.parent):
             cause = standing.quiet.value
-        if (card.source, card.parent, standing) != (before.source, before.parent, before.standing):
+        if (card.source, card.parent, standing, card.answer) != (
+            before.source, before.parent, before.standing, before.answer
+        ):  # fmt: skip
             self.touched.add(card.id)
         told_before = replace(card.standing, version=standing.version)
-        if standing == told_before and (state, cause) == (card.state, card.suppressed_by):
+        is_answered = card.answer != before.answer
+        if not is_answered and standing == told_before and (state, cause) == (card.state, card.suppressed_by):
             self.cards[card.id] = card = replace(card, standing=standing)
             return card
         settled = replace(

@@ -14,6 +14,8 @@ from carbonstream.processors.alarm_states import Quiet
 from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
 
 RESTATEMENT: Final = "restatement"  # rule of review items
+DISPUTE: Final = "dispute"  # the same, of what an enterprise disputes
+REVIEWS: Final = (RESTATEMENT, DISPUTE)
 COMMON_CAUSE: Final = "common-cause"  # rule of alarms with children
 # warn judges every target right after a publication, 500 a pass: 10,000 take minutes. What is told of an earlier time
 # with that factor but later than this was told because a reading came late.
@@ -37,6 +39,11 @@ class Told:
     published_at: int | None
     backfill: bool
     locked: bool
+
+
+def review_of(warning: str, command: str) -> str:
+    """Id of the review item that a command opens which disputes a warning."""
+    return f"{DISPUTE}:{warning}:{command}"
 
 
 def is_restated(told: Told) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from carbonstream.processors.alarm_grouping import COMMON_CAUSE, RESTATEMENT, Parent
+from carbonstream.processors.alarm_desk import Card
+from carbonstream.processors.alarm_grouping import COMMON_CAUSE, DISPUTE, RESTATEMENT, Parent
 from carbonstream.processors.alarm_states import PRIORITY
 from carbonstream.processors.consistency_warnings import EVERYTHING
+from carbonstream.processors.enterprise_answers import Dispute
 from carbonstream.processors.warnings import State
 from carbonstream.schemas.periods import local_iso
 from carbonstream.schemas.warnings import Warning as WarningRecord
@@ -61,6 +63,28 @@ def review_record(published: Published, now: int) -> WarningRecord:
             "month": published.month,
             "document": published.document,
             "published_at": local_iso(published.published_at),
+        },
+    )
+
+
+def dispute_record(card: Card, dispute: Dispute, now: int) -> WarningRecord:
+    """The item that operators review when an enterprise disputes what a warning was measured with."""
+    return _record(
+        id_=dispute.review,
+        version=1,
+        rule=DISPUTE,
+        entity=card.entity,
+        severity=SEVERITY[min(card.priority, PRIORITY["alert"])],  # somebody waits for it
+        state=State.CLEARED,
+        since=dispute.at,
+        now=now,
+        snapshot={
+            "warning": card.id,
+            "enterprise": card.enterprise,
+            "of": dispute.of,
+            "meter": dispute.meter,
+            "reason": dispute.text,
+            "by": dispute.by,
         },
     )
 

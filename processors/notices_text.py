@@ -19,7 +19,7 @@ WORDS: Final = {
         "maximum-demand": "最大需量超过容量", "data-quality": "数据质量不足", "habit": "偏离惯常用量",
         "intensity": "强度超过目标",
         "change-rate": "强度变化率超过目标", "rate": "均值",
-        "restatement": "因子重算，待复核", "common-cause": "同一原因",
+        "restatement": "因子重算，待复核", "common-cause": "同一原因", "dispute": "企业异议，待复核",
         "co2": "二氧化碳", "energy": "能耗", "test": "测试通知", "changes": "{} 条预警变化",
         "test_body": "此通知只用于测试发送渠道。", "level": "水平", "total": "累计", "threshold": "限值",
         "plan": "计划", "at": "时间", "colon": "：", "comma": "，",
@@ -32,6 +32,7 @@ WORDS: Final = {
         "habit": "unlike its habit",
         "intensity": "intensity above its target", "change-rate": "intensity falls too slowly",
         "restatement": "restated by a factor, to be reviewed", "common-cause": "one cause of several warnings",
+        "dispute": "disputed by the enterprise, to be reviewed",
         "co2": "CO2", "test": "Test notice",
         "changes": "{} changes of warnings", "test_body": "This notice only tests the channel.",
         "colon": ": ", "comma": ", ",
@@ -85,3 +86,8 @@ def _paragraph(record: Record, words: Mapping[str, str]) -> str:
     ]
     facts.append(f"{words.get('at', 'at')} {record['bucket']}")
     return f"{_headline(record, words)}\n{words['comma'].join(facts)}\n{record['id']} v{record['version']}"
+
+
+def label(word: str, language: str) -> str:
+    """A severity in the language's words."""
+    return WORDS[language].get(word, word)

@@ -11,6 +11,8 @@ from carbonstream.schemas.frames import Shape
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
+Text = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
+
 
 class Quiet(Shape):
     """Quiet hours, local; `from` after `until` spans midnight."""
@@ -32,21 +34,40 @@ class Subscription(Shape):
 
     id: Name
     enterprise: Annotated[
-        str | None, Field(description="entity id; it is told of itself and its sites only")
+        Text | None, Field(description="entity id; it is told of itself and its sites only")
     ] = None
     operator_group: Annotated[Name | None, Field(description="operators; told of all entities")] = None
     entities: Annotated[
-        tuple[str, ...],
-        Field(description="ids, or beginnings ending in *; empty: all that the subscriber may see"),
+        tuple[Text, ...],
+        Field(
+            max_length=1_000,
+            description="ids, or beginnings ending in *; empty: all that the subscriber may see",
+        ),
     ] = ()
-    rules: Annotated[tuple[str, ...], Field(description="rules of warnings; empty: all")] = ()
+    rules: Annotated[
+        tuple[Text, ...], Field(max_length=100, description="rules of warnings; empty: all")
+    ] = ()
     severity: Annotated[Literal["alarm", "alert", "notice"], Field(description="the least that is told")] = (
         "notice"
     )
     channels: Annotated[
         tuple[str, ...],
-        Field(min_length=1, description="https:, mailto:, or an address of wecombot, dingtalk, feishu ..."),
+        Field(
+            min_length=1,
+            max_length=20,
+            description="https:, mailto:, or an address of wecombot, dingtalk, feishu ...",
+        ),
     ]
+    backup: Annotated[
+        tuple[str, ...],
+        Field(
+            max_length=20,
+            description="addresses that are told where a channel fails, and of alarms nobody acknowledged in time",
+        ),
+    ] = ()
+    digest: Annotated[time | None, Field(description="local time of a daily digest", examples=["08:00"])] = (
+        None
+    )
     quiet: Quiet | None = None
     language: Literal["zh", "en"] = "zh"
     group_s: Annotated[
@@ -57,8 +78,10 @@ class Subscription(Shape):
     def _has_one_owner(self) -> Self:
         if (self.enterprise is None) == (self.operator_group is None):
             raise ValueError("give either enterprise or operator_group")
-        if len(set(self.channels)) != len(self.channels):
-            raise ValueError("channels: an address stands there twice")
+        if len({*self.channels, *self.backup}) != len(self.channels) + len(self.backup):
+            raise ValueError("channels, backup: an address stands there twice")
+        if self.digest is not None and self.digest.tzinfo:
+            raise ValueError("digest: is a local time such as 08:00")
         if any("*" in entity[:-1] for entity in self.entities):
             raise ValueError("entities: * may only be the last character")
         return self

@@ -24,6 +24,8 @@ RECURRENCE: Final = re.compile(
 )
 WINDOW_LONGEST: Final = timedelta(days=92)  # a quarter: an overhaul; what lasts longer is out of service
 SUPPRESSING: Final = ("suppress", "resume")
+OF_ENTERPRISE: Final = ("receipt", "cause", "measure", "dispute", "closure")  # said in an enterprise's name
+ANSWERING: Final = (*OF_ENTERPRISE, "uphold", "dismiss")
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$")]
@@ -78,8 +80,18 @@ class Calendar(Shape):
         return self
 
 
+class Disputed(Shape):
+    """What an enterprise says is wrong."""
+
+    of: Annotated[Literal["meter", "multiplier"], Field(description="its readings, or CT x PT")]
+    meter: Annotated[Name, Field(examples=["330502-0001/E01"])]
+
+
 class Command(Shape):
-    """An operator's command, one record of warn.commands. A second copy, known by its id, does nothing."""
+    """A command of an operator or an enterprise's answer, one record of warn.commands.
+
+    A second copy, known by its id, does nothing.
+    """
 
     id: Id
     at: Annotated[AwareDatetime, Field(description="when it was given")]
@@ -94,6 +106,13 @@ class Command(Shape):
         "return-to-service",
         "suppress",
         "resume",
+        "receipt",
+        "cause",
+        "measure",
+        "dispute",
+        "closure",
+        "uphold",
+        "dismiss",
     ]
     why: Why = ""
     warnings: Annotated[tuple[Name, ...], Field(max_length=MOST_TARGETS, description="ids of warnings")] = ()
@@ -113,6 +132,11 @@ class Command(Shape):
         Calendar | None, Field(description="suppress: what and when; the command's id is the suppression's")
     ] = None
     suppression: Annotated[Id | None, Field(description="resume: the suppression that ends")] = None
+    enterprise: Annotated[
+        Name | None,
+        Field(description="whose answer it is; of its own warnings only", examples=["enterprise:ENT-1"]),
+    ] = None
+    disputed: Annotated[Disputed | None, Field(description="dispute: what is wrong")] = None
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:
@@ -129,13 +153,17 @@ class Command(Shape):
             ("until", ("shelve",)),
             ("calendar", ("suppress",)),
             ("suppression", ("resume",)),
+            ("enterprise", OF_ENTERPRISE),
+            ("disputed", ("dispute",)),
         ):
             if (getattr(self, field) is not None) != (self.kind in kinds):
-                raise ValueError(f"{field}: belongs to {kinds[0]}, and is needed there")
+                raise ValueError(f"{field}: belongs to {', '.join(kinds)}, and is needed there")
         if self.remind_at is not None and (self.until is None or self.remind_at >= self.until):
             raise ValueError("remind_at: only a shelf reminds, before it expires")
         if self.kind in ("shelve", "out-of-service", "suppress") and not self.why.strip():
             raise ValueError(f"why: {self.kind} needs a reason, it hides warnings from others")
+        if self.kind in ("cause", "measure", "dispute", "uphold", "dismiss") and not self.why.strip():
+            raise ValueError(f"why: {self.kind} says nothing without a text")
         return self
 
 

@@ -32,14 +32,15 @@ class Warning(Shape):  # noqa: A001  # the trade's word; a Python warning is nev
         "habit",
         "restatement",
         "common-cause",
+        "dispute",
     ]
     entity: str
     indicator: Annotated[
         str,
         Field(
             description="of a target (processors/indicators.py), e.g. co2; of rule consistency an indicator of "
-            "processors/consistency.py, of instant rules a meter's id, or what of the entity; of restatement and "
-            "common-cause the rule's name"
+            "processors/consistency.py, of instant rules a meter's id, or what of the entity; of restatement, "
+            "common-cause and dispute the rule's name"
         ),
     ]
     period: Annotated[

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import psycopg
 
-from carbonstream.processors.alarm_desk import Desk
+from carbonstream.processors.alarm_desk import Desk, Written
 from carbonstream.processors.alarm_grouping import COMMON_CAUSE, Key, Member, fold
-from carbonstream.processors.alarm_parents import Published, cause_record, review_record
+from carbonstream.processors.alarm_parents import Published, cause_record, dispute_record, review_record
+from carbonstream.processors.enterprise_answers import ReplyKind
 from carbonstream.processors.warnings import State
 from carbonstream.schemas.periods import local_iso, to_ms
 from carbonstream.schemas.warnings import Warning as WarningRecord
@@ -108,6 +109,19 @@ def end_causes(connection: Connection, left: Collection[str], now: int) -> bool:
         for id_, version, rule, entity, indicator, period, severity, snapshot in rows
     ]
     write_warnings(connection, records)
+    return bool(records)
+
+
+def open_disputes(connection: Connection, written: Sequence[Written], now: int) -> bool:
+    """Tell the review items of what was disputed just now; True where there is one."""
+    records = [
+        dispute_record(one.card, one.card.answer.dispute, now)
+        for one in written
+        if one.operation == ReplyKind.DISPUTE
+        and one.card.answer is not None
+        and one.card.answer.dispute is not None
+    ]
+    _tell_new(connection, records)
     return bool(records)
 
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from carbonstream.processors.alarm_desk import Card, Written
-from carbonstream.processors.alarm_grouping import RESTATEMENT, Told, is_restated, quiet_of
+from carbonstream.processors.alarm_grouping import REVIEWS, Told, is_restated, quiet_of
 from carbonstream.processors.alarm_states import (
     PRIORITY,
     RANK,
@@ -27,6 +27,7 @@ from carbonstream.processors.alarm_states import (
     Standing,
     due_at,
 )
+from carbonstream.processors.enterprise_answers import answer_due_at, answer_of, document
 from carbonstream.processors.suppression import Suppression
 from carbonstream.schemas import topics
 from carbonstream.schemas.operator import Operation
@@ -40,8 +41,16 @@ delete from warning_mark where ctid in (select ctid from warning_mark limit %s) 
 DUE: Final = "select id from warning_operator where due_at <= %s"
 CARDS: Final = """
 select w.id, w.entity, w.rule, w.severity, o.change, o.version, o.state, o.since, o.active, o.acked, o.quiet,
-       o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.source, o.parent
+       o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.source, o.parent,
+       o.answer, own.enterprise,
+       exists (select from notice_subscription n where n.enterprise = own.enterprise and n.disabled is null),
+       (w.snapshot #>> '{definition,respond_s}')::int
 from warning w left join warning_operator o using (id)
+left join lateral (
+  select coalesce(owner.id, e.id) as enterprise
+  from entity e left join site s on s.entity = e.number left join entity owner on owner.number = s.enterprise
+  where e.id = w.entity and (e.kind = 'enterprise' or owner.id is not null)
+) own on true
 where w.id = any (%s)
 """
 # With what tells a restatement: when the newest coefficient in it was published, and whether its month is locked.
@@ -61,15 +70,15 @@ order by h.id, h.version
 """
 KEEP: Final = """
 insert into warning_operator as o (id, entity, rule, change, version, state, rank, priority, since, active, acked,
-  quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at)
+  quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer)
 values (%(id)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(since)s, %(active)s,
   %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s, %(out_of_service)s,
-  %(suppressed_by)s, %(source)s, %(parent)s, %(due_at)s)
+  %(suppressed_by)s, %(source)s, %(parent)s, %(due_at)s, %(answer)s)
 on conflict (id) do update set (change, version, state, rank, priority, since, active, acked, quiet, raised_version,
-  raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at) = (excluded.change,
+  raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer) = (excluded.change,
   excluded.version, excluded.state, excluded.rank, excluded.priority, excluded.since, excluded.active, excluded.acked,
   excluded.quiet, excluded.raised_version, excluded.raised_at, excluded.claimed_by, excluded.shelf,
-  excluded.out_of_service, excluded.suppressed_by, excluded.source, excluded.parent, excluded.due_at)
+  excluded.out_of_service, excluded.suppressed_by, excluded.source, excluded.parent, excluded.due_at, excluded.answer)
 """
 APPEND: Final = """
 insert into warning_operation (warning, change, operation, version, from_state, to_state, annunciates, priority, at, by,
@@ -117,7 +126,7 @@ def load_conditions(connection: Connection, ids: Iterable[str]) -> list[Arrived]
         published_ms = None if published_at is None else to_ms(published_at)
         told = Told(to_ms(at), _instant(until), published_ms, backfill, bool(locked))
         quiet = quiet_of(told)
-        condition = Condition(version, active, to_ms(at), quiet, rule == RESTATEMENT)
+        condition = Condition(version, active, to_ms(at), quiet, rule in REVIEWS)
         restated_at = published_at if quiet is Quiet.RESTATEMENT and is_restated(told) else None
         found.append(Arrived(id_, condition, source, restated_at))
     return found
@@ -136,10 +145,13 @@ def _card(
     id_: str, entity: str, rule: str, severity: str, change: int | None, version: int, state: str, since: Any,
     active: bool, acked: bool, quiet: str | None, raised_version: int, raised_at: Any, claimed_by: str | None,
     shelf: dict[str, Any] | None, out_of_service: dict[str, Any] | None, suppressed_by: str | None,
-    source: str | None, parent: str | None,
+    source: str | None, parent: str | None, answer: dict[str, Any] | None, enterprise: str | None, is_told: bool,
+    respond_s: int | None,
 ) -> Card:  # fmt: skip
     if change is None:
-        return Card(id_, entity, rule, PRIORITY[severity])
+        return Card(
+            id_, entity, rule, PRIORITY[severity], enterprise=enterprise, is_told=is_told, respond_s=respond_s
+        )
     standing = Standing(
         version, active, acked, None if quiet is None else Quiet(quiet), raised_version, to_ms(raised_at), claimed_by,
         None if shelf is None else Shelf(**shelf),
@@ -158,6 +170,10 @@ def _card(
         source,
         parent,
         standing,
+        answer_of(answer),
+        enterprise,
+        is_told,
+        respond_s,
     )
 
 
@@ -208,7 +224,9 @@ def operation(written: Written, now: int) -> Operation:
 
 def _row(card: Card) -> dict[str, Any]:
     standing, shelf, out = card.standing, card.standing.shelf, card.standing.out_of_service
-    due_ms = due_at(standing)
+    due_ms = min(
+        (at for at in (due_at(standing), answer_due_at(card.answer)) if at is not None), default=None
+    )
     return {
         "id": card.id,
         "entity": card.entity,
@@ -241,6 +259,7 @@ def _row(card: Card) -> dict[str, Any]:
         "source": card.source,
         "parent": card.parent,
         "due_at": None if due_ms is None else to_datetime(due_ms),
+        "answer": None if card.answer is None else Jsonb(document(card.answer)),
     }
 
 

@@ -18,10 +18,11 @@ from pydantic import ValidationError
 from carbonstream.connectors import telemetry
 from carbonstream.processors.alarm_commands import Kind, Order, Refusal
 from carbonstream.processors.alarm_desk import Answer, Desk, Outcome, Written, verdict
+from carbonstream.processors.enterprise_answers import Reply, ReplyKind
 from carbonstream.processors.suppression import Suppression
-from carbonstream.schemas.operator import SUPPRESSING, Command
+from carbonstream.schemas.operator import ANSWERING, SUPPRESSING, Command
 from carbonstream.schemas.periods import to_datetime, to_ms
-from carbonstream.streams.warn_causes import common_causes, end_causes, reviews
+from carbonstream.streams.warn_causes import common_causes, end_causes, open_disputes, reviews
 from carbonstream.streams.warn_desk import (
     covered,
     due,
@@ -48,6 +49,9 @@ insert into warning_suppression (id, entities, rules, start, "end", recurrence, 
 values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 TURN: Final = "update warning_suppression set in_force = %s, changes_at = %s where id = %s"
+METER_OF: Final = """
+select o.id from meter m join site s using (site_id) join entity o on o.number = s.enterprise where m.meter_id = %s
+"""
 END: Final = """
 update warning_suppression set in_force = false, ended_at = %s, ended_by = %s, ended_why = %s where id = %s
 """
@@ -82,6 +86,8 @@ def _operate(connection: Connection, now: int, received: Sequence[Received]) -> 
     commands = _readable(connection, now, received)
     marked, overdue = take_marks(connection, MARKS_A_PASS), due(connection, now)
     _put(connection, desk, {*marked, *overdue, *(id_ for _, c in commands for id_ in c.warnings)})
+    under_review = (c.answer.dispute.review for c in desk.cards.values() if c.answer and c.answer.dispute)
+    _put(connection, desk, list(under_review))
     for id_ in overdue:
         desk.look(id_)
     arrived = load_conditions(connection, desk.cards)
@@ -100,6 +106,11 @@ def _operate(connection: Connection, now: int, received: Sequence[Received]) -> 
     for record, command in commands:
         if command.kind in SUPPRESSING:
             answers = _suppress(connection, desk, suppressions, command)
+        elif command.kind in ANSWERING:
+            said = _reply(connection, command)
+            answers = [
+                desk.reply(id_, said, command.id, command.versions.get(id_)) for id_ in command.warnings
+            ]
         else:
             order = _order(command)
             answers = [
@@ -107,6 +118,7 @@ def _operate(connection: Connection, now: int, received: Sequence[Received]) -> 
                 for id_ in command.warnings
             ]
         _answer(connection, now, record, command, answers)
+    more = open_disputes(connection, desk.written, now) or more
     keep(connection, [desk.cards[id_] for id_ in sorted(desk.touched)], desk.written, now)
     for written in desk.written:
         if written.annunciates:
@@ -191,6 +203,17 @@ def _suppress(
 def _order(command: Command) -> Order:
     until, remind_at = _ms(command.until), _ms(command.remind_at)
     return Order(Kind(command.kind), command.by, command.why, None, until, remind_at)
+
+
+def _reply(connection: Connection, command: Command) -> Reply:
+    disputed, meter_of = command.disputed, None
+    if disputed is not None:
+        row = connection.execute(METER_OF, (disputed.meter,)).fetchone()
+        meter_of = None if row is None else row[0]
+    return Reply(
+        ReplyKind(command.kind), command.by, command.why, command.enterprise,
+        "" if disputed is None else disputed.of, "" if disputed is None else disputed.meter, meter_of,
+    )  # fmt: skip
 
 
 def _answer(

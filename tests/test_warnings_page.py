@@ -31,7 +31,7 @@ MONTH_JSON = {
     "expect": [{"rule": "pace", "at": "2024-05-01"}],
 }
 
-JUDGED_ELSEWHERE = {"consistency", "restatement", "common-cause"}  # by no rule of the page
+JUDGED_ELSEWHERE = {"consistency", "restatement", "common-cause", "dispute"}  # by no rule of the page
 
 
 def written(path: Path, text: str) -> Path:

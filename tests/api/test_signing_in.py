@@ -173,3 +173,8 @@ def test_every_route_is_described(api: Served) -> None:
     for route in api.app.routes:
         if isinstance(route, APIRoute) and route.include_in_schema:
             assert route.description, route.path
+
+
+def test_a_link_made_for_an_operator_names_him() -> None:
+    link = auth.one_time_link(Settings(api_token=TOKEN), NOW_S, "王伟 Wang Wei")
+    assert auth.operator_of(link.partition("code=")[2]) == "王伟 Wang Wei"

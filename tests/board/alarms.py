@@ -21,6 +21,7 @@ def warning(
     value: str,
     target: str,
     plan: str = "",
+    answer: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """One warning. `plan`: of plan-to-date, the target's share up to the day judged."""
     bucket: datetime = NEWEST - timedelta(hours=hours_ago + 1)
@@ -41,12 +42,21 @@ def warning(
         "backfill": backfill,
         "snapshot": snapshot,
         "changed_at": NOW.isoformat(),
+        "answer": answer,
     }
 
 
 WARNINGS: Final = [
     warning("enterprise:ENT-2", "80", "notice", hours_ago=30, value="1104220.5", target="1380000"),
-    warning("enterprise:ENT-1", "100", "alarm", hours_ago=2, value="1950411.77", target="1950000"),
+    warning(
+        "enterprise:ENT-1",
+        "100",
+        "alarm",
+        hours_ago=2,
+        value="1950411.77",
+        target="1950000",
+        answer={"state": "awaited", "overdue": True},
+    ),
     warning("enterprise:ENT-1", "90", "alert", hours_ago=26, value="1755040.2", target="1950000"),
     warning(
         "enterprise:ENT-3",

@@ -32,6 +32,7 @@ def test_the_wall_shows_what_is_to_be_answered_first_in_words_and_counts_what_is
     expect(items).to_have_count(4)
     expect(items.nth(0)).to_contain_text("未确认")
     expect(items.nth(0)).to_have_class("warning is-bad unanswered")
+    expect(items.nth(0)).to_contain_text("待企业回复，逾期")
     expect(items.nth(3)).not_to_contain_text("未确认")
     expect(items.nth(3)).to_contain_text("李娜 处理中")
     expect(page.locator("[data-test=unanswered]")).to_have_text("待确认 3")

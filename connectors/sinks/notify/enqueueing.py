@@ -42,11 +42,14 @@ insert into notice (id, subscription, opened_at, closes_at) values (%s, %s, %s, 
 CHANGE: Final = """
 insert into notice_change (subscription, warning, version, notice, record) values (%s, %s, %s, %s, %s)
 """
+# Backups wait for a failure; where there is nothing else left they are the channels.
 DELIVERIES: Final = """
 insert into notice_delivery (notice, channel, state, since, next_at)
 select n.id, c.id, 'waiting', n.closes_at, n.closes_at
 from notice n join notice_private.channel c using (subscription)
-where n.id = any(%s) and c.disabled is null
+where n.id = any(%s) and c.disabled is null and (not c.is_backup or not exists (
+  select from notice_private.channel p
+  where p.subscription = c.subscription and not p.is_backup and p.disabled is null))
 """
 POSITION: Final = """
 insert into notice_position (partition, topic_id, next_offset) values (%s, %s, %s)

@@ -44,7 +44,9 @@ where channel = %(channel)s and notice = (
   order by next_at, notice limit 1)
 returning notice, attempts, since
 """
-CLOSE: Final = "update notice set closed = true where id = %s returning subscription, opened_at"
+CLOSE: Final = (
+    "update notice set closed = true where id = %s returning subscription, opened_at, kind, content"
+)
 LANGUAGE: Final = "select language from notice_subscription where id = %s"
 RECORDS: Final = "select record from notice_change where notice = %s order by warning, version"
 SETTLE: Final = """
@@ -126,10 +128,10 @@ def begin_attempt(connection: Connection, lease: Lease, now: datetime) -> Attemp
         closed = connection.execute(CLOSE, (notice,)).fetchone()
         if closed is None:
             raise LookupError(f"notice {notice} of a delivery is missing")
-        subscription, opened_at = closed
+        subscription, opened_at, kind, content = closed
         language = connection.execute(LANGUAGE, (subscription,)).fetchone()
         records = [record for (record,) in connection.execute(RECORDS, (notice,))]
-    message = Message(notice, opened_at, language[0] if language else "zh", records)
+    message = Message(notice, opened_at, language[0] if language else "zh", records, kind, content)
     return Attempt(message, attempts, since, held[0])
 
 

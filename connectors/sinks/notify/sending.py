@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from carbonstream.processors import notices_text
+from carbonstream.processors import notices_second, notices_text
 from carbonstream.processors.notices_delivery import Answer
 from carbonstream.schemas.settings import Settings
 
@@ -31,18 +31,26 @@ class Message:
     id: str
     opened_at: datetime
     language: str
-    records: Sequence[Mapping[str, Any]]  # none: a test
+    records: Sequence[Mapping[str, Any]]  # of kind changed; none: a test
+    kind: str = "changed"
+    content: Mapping[str, Any] | None = None  # of kinds escalated and digest
 
     def body(self) -> bytes:
         """JSON for programs."""
+        if self.content is not None:
+            return orjson.dumps(notices_second.body(self.id, self.opened_at, self.kind, self.content))
         return orjson.dumps(notices_text.body(self.id, self.opened_at, self.records))
 
     def subject(self) -> str:
         """A line for people."""
+        if self.content is not None:
+            return notices_second.subject(self.kind, self.content, self.language)
         return notices_text.subject(self.records, self.language)
 
     def text(self) -> str:
         """All of it for people."""
+        if self.content is not None:
+            return notices_second.text(self.kind, self.content, self.language)
         return notices_text.text(self.records, self.language)
 
 

@@ -1,4 +1,5 @@
-"""notify: reads carbon.warnings into the queue, and delivers what is due. The two never wait for each other.
+"""notify: reads carbon.warnings into the queue, and delivers what is due. The two never wait for each other, nor
+for what is due by the clock alone (tending.py).
 
 One process at a time reads (an advisory lock); any number deliver.
 """
@@ -20,6 +21,7 @@ from carbonstream.connectors.sinks.notify.delivering import serve_channel
 from carbonstream.connectors.sinks.notify.queue import Lease, lease_channel
 from carbonstream.connectors.sinks.notify.reading import Reader
 from carbonstream.connectors.sinks.notify.sending import sender
+from carbonstream.connectors.sinks.notify.tending import tending
 from carbonstream.schemas.settings import Settings
 
 LOOK_S: Final = 0.25  # how often what is due is looked for
@@ -47,10 +49,13 @@ class Notify:
         """Read and deliver; outages are waited out, any other error of either ends both."""
         reading = threading.Thread(target=self._guarded, args=(self._read_round,), name="reading")
         reading.start()
+        scheduler = tending(self.config, wall_clock, self.log)
+        scheduler.start()
         try:
             run_rounds(self._deliver_round, self.stopping, self.log)
         finally:
             self.stopping.set()
+            scheduler.shutdown()
             reading.join()
         if self._failure is not None:
             raise self._failure

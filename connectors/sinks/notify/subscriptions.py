@@ -12,7 +12,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from carbonstream.connectors.sinks.notify.sending import Channel
+from carbonstream.processors.notices import notice_id
 from carbonstream.processors.notices_addresses import channel_kind
+from carbonstream.processors.notices_digest import due_day
 from carbonstream.processors.notices_signing import secret_text
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.notices import Subscription
@@ -22,28 +24,42 @@ BOTH_SECRETS: Final = timedelta(hours=24)  # an old secret signs too, while the 
 REMOVED: Final = "removed"
 
 WRITE: Final = """
-insert into notice_subscription (id, enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
-  language, group_s, disabled, changed_at)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, null, %s)
+insert into notice_subscription as s (id, enterprise, operator_group, entities, rules, severity, quiet_from,
+  quiet_until, language, group_s, digest_at, disabled, changed_at, digest_day)
+values (%(id)s, %(enterprise)s, %(operator_group)s, %(entities)s, %(rules)s, %(severity)s, %(quiet_from)s,
+  %(quiet_until)s, %(language)s, %(group_s)s, %(digest_at)s, null, %(now)s, %(digest_day)s)
 on conflict (id) do update set (enterprise, operator_group, entities, rules, severity, quiet_from, quiet_until,
-  language, group_s, disabled, changed_at) =
+  language, group_s, digest_at, disabled, changed_at, digest_day) =
   (excluded.enterprise, excluded.operator_group, excluded.entities, excluded.rules,
-  excluded.severity, excluded.quiet_from, excluded.quiet_until, excluded.language, excluded.group_s, null,
-  excluded.changed_at)
+  excluded.severity, excluded.quiet_from, excluded.quiet_until, excluded.language, excluded.group_s, excluded.digest_at,
+  null, excluded.changed_at,
+  case when excluded.digest_day is null then null else coalesce(s.digest_day, excluded.digest_day) end)
 """
 OWNER: Final = "select enterprise, operator_group from notice_subscription where id = %s for update"
 IS_ENTERPRISE: Final = "select from entity where id = %s and kind = 'enterprise'"
 ADD_CHANNEL: Final = """
-insert into notice_private.channel as c (subscription, kind, address, secret) values (%s, %s, %s, %s)
-on conflict (subscription, address) do update set disabled = null, failures = 0, pause_until = '-infinity'
-returning id, secret
+insert into notice_private.channel as c (subscription, kind, address, secret, is_backup) values (%s, %s, %s, %s, %s)
+on conflict (subscription, address) do update set disabled = null, is_backup = excluded.is_backup,
+  failures = 0, pause_until = '-infinity'
 """
+KNOWN_CHANNELS: Final = "select address from notice_private.channel where subscription = %s"
 REMOVE_CHANNELS: Final = """
 update notice_private.channel set disabled = %s
 where subscription = %s and disabled is null and address <> all(%s) returning id
 """
 END_REMOVED: Final = """
 update notice_delivery set state = 'dead', reason = %s, settled_at = %s where channel = any(%s) and state = 'waiting'
+"""
+IS_ON: Final = "select from notice_subscription where id = %s and disabled is null"
+TEST: Final = """
+insert into notice (id, subscription, opened_at, closes_at, closed, kind)
+values (%(id)s, %(subscription)s, %(now)s, %(now)s, true, 'test')
+"""
+# A test that a channel does not take is told as that; no backup stands in for it.
+TEST_ALL: Final = """
+insert into notice_delivery (notice, channel, state, since, next_at, handed_over)
+select %(id)s, c.id, 'waiting', %(now)s, %(now)s, true from notice_private.channel c
+where c.subscription = %(subscription)s and c.disabled is null
 """
 ROTATE: Final = """
 update notice_private.channel set previous_secret = secret, previous_until = %s, secret = %s where id = %s
@@ -54,9 +70,10 @@ order by id for update
 """
 LIST: Final = """
 select s.id, s.enterprise, s.operator_group, s.entities, s.rules, s.severity, s.quiet_from::text, s.quiet_until::text,
-  s.language, s.group_s, s.disabled,
+  s.language, s.group_s, s.digest_at::text, s.disabled,
   (select coalesce(json_agg(json_build_object(
-     'id', c.id, 'kind', c.kind, 'address', c.address, 'disabled', c.disabled, 'failures', c.failures,
+     'id', c.id, 'kind', c.kind, 'address', c.address, 'disabled', c.disabled, 'backup', c.is_backup,
+     'failures', c.failures,
      'paused', c.pause_until > %(now)s,
      'waiting', (select count(*) from notice_delivery d where d.channel = c.id and d.state = 'waiting'),
      'sent', (select count(*) from notice_delivery d where d.channel = c.id and d.state = 'sent'),
@@ -106,7 +123,7 @@ def subscribe(
 def _judge(connection: Connection, one: Subscription, errors: list[str]) -> dict[str, str]:
     """Kind of each address; errors are added."""
     kinds: dict[str, str] = {}
-    for address in one.channels:
+    for address in (*one.channels, *one.backup):
         try:
             kinds[address] = channel_kind(address)
         except ValueError as error:
@@ -127,20 +144,24 @@ def _judge(connection: Connection, one: Subscription, errors: list[str]) -> dict
 def _write(
     connection: Connection, one: Subscription, kinds: dict[str, str], now: datetime
 ) -> list[dict[str, str]]:
-    quiet = (one.quiet.from_, one.quiet.until) if one.quiet else (None, None)
     connection.execute(
         WRITE,
-        (
-            one.id, one.enterprise, one.operator_group, list(one.entities), list(one.rules), one.severity, *quiet,
-            one.language, one.group_s, now,
-        ),
+        {
+            "id": one.id, "enterprise": one.enterprise, "operator_group": one.operator_group,
+            "entities": list(one.entities), "rules": list(one.rules), "severity": one.severity,
+            "quiet_from": one.quiet and one.quiet.from_, "quiet_until": one.quiet and one.quiet.until,
+            "language": one.language, "group_s": one.group_s, "digest_at": one.digest, "now": now,
+            # the first digest is the next one, not that of a time before anybody wanted it
+            "digest_day": one.digest and due_day(one.digest, None, now),
+        },
     )  # fmt: skip
-    _remove(connection, one.id, list(one.channels), REMOVED, now)
+    _remove(connection, one.id, list(kinds), REMOVED, now)
     made = []
+    known = {address for (address,) in connection.execute(KNOWN_CHANNELS, (one.id,))}
     for address, kind in kinds.items():
         secret = new_secret() if kind == "webhook" else None
-        row = connection.execute(ADD_CHANNEL, (one.id, kind, address, secret)).fetchone()
-        if secret is not None and row is not None and row[1] == secret:
+        connection.execute(ADD_CHANNEL, (one.id, kind, address, secret, address in one.backup))
+        if secret is not None and address not in known:
             made.append({"subscription": one.id, "address": redacted(address), "secret": secret})
     return made
 
@@ -160,6 +181,17 @@ def unsubscribe(connection: Connection, id_: str, now: datetime) -> None:
 def _remove(connection: Connection, id_: str, keep: list[str], reason: str, now: datetime) -> None:
     removed = [row[0] for row in connection.execute(REMOVE_CHANNELS, (reason, id_, keep))]
     connection.execute(END_REMOVED, (reason, now, removed))
+
+
+def enqueue_test(connection: Connection, id_: str, now: datetime) -> str:
+    """A test for every channel of a subscription, through the queue; its id. Raises LoadRefused where none is on."""
+    notice = notice_id(id_, f"test:{now.isoformat()}", 1)
+    with connection.transaction():
+        if connection.execute(IS_ON, (id_,)).fetchone() is None:
+            raise unknown(id_)
+        connection.execute(TEST, {"id": notice, "subscription": id_, "now": now})
+        connection.execute(TEST_ALL, {"id": notice, "subscription": id_, "now": now})
+    return notice
 
 
 def rotate(connection: Connection, id_: str, now: datetime) -> list[dict[str, str]]:

@@ -11,6 +11,9 @@ export type OperatorState =
   | 'suppressed'
   | 'out-of-service'
 
+/** How far the enterprise's answer is. */
+export type AnswerStage = 'awaited' | 'received' | 'explained' | 'acting' | 'disputed' | 'closed'
+
 /** How a warning stands with the operators (ISA-18.2). */
 export interface Standing {
   state: OperatorState

@@ -1,7 +1,7 @@
 /** What the api sends. Figures are exact decimal strings; null means unknown, never zero. */
 
 import type { Grain } from '../logic/periods'
-import type { Standing } from './operator'
+import type { AnswerStage, Standing } from './operator'
 
 export type DecimalText = string
 
@@ -120,6 +120,8 @@ export interface Warning {
   changed_at: string
   /** Not in streamed changes; null until it was laid before the operators. */
   operator?: Standing | null
+  /** Of the enterprise; overdue: the next step's deadline is over. */
+  answer?: { state: AnswerStage; overdue: boolean } | null
   /** Folded into it, as they have the same cause. */
   children?: number
 }
