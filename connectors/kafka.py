@@ -54,8 +54,6 @@ def producer(settings: Settings, *, transactional_id: str | None = None, **overr
     return Producer(config | overrides)
 
 
-# For a source that sends thousands and waits for none: fewer requests, as one costs the broker half a millisecond.
-BULK: Final[dict[str, Any]] = {"linger.ms": 100}
 # For a reader that keeps what it is assigned: an empty fetch may wait long, records still come at once. (One that goes
 # from partition to partition would wait for the fetch of the one before.)
 STAYING: Final = {"fetch.wait.max.ms": 500}
@@ -147,21 +145,20 @@ def read_range(consumer: Consumer, topic: str, partition: int, first: int, end: 
     try:
         silent_since = time.monotonic()
         while True:
-            position = consumer.position([TopicPartition(topic, partition)])[0].offset
-            for message in consumer.consume(max(min(end - max(position, first), 1_000), 1), 0.2):
+            # one by one: a batch may hold back what was fetched around an assignment
+            message = consumer.poll(0.2)
+            if message is not None:
                 check(message)
                 silent_since = time.monotonic()
                 at = message.offset() or 0
-                if at >= end:
+                if message.error() is None and at < end:
+                    yield message
+                if at >= end - 1:
                     return
-                yield message
-                if at == end - 1:
-                    return
-            position = consumer.position([TopicPartition(topic, partition)])[0].offset
-            if position >= end:
+            elif consumer.position([TopicPartition(topic, partition)])[0].offset >= end:
                 return
-            if time.monotonic() - silent_since > 30:
-                raise NotReady(f"{topic}[{partition}]: nothing more comes before offset {end}, at {position}")
+            elif time.monotonic() - silent_since > 30:
+                raise NotReady(f"{topic}[{partition}]: nothing more comes before offset {end}")
     finally:
         consumer.unassign()
 

@@ -67,9 +67,10 @@ class Running:
 @contextmanager
 def running(
     profile: str, state: Path, *, services: tuple[str, ...] = SERVICES, tables: dict[str, Path] | None = None,
-    **overrides: Any,
+    is_covered: bool = True, **overrides: Any,
 ) -> Iterator[Running]:  # fmt: skip
-    """Everything started, reference data in force."""
+    """Everything started, reference data in force. is_covered: False where services run long and are killed by -9,
+    after which they report no coverage."""
     start(profile)
     kafka, server = addresses(profile)
     database = create_migrated(server, "run")
@@ -88,6 +89,8 @@ def running(
         f"CARBONSTREAM_{k.upper()}": json.dumps(v) if isinstance(v, dict | list) else str(v)
         for k, v in given.items()
     }
+    if not is_covered:
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)
     create_topics(settings)
     record_layout(settings)
     load(settings, tables or {t: DEMO / f"{t}.csv" for t in ("sites", "meters", "targets")})

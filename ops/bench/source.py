@@ -28,7 +28,7 @@ IN_FLIGHT = 2_000  # frames: a source does not run seconds ahead of the broker
 def send(job: dict[str, Any]) -> dict[str, Any]:
     """Send rounds [first, end); rate 0: as fast as it goes, for at most `seconds`."""
     config = settings()
-    producer = kafka.producer(config, **kafka.BULK)
+    producer = kafka.producer(config, **{"linger.ms": 100})  # a request costs the broker half a millisecond
     topic = config.topic(topics.READINGS)
     reference = reference_ends(kafka.admin(config), config)
     loads = shard_loads(Fleet(job["sites"], job["meters"]), job["frame"])

@@ -62,7 +62,7 @@ class Sending:
         )
         self._topic = settings.topic(topics.READINGS)
         self._partitions = settings.partitions_of(topics.READINGS)
-        self._producer = kafka.producer(settings, **GAPLESS, **kafka.BULK)
+        self._producer = kafka.producer(settings, **GAPLESS)
         self._ticks = Ticks(settings, self._producer) if pace.ticks else None
         self._failed: KafkaError | None = None
         self._heard = time.monotonic()
