@@ -31,6 +31,7 @@ from carbonstream.ops.local.runtime import runtime_folder
 from carbonstream.ops.local.servers import addresses, reset, start, stop
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
@@ -83,6 +84,7 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
         _drained(
             settings, warm["sent"] + full["sent"], hop="accepted"
         )  # a steady load has no backlog of a full one
+        _judged(settings)
         say(f"{rate:,.0f} readings/s; latency at {plan.latency_rate:,}/s for {plan.latency_s} s")
         limits = _limits(settings, fleet, plan, full["next_round"])
         clock, watch = VisibleClock(settings), WarnedClock(settings)
@@ -221,6 +223,23 @@ def _drained(settings: Settings, readings: int, timeout_s: float = 120.0, *, hop
                 return time.time()
             time.sleep(0.02)
     raise NotReady(f"not all of {readings:,} readings were stored within {timeout_s} s")
+
+
+def _judged(settings: Settings, timeout_s: float = 120.0) -> None:
+    """Wait until `instant` has judged all of carbon.emissions; it writes down where it stands when nothing comes."""
+    consumer = kafka.reader(settings)
+    topic = settings.topic(topics.EMISSIONS)
+    ends = {n: kafka.end_offsets_of(consumer, topic, n)[1] for n in range(settings.partitions)}
+    consumer.close()
+    until = time.monotonic() + timeout_s
+    with connect(settings, application="bench", autocommit=True) as connection:
+        while time.monotonic() < until:
+            rows = connection.execute("select partition, next_offset from instant_position").fetchall()
+            at: dict[int, int] = dict(rows)
+            if all(at.get(n, 0) >= end for n, end in ends.items()):
+                return
+            time.sleep(0.1)
+    raise NotReady(f"instant has not judged everything within {timeout_s} s")
 
 
 def _batches(settings: Settings) -> int:
