@@ -205,8 +205,6 @@ class Convert:
     def _confirm(self) -> None:
         """Take acknowledgements in, in the order of the events. Raises KafkaException where one is refused."""
         self.producer.poll(0)
-        if not self.pending:
-            return
         while self.pending and self.pending[0].is_acknowledged:
             answered = self.pending.popleft()
             partition, event = answered.partition, answered.event
