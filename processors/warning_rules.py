@@ -116,12 +116,6 @@ class Definition:
         """RULE@VERSION, as a warning names it."""
         return f"{self.rule}@{self.version}"
 
-    def holds(self, subject: str) -> bool:
-        """Whether the scope holds a subject."""
-        if self.scope.endswith("*"):
-            return subject.startswith(self.scope[:-1])
-        return subject == self.scope
-
     def document(self) -> dict[str, Any]:
         """As a warning's snapshot carries it, and the API shows it."""
         return {
@@ -142,6 +136,32 @@ class Definition:
         }
 
 
+class Scopes:
+    """Definitions by the beginning of what they are about: asked for one subject of 100,000, few are looked at."""
+
+    def __init__(self, definitions: Iterable[Definition] = ()) -> None:
+        self._whole: defaultdict[str, list[Definition]] = defaultdict(list)
+        self._beginning: defaultdict[int, defaultdict[str, list[Definition]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for definition in definitions:
+            if definition.scope.endswith("*"):
+                head = definition.scope[:-1]
+                self._beginning[len(head)][head].append(definition)
+            else:
+                self._whole[definition.scope].append(definition)
+
+    def __bool__(self) -> bool:
+        return bool(self._whole or self._beginning)
+
+    def of(self, subject: str) -> list[Definition]:
+        """All whose scope holds a subject."""
+        found = list(self._whole.get(subject, ()))
+        for length, by_head in self._beginning.items():
+            found += by_head.get(subject[:length], ())
+        return found
+
+
 class RuleBook:
     """All versions of all rules."""
 
@@ -153,6 +173,7 @@ class RuleBook:
             rule: sorted(found, key=lambda d: (d.valid_from, d.version)) for rule, found in versions.items()
         }
         self._changes = sorted({d.valid_from for found in self._versions.values() for d in found})
+        self._scopes = {kind: self.scopes(kind) for kind in RuleKind}
         self._found: dict[tuple[RuleKind, str, int, Decimal | None], Definition | None] = {}
 
     def __iter__(self) -> Iterator[Definition]:
@@ -162,14 +183,18 @@ class RuleBook:
         """Grows with each instant at which a version comes into force; between two all is the same."""
         return bisect_right(self._changes, at_ms)
 
+    def scopes(self, *kinds: RuleKind) -> Scopes:
+        """Every version of the rules of these kinds, by what they are about."""
+        return Scopes(d for d in self if d.kind in kinds)
+
     def in_force(self, kind: RuleKind, at_ms: int) -> list[Definition]:
         """The version of each rule of a kind at an instant, also of those that are off."""
-        found = []
-        for versions in self._versions.values():
-            valid = [d for d in versions if d.valid_from <= at_ms]
-            if valid and valid[-1].kind is kind:
-                found.append(valid[-1])
-        return found
+        found = (self._version(rule, at_ms) for rule in self._versions)
+        return [d for d in found if d is not None and d.kind is kind]
+
+    def _version(self, rule: str, at_ms: int) -> Definition | None:
+        valid = [d for d in self._versions[rule] if d.valid_from <= at_ms]
+        return valid[-1] if valid else None
 
     def find(
         self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None = None
@@ -185,8 +210,8 @@ class RuleBook:
     def _find(self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None) -> Definition | None:
         found = [
             d
-            for d in self.in_force(kind, at_ms)
-            if d.holds(subject) and (level is None or d.parameters["from"] <= level)
+            for d in self._scopes[kind].of(subject)
+            if d is self._version(d.rule, at_ms) and (level is None or d.parameters["from"] <= level)
         ]
         best = max(
             found, key=lambda d: (len(d.scope.rstrip("*")), d.parameters.get("from", 0), d.rule), default=None

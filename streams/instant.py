@@ -48,7 +48,8 @@ POLL_S: Final = 0.2
 WAITING: Final = 2_000
 CHECKPOINT_S: Final = 15.0
 QUIET_S: Final = 2.0  # the ticker ticks once a second: when nothing comes for longer, it is a good moment
-REFERENCE: Final = (topics.REF_METERS, topics.REF_SITES, topics.REF_RULES)
+FLEET: Final = (topics.REF_METERS, topics.REF_SITES)
+RULES: Final = (topics.REF_RULES,)
 
 
 class Instant:
@@ -96,12 +97,9 @@ class Judgement:
             self.first_copies.take(n, at.origin)
         self.rules = InstantRules()
         self.reference: dict[str, int] = {}
-        self._begin()
+        self.fleet, self.book = load_fleet(connection), load_rule_book(connection)
+        self.rules.begin(self.fleet, self.book, config.canary_meters)
         self.rules.unpack(*load_state(connection))
-
-    def _begin(self) -> None:
-        fleet, book = load_fleet(self.connection), load_rule_book(self.connection)
-        self.rules.begin(fleet, book, self.config.canary_meters)
 
     def run(self, stopping: threading.Event) -> None:
         """Read and judge until stopping."""
@@ -159,10 +157,15 @@ class Judgement:
 
     def _refer(self, offsets: dict[str, int]) -> None:
         """Meters or rules changed up to these offsets of ref.*."""
-        named = {name: offsets.get(name, 0) for name in REFERENCE}
-        if any(end > self.reference.get(name, 0) for name, end in named.items()):
-            self._begin()
-            self.reference = {name: max(end, self.reference.get(name, 0)) for name, end in named.items()}
+        newer = {name for name in (*FLEET, *RULES) if offsets.get(name, 0) > self.reference.get(name, 0)}
+        if not newer:
+            return
+        if not newer.isdisjoint(FLEET):
+            self.fleet = load_fleet(self.connection)
+        if not newer.isdisjoint(RULES):
+            self.book = load_rule_book(self.connection)
+        self.rules.begin(self.fleet, self.book, self.config.canary_meters)
+        self.reference |= {name: offsets[name] for name in newer}
 
     def _pause(self, paused: set[int]) -> set[int]:
         ahead = {n for n in self.positions if self.merge.waiting(n) > WAITING}

@@ -21,7 +21,7 @@ from carbonstream.processors.instant.judge import InstantRules
 from carbonstream.processors.instant.readings import Fleet, Frame
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.rule_simulation import Change
-from carbonstream.processors.warning_rules import RuleBook
+from carbonstream.processors.warning_rules import RuleBook, Scopes
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome
 from carbonstream.schemas.periods import DAY_MS, to_datetime
 from carbonstream.schemas.warning_rules import RuleKind
@@ -50,11 +50,12 @@ def tried_rules(connection: Connection, file: Path | None) -> RuleBook:
 def instant_changes(connection: Connection, book: RuleBook, start: int, end: int) -> list[Change]:
     """Changes that the book's instant rules tell of the readings stored for [start, end), UTC ms."""
     rules = [d for kind in KINDS for d in book.in_force(kind, end) if d.is_on]
+    scopes = Scopes(rules)
     fleet = load_fleet(connection) if rules else Fleet()
     watched = {
         number: meter
         for number, meter in fleet.by_number.items()
-        if any(d.holds(subject) for d in rules for subject in (meter.subject, meter.site))
+        if scopes.of(meter.subject) or scopes.of(meter.site)
     }
     if not watched:
         return []

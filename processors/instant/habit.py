@@ -141,8 +141,8 @@ class Habit:
     def begin(self, fleet: Fleet, book: RuleBook) -> None:
         """Meters or rules have changed. What was learnt stays."""
         self._book, before = book, self._watched
-        rules = [d for d in book if d.kind is RuleKind.HABIT]
-        meters = [m for m in fleet.by_number.values() if any(d.holds(m.subject) for d in rules)]
+        rules = book.scopes(RuleKind.HABIT)
+        meters = [m for m in fleet.by_number.values() if rules and rules.of(m.subject)]
         self._watched = {
             m.number: before.get(m.number) or _Watched(m, WeekModel(), Slots(HOUR_MS)) for m in meters
         }

@@ -85,10 +85,11 @@ class Limits:
         self._rest()
         self._book, before = book, self._watched
         self._watched, self._of = {}, {}
-        rules = [d for d in book if d.kind in KINDS]
+        rules = book.scopes(*KINDS)
         for meter in fleet.by_number.values() if rules else ():
-            for kind in KINDS:
-                own = [d for d in rules if d.kind is kind and d.holds(meter.subject)]
+            held = rules.of(meter.subject)
+            for kind in KINDS if held else ():
+                own = [d for d in held if d.kind is kind]
                 if not own:
                     continue
                 length = max(

@@ -68,10 +68,10 @@ class DataQuality:
         """Meters or rules have changed. What is under way goes on."""
         self._book, before = book, self._watched
         self._watched, self._of = {}, {}
-        rules = [d for d in book if d.kind is RuleKind.DATA_QUALITY]
+        rules = book.scopes(RuleKind.DATA_QUALITY)
         for meter in fleet.by_number.values() if rules else ():
             for subject, about in ((meter.subject, meter.meter_id), (meter.site, "readings")):
-                if any(d.holds(subject) for d in rules):
+                if rules.of(subject):
                     watched = self._watched.get(subject) or before.get(subject)
                     watched = self._watched[subject] = watched or _Watched(subject, meter.site, about)
                     self._of.setdefault(meter.number, []).append(watched)

@@ -24,7 +24,7 @@ import numpy as np
 
 from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Ints
 from carbonstream.processors.instant.told import Told
-from carbonstream.processors.warning_rules import Definition, RuleBook
+from carbonstream.processors.warning_rules import Definition, RuleBook, Scopes
 from carbonstream.processors.warnings import State, Transition
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import SECOND_MS, local_iso
@@ -287,9 +287,9 @@ class Silence:
             allowed = (
                 int(rule.parameters["cadences"]) * interval + int(rule.parameters["grace_s"]) * SECOND_MS
             )
-        own = [d for d in rules if d.scope != "meter:*"]
+        own = Scopes(d for d in rules if d.scope != "meter:*")
         for number, meter in self._fleet.by_number.items() if own else ():
-            if any(d.holds(meter.subject) for d in own):
+            if own.of(meter.subject):
                 found = self._rule_of(number, now)
                 allowed[number] = FOREVER if found is None else allowed_ms(found, meter.interval_ms)
         return allowed

@@ -1,0 +1,86 @@
+"""The relay's outbox: reference changes, warnings and what else was committed to be told, in the order of its rows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import orjson
+import psycopg
+from confluent_kafka import Producer
+
+from carbonstream.connectors import telemetry
+from carbonstream.connectors.database import one_row
+from carbonstream.schemas import frames, topics
+from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.shards import partition_of, shard_of
+
+OUTBOX_PASS: Final = 10_000
+ANY: Final = "select exists (select from outbox)"
+TAKE_OUTBOX: Final = """
+delete from outbox where id in (select id from outbox order by id limit %s) returning id, topic, shard_key, key, value
+"""
+TYPES: Final = {  # of what the outbox holds
+    topics.WARNINGS: frames.TYPE_WARNING,
+    topics.TOTALS: frames.TYPE_RESTATED,
+}
+
+
+def tell_outbox(
+    config: Settings, connection: psycopg.Connection[Any], producer: Producer, reference: threading.Event
+) -> bool:
+    """One pass; False: there was nothing to tell. reference: is set before reference data are told."""
+    with connection.transaction():
+        if not one_row(connection, ANY)[0]:
+            return False
+        rows = sorted(connection.execute(TAKE_OUTBOX, (OUTBOX_PASS,)).fetchall())
+        if any(topic in topics.REFERENCE for _, topic, *_ in rows):
+            reference.set()
+        with told_together(producer):
+            for _, topic, shard_key, key, value in rows:
+                tell(config, producer, topic, type_of(topic, value), shard_key, key, value)
+    telemetry.RECORDS.labels("relay", "outbox").inc(len(rows))
+    return True
+
+
+@contextmanager
+def told_together(producer: Producer) -> Iterator[None]:
+    """One transaction of Kafka, committed at the end and given up on any error."""
+    producer.begin_transaction()
+    try:
+        yield
+        producer.commit_transaction(30)
+    except BaseException:
+        producer.abort_transaction(10)
+        raise
+
+
+def tell(
+    config: Settings, producer: Producer, topic: str, type_: str, shard_key: str, key: str, value: Any
+) -> None:
+    """Hand a record to the producer, waiting where its queue is full. value None: a tombstone."""
+    partition = partition_of(shard_of(shard_key), config.partitions_of(topic))
+    record = None if value is None else orjson.dumps(value)
+    headers = frames.cloud_event_headers(type_, "relay", key)
+    while True:
+        try:
+            producer.produce(
+                config.topic(topic),
+                record,
+                key.encode(),
+                partition,
+                headers=headers,  # type: ignore[arg-type]
+            )
+            producer.poll(0)
+            return
+        except BufferError:
+            producer.poll(0.1)
+
+
+def type_of(topic: str, value: Any) -> str:
+    """CloudEvents type of an outbox row."""
+    if topic == topics.WARNINGS and "operation" in value:
+        return frames.TYPE_OPERATION
+    return TYPES.get(topic, f"carbonstream.{topic}.v1")

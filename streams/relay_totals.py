@@ -1,0 +1,189 @@
+"""The relay's totals: change marks are taken, absolute totals read in the same snapshot, and told on carbon.totals."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import psycopg
+from confluent_kafka import Producer
+
+from carbonstream.connectors.database import one_row
+from carbonstream.processors.expectation import Metering, coverage, readings_due
+from carbonstream.processors.expectation import Span as Validity
+from carbonstream.processors.total_records import Key, Known, Part, Span, restated_keys, spans, total_record
+from carbonstream.schemas import frames, topics
+from carbonstream.schemas.codes import Grain
+from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
+from carbonstream.schemas.settings import Settings
+from carbonstream.streams.relay_beside import beside
+from carbonstream.streams.relay_outbox import tell, told_together
+
+MARKS_PASS: Final = 200
+KEYS_REMEMBERED: Final = 200_000
+ANY: Final = "select exists (select from change_mark), exists (select from restatement)"
+TAKE_MARKS: Final = """
+delete from change_mark where id in (select id from change_mark order by id limit %s) returning entity, grain, bucket
+"""
+# a few entities of one month at a time, behind what has just changed: a restated year does not hold up the live hour
+TAKE_RESTATED: Final = """
+delete from restatement where id = (select id from restatement order by id limit 1) returning month, entities
+"""
+TOTALS: Final = """
+select entity, bucket, class, carrier, readings, quantity, estimated, co2_kg, kgce, coefficient,
+       to_char(coefficient_month, 'YYYY-MM')
+from totals_of(%s::int[], %s::smallint, %s, %s)
+"""
+STANDING: Final = "select coalesce(max(tick_ms), 0), exists (select from gap) from position"
+OLDEST_MISSING: Final = "select entity, since, start from oldest_missing(%s::int[], %s, %s)"
+
+
+@dataclass(slots=True)
+class Masters:
+    """What the relay knows of entities; read again when reference data have changed."""
+
+    ids: dict[int, str] = field(default_factory=dict)
+    wholes: dict[int, list[int]] = field(default_factory=dict)  # part -> entities it counts to
+    validity: dict[int, list[Validity]] = field(default_factory=dict)  # part -> what it expects
+    parts: dict[int, list[int]] = field(default_factory=dict)
+    metering: dict[int, list[Metering]] = field(default_factory=dict)  # part -> when its sites were metered
+    known: dict[Key, tuple[int, float | None]] = field(default_factory=dict)
+
+    def due(self, keys: Collection[Key]) -> dict[Key, tuple[int, float | None]]:
+        """Readings due in each whole bucket, and its coverage; remembered, as a busy bucket is told again and again.
+
+        An entity's buckets are worked out together: a backfilled year has 9,000 of each.
+        """
+        new: defaultdict[int, list[Key]] = defaultdict(list)
+        for key in keys:
+            if key not in self.known:
+                new[key.entity].append(key)
+        if len(self.known) > KEYS_REMEMBERED:
+            self.known = {key: self.known[key] for key in keys if key in self.known}
+        for entity, asked in new.items():
+            parts = self.parts.get(entity, ())
+            metering = [m for part in parts for m in self.metering.get(part, ())]
+            starts, ends = [k.bucket for k in asked], [next_bucket(k.grain, k.bucket) for k in asked]
+            spans = [v for part in parts for v in self.validity.get(part, ())]
+            due = readings_due(np.array(starts), np.array(ends), spans).tolist()
+            for key, end, expected in zip(asked, ends, due, strict=True):
+                self.known[key] = expected, coverage(key.bucket, end, metering)
+        return self.known
+
+
+class Totals:
+    """Passes over change marks and restatements. reference: set when reference data are about to be told.
+
+    A mark of a new entity is not to be seen before that entity was told: readings are converted with what was told.
+    So `reference` is asked after the marks were taken, and what it stands for is read in their snapshot.
+    """
+
+    def __init__(
+        self,
+        config: Settings,
+        connection: psycopg.Connection[Any],
+        producer: Producer,
+        reference: threading.Event,
+    ) -> None:
+        self.config, self.connection, self.producer, self.reference = config, connection, producer, reference
+        self.masters = load_masters(connection)
+
+    def tell(self) -> bool | None:
+        """One pass; whether there is more to tell, None: there was nothing."""
+        with self.connection.transaction():
+            any_marks, any_restated = one_row(self.connection, ANY)
+            if not any_marks and not any_restated:
+                return None
+            marks = self.connection.execute(TAKE_MARKS, (MARKS_PASS,)).fetchall() if any_marks else []
+            restated = self.connection.execute(TAKE_RESTATED).fetchall() if any_restated else []
+            if self.reference.is_set():
+                self.reference.clear()
+                self.masters = load_masters(self.connection)
+            keys = changed_keys(marks, self.masters) | restated_keys(restated)
+            with told_together(self.producer):
+                for record in self._records(keys):
+                    key = f"{record['entity']}|{record['grain']}|{record['bucket']}"
+                    tell(
+                        self.config,
+                        self.producer,
+                        topics.TOTALS,
+                        frames.TYPE_TOTAL,
+                        record["entity"],
+                        key,
+                        record,
+                    )
+        return len(marks) == MARKS_PASS
+
+    def _records(self, keys: set[Key]) -> Iterator[dict[str, Any]]:
+        connection, masters = self.connection, self.masters
+        computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only
+        tick, any_missing = one_row(connection, STANDING)
+        whole = spans(keys)
+        aside = beside(connection, whole)
+        for span in whole:
+            found = {
+                key: parts
+                for key, parts in self._read(span).items()
+                if key in keys and key.entity in masters.ids
+            }
+            missing = self._missing(found) if any_missing else {}
+            due = masters.due(found)
+            for key, parts in found.items():
+                expected, covered = due[key]
+                fuels, declared = aside.inferred.get(key, ()), aside.declared.get(key, {})
+                known = Known(expected, covered, missing.get(key), tick, computed, fuels, declared)
+                yield total_record(masters.ids[key.entity], key.grain, key.bucket, parts, known)
+
+    def _missing(self, keys: Iterable[Key]) -> dict[Key, int]:
+        """Start of the oldest interval known to be missing, UTC ms."""
+        asked = {(key.entity, to_datetime(key.bucket)): key for key in keys}
+        upto = [to_datetime(next_bucket(key.grain, key.bucket)) for key in asked.values()]
+        if not asked:
+            return {}
+        rows = self.connection.execute(OLDEST_MISSING, (*map(list, zip(*asked, strict=True)), upto))
+        return {asked[entity, since]: to_ms(start) for entity, since, start in rows}
+
+    def _read(self, span: Span) -> dict[Key, list[Part]]:
+        until = next_bucket(span.grain, span.last)
+        found: dict[Key, list[Part]] = {}
+        for entity, bucket, *part in self.connection.execute(
+            TOTALS, (sorted(span.entities), int(span.grain), to_datetime(span.first), to_datetime(until))
+        ):
+            found.setdefault(Key(entity, span.grain, to_ms(bucket)), []).append(Part(*part))
+        return found
+
+
+def changed_keys(marks: Iterable[tuple[Any, ...]], masters: Masters) -> set[Key]:
+    """Totals that change marks name, and those of the entities they count to."""
+    changed = {key for mark in marks for key in zip(*mark, strict=True)}
+    return {
+        Key(whole, Grain(grain), to_ms(bucket))
+        for entity, grain, bucket in changed
+        for whole in masters.wholes.get(entity, ())
+    }
+
+
+def load_masters(connection: psycopg.Connection) -> Masters:
+    """Entities, what they are made of, and what is expected of them."""
+    masters = Masters()
+    with connection.transaction():
+        masters.ids = dict(connection.execute("select number, id from entity").fetchall())
+        for entity, part in connection.execute("select entity, part from entity_part"):
+            masters.wholes.setdefault(part, []).append(entity)
+            masters.parts.setdefault(entity, []).append(part)
+        for entity, interval_s, valid_from, valid_to, meters in connection.execute(
+            "select entity, interval_s, valid_from, valid_to, sum(meters) from expectation group by 1, 2, 3, 4"
+        ):
+            to = None if valid_to is None else to_ms(valid_to)
+            masters.validity.setdefault(entity, []).append(
+                Validity(interval_s * 1_000, to_ms(valid_from), to, int(meters))
+            )
+        for entity, valid_from, valid_to, sites in connection.execute("select * from metering"):
+            since, to = (None if at is None else to_ms(at) for at in (valid_from, valid_to))
+            masters.metering.setdefault(entity, []).append(Metering(since, to, sites))
+    return masters
