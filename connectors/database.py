@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString
 
@@ -105,9 +105,14 @@ def one_row(
     return row
 
 
-def integers(values: NDArray[np.int64]) -> str:
+def integers(values: NDArray[np.int64] | Iterable[int]) -> str:
     """An array parameter as PostgreSQL's text; psycopg's own way looks at every element in Python."""
-    return "{" + ",".join(map(str, values.tolist())) + "}"
+    return "{" + ",".join(map(str, values.tolist() if isinstance(values, np.ndarray) else values)) + "}"
+
+
+def texts(values: Iterable[str]) -> str:
+    """The same of texts."""
+    return "{" + ",".join('"' + v.replace("\\", r"\\").replace('"', r"\"") + '"' for v in values) + "}"
 
 
 def binary_rows(columns: list[tuple[NDArray[np.int64], int]], nullable: int | None = None) -> bytes:

@@ -42,6 +42,8 @@ from carbonstream.streams.instant_book import (
 )
 
 Connection = psycopg.Connection[Any]
+# every fetch costs the broker as much as storing 200 readings
+GATHERING: Final = {"fetch.min.bytes": 1 << 16, "fetch.wait.max.ms": 50}
 FETCHED: Final = 500
 POLL_S: Final = 0.2
 # Of a partition ahead of the others so many records of some 12 kB wait here, the rest in Kafka.
@@ -85,7 +87,7 @@ class Judgement:
         if self.topic not in found:
             raise NotReady(f"topic {self.topic} does not exist; create the topics with `carbonstream topics`")
         self.topic_id, partitions = found[self.topic]
-        self.consumer: Consumer = kafka.reader(config, **kafka.STAYING)
+        self.consumer: Consumer = kafka.reader(config, **GATHERING)
         self.positions = load_positions(connection, self.topic_id)
         for n in range(partitions):
             first, end = kafka.end_offsets_of(self.consumer, self.topic, n)

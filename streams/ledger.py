@@ -35,7 +35,7 @@ from carbonstream.schemas.settings import Settings
 from carbonstream.streams.reference_log import ReferenceLog
 
 COMMIT_S: Final = 1.0
-COMMIT_BUSY_S: Final = 5.0  # while much comes: a register counts once a commit, however often it was read
+COMMIT_BUSY_S: Final = 10.0  # while much comes: a register counts once a commit, however often it was read
 BUSY: Final = 100  # records since the last commit
 FETCHED: Final = 500
 TIDY_S: Final = 3_600.0

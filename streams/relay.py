@@ -65,7 +65,7 @@ class Relay:
     def _loop(self, name: str, passes: Callable[[Connection, Producer], None]) -> None:
         """One of the two; where it fails the other ends too, and the error is the round's."""
         try:
-            with connect(self.config, application=f"relay {name}") as connection:
+            with connect(self.config, application=f"relay {name}", autocommit=True) as connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 producer = kafka.producer(self.config, transactional_id=f"carbonstream-relay-{name}")
                 producer.init_transactions(30)

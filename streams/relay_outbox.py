@@ -31,10 +31,13 @@ TYPES: Final = {  # of what the outbox holds
 def tell_outbox(
     config: Settings, connection: psycopg.Connection[Any], producer: Producer, reference: threading.Event
 ) -> bool:
-    """One pass; False: there was nothing to tell. reference: is set before reference data are told."""
+    """One pass; False: there was nothing to tell.
+
+    connection: in autocommit. reference: is set before reference data are told.
+    """
+    if not one_row(connection, ANY)[0]:
+        return False
     with connection.transaction():
-        if not one_row(connection, ANY)[0]:
-            return False
         rows = sorted(connection.execute(TAKE_OUTBOX, (OUTBOX_PASS,)).fetchall())
         if any(topic in topics.REFERENCE for _, topic, *_ in rows):
             reference.set()

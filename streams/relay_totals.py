@@ -26,9 +26,18 @@ from carbonstream.streams.relay_outbox import tell, told_together
 
 MARKS_PASS: Final = 200
 KEYS_REMEMBERED: Final = 200_000
+GRAINS: Final = {int(grain): grain for grain in Grain}
 ANY: Final = "select exists (select from change_mark), exists (select from restatement)"
+# marks repeat: a busy bucket is in every batch of the sink
 TAKE_MARKS: Final = """
-delete from change_mark where id in (select id from change_mark order by id limit %s) returning entity, grain, bucket
+with taken as (
+  delete from change_mark where id in (select id from change_mark order by id limit %s) returning entity, grain, bucket
+), changed as (
+  select distinct c.entity, c.grain, c.bucket
+  from taken t, unnest(t.entity, t.grain, t.bucket) as c (entity, grain, bucket)
+)
+select distinct p.entity, c.grain, (extract(epoch from c.bucket) * 1000)::bigint, (select count(*) from taken)
+from changed c join entity_part p on p.part = c.entity
 """
 # a few entities of one month at a time, behind what has just changed: a restated year does not hold up the live hour
 TAKE_RESTATED: Final = """
@@ -48,7 +57,6 @@ class Masters:
     """What the relay knows of entities; read again when reference data have changed."""
 
     ids: dict[int, str] = field(default_factory=dict)
-    wholes: dict[int, list[int]] = field(default_factory=dict)  # part -> entities it counts to
     validity: dict[int, list[Validity]] = field(default_factory=dict)  # part -> what it expects
     parts: dict[int, list[int]] = field(default_factory=dict)
     metering: dict[int, list[Metering]] = field(default_factory=dict)  # part -> when its sites were metered
@@ -95,16 +103,16 @@ class Totals:
 
     def tell(self) -> bool | None:
         """One pass; whether there is more to tell, None: there was nothing."""
+        if not any(one_row(self.connection, ANY)):  # not worth a transaction, fifty times a second
+            return None
         with self.connection.transaction():
-            any_marks, any_restated = one_row(self.connection, ANY)
-            if not any_marks and not any_restated:
-                return None
-            marks = self.connection.execute(TAKE_MARKS, (MARKS_PASS,)).fetchall() if any_marks else []
-            restated = self.connection.execute(TAKE_RESTATED).fetchall() if any_restated else []
+            marks = self.connection.execute(TAKE_MARKS, (MARKS_PASS,)).fetchall()
+            restated = self.connection.execute(TAKE_RESTATED).fetchall()
             if self.reference.is_set():
                 self.reference.clear()
                 self.masters = load_masters(self.connection)
-            keys = changed_keys(marks, self.masters) | restated_keys(restated)
+            keys = {Key(entity, GRAINS[grain], bucket) for entity, grain, bucket, _ in marks}
+            keys |= restated_keys(restated)
             with told_together(self.producer):
                 for record in self._records(keys):
                     key = f"{record['entity']}|{record['grain']}|{record['bucket']}"
@@ -117,7 +125,7 @@ class Totals:
                         key,
                         record,
                     )
-        return len(marks) == MARKS_PASS
+        return bool(marks) and marks[0][3] == MARKS_PASS
 
     def _records(self, keys: set[Key]) -> Iterator[dict[str, Any]]:
         connection, masters = self.connection, self.masters
@@ -158,23 +166,12 @@ class Totals:
         return found
 
 
-def changed_keys(marks: Iterable[tuple[Any, ...]], masters: Masters) -> set[Key]:
-    """Totals that change marks name, and those of the entities they count to."""
-    changed = {key for mark in marks for key in zip(*mark, strict=True)}
-    return {
-        Key(whole, Grain(grain), to_ms(bucket))
-        for entity, grain, bucket in changed
-        for whole in masters.wholes.get(entity, ())
-    }
-
-
 def load_masters(connection: psycopg.Connection) -> Masters:
     """Entities, what they are made of, and what is expected of them."""
     masters = Masters()
     with connection.transaction():
         masters.ids = dict(connection.execute("select number, id from entity").fetchall())
         for entity, part in connection.execute("select entity, part from entity_part"):
-            masters.wholes.setdefault(part, []).append(entity)
             masters.parts.setdefault(entity, []).append(part)
         for entity, interval_s, valid_from, valid_to, meters in connection.execute(
             "select entity, interval_s, valid_from, valid_to, sum(meters) from expectation group by 1, 2, 3, 4"

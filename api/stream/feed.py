@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from carbonstream.api.stream.events import STREAMED, Record
 from carbonstream.api.stream.hub import Hub
 from carbonstream.api.stream.positions import Layout
-from carbonstream.connectors.kafka import check, reader, topic_ids, type_of
+from carbonstream.connectors.kafka import STAYING, check, reader, topic_ids, type_of
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
@@ -65,7 +65,7 @@ class Feed:
         """Read until stopped. Raises KafkaException or NotReady when Kafka is away or a position is lost."""
         layout = layout_of(self._settings)
         consumer = reader(
-            self._settings, **{"enable.partition.eof": True, "queued.max.messages.kbytes": 8_192}
+            self._settings, **STAYING, **{"enable.partition.eof": True, "queued.max.messages.kbytes": 8_192}
         )
         try:
             if layout != self._layout:

@@ -43,6 +43,7 @@ SINKS: Final = 1
 WARNINGS: Final = 500
 WARM_ROUNDS: Final = 20  # two million readings: until the broker's JIT has settled
 COUNTED: Final = "select coalesce(sum(readings), 0) from ledger where hop = %s and source = %s"
+DRAINED_POLL_S: Final = 0.1  # a sum over some thousand lines of the ledger
 Say = Callable[[str], None]
 
 
@@ -221,7 +222,7 @@ def _drained(settings: Settings, readings: int, timeout_s: float = 120.0, *, hop
         while time.monotonic() < until:
             if one_row(connection, COUNTED, (hop, SOURCE))[0] >= readings:
                 return time.time()
-            time.sleep(0.02)
+            time.sleep(DRAINED_POLL_S)
     raise NotReady(f"not all of {readings:,} readings were stored within {timeout_s} s")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from carbonstream.connectors.database import connect
 from carbonstream.schemas.settings import Settings
 
-POLL_S = 0.005
+POLL_S = 0.02  # seen up to so much later than it was; more often it would take a tenth of a core
 
 
 class VisibleClock(threading.Thread):

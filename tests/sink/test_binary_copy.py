@@ -1,4 +1,4 @@
-"""The binary COPY format, read back by PostgreSQL."""
+"""The binary COPY format and array parameters, read back by PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import psycopg
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, pg_time
+from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, integers, pg_time, texts
 from carbonstream.schemas.periods import to_ms
 from carbonstream.schemas.settings import Settings
 
@@ -36,3 +36,17 @@ def test_rows_come_back_as_they_went(
         return tuple(None if i == nullable and v < 0 else v for i, v in enumerate(row))
 
     assert sorted(found, key=str) == sorted(map(expected, rows), key=str)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1),
+    st.lists(st.integers(-(2**63), 2**63 - 1)),
+)
+def test_arrays_come_back_as_they_went(database: Settings, words: list[str], numbers: list[int]) -> None:
+    words += ["null", "", "{", "a,b", '\\"']
+    with psycopg.connect(database.database) as connection:
+        found = connection.execute(
+            "select %s::text[], %s::bigint[]", [texts(words), integers(numbers)]
+        ).fetchone()
+    assert found == (words, numbers)

@@ -12,7 +12,7 @@ import orjson
 import psycopg
 from numpy.typing import NDArray
 
-from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, integers, pg_time
+from carbonstream.connectors.database import COPY_HEADER, COPY_TRAILER, binary_rows, integers, pg_time, texts
 from carbonstream.processors.grouping import grouped
 from carbonstream.processors.ledger import Count
 from carbonstream.processors.release import Moved, Origin, is_release
@@ -131,11 +131,11 @@ def write_mark(cursor: Cursor, totals: TotalChanges) -> None:
 def write_ledger(cursor: Cursor, hop: str, counts: Sequence[Count]) -> None:
     """Add counts to the ledger."""
     if counts:
-        columns = zip(
+        source, site, *numbers = zip(
             *((c.source, c.site, c.day, c.outcome, c.readings, c.quantity_wh, c.converted) for c in counts),
             strict=True,
         )
-        cursor.execute(LEDGER, [hop, *(list(column) for column in columns)])
+        cursor.execute(LEDGER, [hop, texts(source), texts(site), *map(integers, numbers)])
 
 
 def write_kept(cursor: Cursor, frames: Frames, moved: Sequence[Moved]) -> None:
