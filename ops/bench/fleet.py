@@ -39,9 +39,13 @@ class Fleet:
         """Id of a site."""
         return f"{COUNTIES[site % len(COUNTIES)]}-{site:04d}"
 
+    def site_of(self, meter: int) -> int:
+        """The site a meter stands at: one site's meters follow each other."""
+        return meter * self.sites // self.meters
+
     def meter_ids(self) -> list[str]:
         """Ids of all meters; even ones are registers."""
-        return [f"{self.site_id(m % self.sites)}/E{m // self.sites:03d}" for m in range(self.meters)]
+        return [f"{self.site_id(self.site_of(m))}/E{m:06d}" for m in range(self.meters)]
 
     def write(self, folder: Path) -> dict[str, Path]:
         """sites.csv and meters.csv for `carbonstream load`."""
@@ -75,13 +79,16 @@ class ShardLoad:
 
 
 def shard_loads(fleet: Fleet, frame: int, seed: int = 1) -> list[ShardLoad]:
-    """Frames of `frame` readings by shard. Registers move 0.01-30 kWh a quarter, interval meters vary about 50 kWh."""
+    """Frames of `frame` readings by shard, meter by meter of one site after the other, as gateways read them.
+
+    Registers move 0.01-30 kWh a quarter, interval meters rise slowly from up to 50 kWh.
+    """
     chance = np.random.default_rng(seed)
     by_shard: dict[int, list[int]] = {}
     ids = fleet.meter_ids()
     shards = {s: shard_of(fleet.site_id(s)) for s in range(fleet.sites)}
     for m in range(fleet.meters):
-        by_shard.setdefault(shards[m % fleet.sites], []).append(m)
+        by_shard.setdefault(shards[fleet.site_of(m)], []).append(m)
     loads = []
     for shard, meters in sorted(by_shard.items()):
         load = ShardLoad(shard, [], [], [])
