@@ -213,18 +213,23 @@ class Convert:
             self.watchdog.progress()
 
     async def checkpoints(self, app: Any) -> None:
-        """Every checkpoint_s one of all partitions; at once and again when the app is stopping, since Faust waits
-        for the acks of what it has handed out."""
+        """Every checkpoint_s one of each partition, in turn, so that none waits for the others'; of all at once and
+        again when the app is stopping, since Faust waits for the acks of what it has handed out."""
+        turn = 0
         while True:
-            until = time.monotonic() + self.config.checkpoint_s
+            until = time.monotonic() + self.config.checkpoint_s / max(len(self.partitions), 1)
             while time.monotonic() < until and not app.should_stop:
                 await asyncio.sleep(STOP_POLL_S)
-            await self.checkpoint()
+            if app.should_stop:
+                await self.checkpoint(list(self.partitions))
+            elif self.partitions:
+                turn += 1
+                await self.checkpoint([sorted(self.partitions)[turn % len(self.partitions)]])
             await asyncio.sleep(STOP_POLL_S)
 
-    async def checkpoint(self) -> None:
+    async def checkpoint(self, numbers: Sequence[int]) -> None:
         """Write changed blocks, then each partition's own record, then ack. Never before answers are confirmed."""
-        for number, partition in list(self.partitions.items()):
+        for number, partition in [(n, self.partitions[n]) for n in numbers]:
             at = partition.converter.at
             if not partition.unacked and partition.confirmed >= at:
                 continue
@@ -306,7 +311,7 @@ def create() -> Any:
                 convert.watchdog.run(),
             )
         except asyncio.CancelledError:
-            await convert.checkpoint()
+            await convert.checkpoint(list(convert.partitions))
             raise
         except Exception as error:
             end_process(convert.log, error)

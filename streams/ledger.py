@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import astuple
+from math import ceil
 from typing import Final
 
 import orjson
@@ -35,7 +36,8 @@ from carbonstream.schemas.settings import Settings
 from carbonstream.streams.reference_log import ReferenceLog
 
 COMMIT_S: Final = 1.0
-COMMIT_BUSY_S: Final = 10.0  # while much comes: a register counts once a commit, however often it was read
+# While much comes each partition's turn is so often: a register counts once a commit, however often it was read.
+COMMIT_BUSY_S: Final = 10.0
 BUSY: Final = 100  # records since the last commit
 FETCHED: Final = 500
 TIDY_S: Final = 3_600.0
@@ -128,7 +130,7 @@ class LedgerReader:
         ends: dict[int, int] | None,
     ) -> None:
         since = time.monotonic()
-        touched: set[int] = set()
+        touched: dict[int, None] = {}  # partitions with something to commit, the longest waiting first
         gathered, latest = 0, since
         while not self.stopping.is_set():
             done = ends is not None and all(at[n] >= ends[n] - 1 for n in ends)
@@ -142,13 +144,16 @@ class LedgerReader:
                         n = message.partition() or 0
                         self._count(connection, counters[n], message)
                         at[n] = message.offset() or 0
-                        touched.add(n)
+                        touched[n] = None
             now = time.monotonic()
             latest = now if messages else latest
-            is_busy = gathered > BUSY and now < latest + COMMIT_S
-            if touched and (done or now > since + (COMMIT_BUSY_S if is_busy else COMMIT_S)):
-                self._commit(connection, {n: counters[n] for n in touched}, at)
-                touched.clear()
+            if touched and (done or now > since + COMMIT_S):
+                is_busy = gathered > BUSY and now < latest + COMMIT_S and not done
+                turn = ceil(len(counters) * COMMIT_S / COMMIT_BUSY_S) if is_busy else len(touched)
+                due = list(touched)[:turn]
+                self._commit(connection, {n: counters[n] for n in due}, at)
+                for n in due:
+                    del touched[n]
                 since, gathered = time.monotonic(), 0
             if done:
                 return
