@@ -114,7 +114,7 @@ def _warn_has_caught_up(run: Running) -> bool:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     """The year as fast as it goes, nothing killed. Its servers end with the module."""
-    with running(PROFILE, tmp_path_factory.mktemp("undisturbed"), is_covered=False) as run:
+    with running(PROFILE, tmp_path_factory.mktemp("undisturbed")) as run:
         send(run, 0.0)
         undisturbed = settled(run)
     yield undisturbed
@@ -122,7 +122,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
 
 
 def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path: Path) -> None:
-    with running(PROFILE, tmp_path, is_covered=False) as run:
+    with running(PROFILE, tmp_path) as run:
         sending = threading.Thread(target=send, args=(run, YEAR_S / 150))
         sending.start()
         for i, victim in enumerate(DRILLS, start=1):
@@ -142,7 +142,7 @@ def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path:
 def test_conversion_goes_on_without_the_database_even_after_a_restart(
     undisturbed: Outcome, tmp_path: Path
 ) -> None:
-    with running(PROFILE, tmp_path, is_covered=False) as run:
+    with running(PROFILE, tmp_path) as run:
         kill(PROFILE, "postgres")
         run.kill("convert")
         before = _emissions(run)

@@ -103,7 +103,7 @@ def settle(pipeline: Pipeline) -> None:
 def pipeline(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("instant")
     services = ("relay", "convert", "instant")
-    with running(servers, folder, "", virtual_time=True, services=services) as pipeline:
+    with running(servers, folder, "", virtual_time=True, services=services, is_covered=True) as pipeline:
         ids = register(pipeline, folder)
         tick(pipeline, NEW_YEAR)
         lines = [f"{id_},{quarter(n).isoformat()},1" for n in range(1, 5) for id_ in ids]

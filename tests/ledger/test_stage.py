@@ -90,8 +90,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         path.write_text(text, encoding="utf-8")
         tables[max(n - 1, 0)]["sites" if name == "sites" else "meters"] = path
     with running(
-        "test", folder, services=SERVICES, tables=tables[0], partitions=PARTITIONS, http_port=free_port(),
-        push_tokens={CANARY_TOKEN: "canary/http"}, canary_meters=CANARIES, canary_s=1.0,
+        "test", folder, services=SERVICES, is_covered=True, tables=tables[0], partitions=PARTITIONS,
+        http_port=free_port(), push_tokens={CANARY_TOKEN: "canary/http"}, canary_meters=CANARIES, canary_s=1.0,
     ) as run:  # fmt: skip
         stage = Stage(run.settings, run.environment, tables)
         play(run, stage)

@@ -166,6 +166,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         "test",
         folder,
         services=SERVICES,
+        is_covered=True,
         tables=tables,
         virtual_time=True,
         partitions=2,

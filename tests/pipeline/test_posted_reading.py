@@ -41,7 +41,13 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ports = {"http_port": free_port(), "api_port": free_port()}
     push = {TOKEN: "http/test"}
     with running(
-        "test", folder, services=(*SERVICES, "api", "http"), tables=tables, push_tokens=push, **ports
+        "test",
+        folder,
+        services=(*SERVICES, "api", "http"),
+        tables=tables,
+        push_tokens=push,
+        is_covered=True,
+        **ports,
     ) as run:
         eventually(lambda: answers(run.settings.api_port, "/health/ready"), "the API is ready")
         eventually(lambda: answers(run.settings.http_port, "/health/ready"), "the HTTP source is ready")

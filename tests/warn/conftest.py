@@ -134,8 +134,12 @@ def running(
     *,
     virtual_time: bool,
     services: tuple[str, ...] = SERVICES,
+    is_covered: bool = False,
 ) -> Iterator[Pipeline]:
-    """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks."""
+    """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks.
+
+    is_covered: see tests.running.
+    """
     broker, server = servers.kafka, servers.database
     database = create_migrated(server, "warn")
     settings = Settings(
@@ -158,7 +162,7 @@ def running(
         load_files(connection, paths, datetime.now(UTC))
     given = ("kafka", "database", "topic_prefix", "partitions", "state_dir", "virtual_time", "metrics_port")
     environment = dict(os.environ) | {f"CARBONSTREAM_{n.upper()}": str(getattr(settings, n)) for n in given}
-    if not virtual_time:  # a year: a quarter of an hour longer where services count their lines
+    if not is_covered:
         environment.pop("COVERAGE_PROCESS_CONFIG", None)
     names = services if virtual_time else (*services, "ticker")
     supervisor = Supervisor(names, environment, logs=folder / "logs")

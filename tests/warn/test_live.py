@@ -58,7 +58,7 @@ def live(pipeline: Pipeline, folder: Path, first: datetime, until: datetime) -> 
 @pytest.fixture(scope="module")
 def pipeline(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("live")
-    with running(servers, folder, TARGET, virtual_time=True) as pipeline:
+    with running(servers, folder, TARGET, virtual_time=True, is_covered=True) as pipeline:
         tick(pipeline, NEW_YEAR)
         live(pipeline, folder, NEW_YEAR, day(6) + timedelta(hours=1))
         yield pipeline
