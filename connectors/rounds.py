@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import psycopg
 from confluent_kafka import KafkaException
 
+from carbonstream.connectors import telemetry
+from carbonstream.connectors.database import connect
+from carbonstream.connectors.locks import Only, wait_for_lock
 from carbonstream.schemas.errors import NotReady
+from carbonstream.schemas.settings import Settings
 
 BACK_OFF_S: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_S: Final = 30.0  # a round that lasted this long had recovered: the next wait is the shortest again
@@ -29,3 +34,32 @@ def run_rounds(one_round: Callable[[], object], stopping: threading.Event, log: 
             wait = BACK_OFF_S[min(failures, len(BACK_OFF_S) - 1)]
             log.warning("round ended", error=str(error), again_in_s=wait)
             stopping.wait(wait)
+
+
+class OnlyService(ABC):
+    """A service of which one runs at a time: rounds until stopped, each with a session that holds its lock."""
+
+    name: ClassVar[str]
+    only: ClassVar[Only]
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+        self.log = telemetry.configure(config, self.name)
+        self.stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End after what is under way."""
+        self.stopping.set()
+
+    def run(self) -> None:
+        """Rounds for ever; an outage is waited out, any other error ends the process."""
+        run_rounds(self._round, self.stopping, self.log)
+
+    def _round(self) -> None:
+        with connect(self.config, application=self.name, autocommit=True) as connection:
+            if wait_for_lock(connection, self.only, self.stopping):
+                self.hold(connection)
+
+    @abstractmethod
+    def hold(self, connection: psycopg.Connection[Any]) -> None:
+        """A round with the lock held, until `stopping`. connection: in autocommit."""

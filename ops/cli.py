@@ -145,6 +145,9 @@ def bench(
     meters: Annotated[int, typer.Option(help="quarter-hour meters, half of them registers")] = 100_000,
     sites: Annotated[int, typer.Option(help="sites they belong to")] = 1_000,
     seconds: Annotated[int, typer.Option(help="seconds of sending at full speed")] = 40,
+    mixed: Annotated[
+        bool, typer.Option(help="every frame holds meters of many sites, not of one or two")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure throughput, latency and loss on servers of its own; ends by itself within 6 minutes."""
@@ -154,7 +157,7 @@ def bench(
     from carbonstream.ops.bench.run import bench as run_bench
 
     console = Console(stderr=True)
-    result = run_bench(Plan(sites=sites, meters=meters, throughput_s=seconds), console.log)
+    result = run_bench(Plan(sites=sites, meters=meters, mixed=mixed, throughput_s=seconds), console.log)
     say(result, as_json, json.dumps(result, indent=2))
 
 

@@ -7,7 +7,6 @@ CARBONSTREAM_CONSISTENCY_S. The clock is the stored one, as warn's.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -16,16 +15,14 @@ import numpy as np
 import psycopg
 
 from carbonstream.connectors import telemetry
-from carbonstream.connectors.database import connect
-from carbonstream.connectors.locks import Only, wait_for_lock
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.locks import Only
+from carbonstream.connectors.rounds import OnlyService
 from carbonstream.connectors.warning_rules import load_rule_book
 from carbonstream.processors.consistency import LATE_MS, Measure, measures
 from carbonstream.processors.consistency_warnings import RULE, Told, changes
 from carbonstream.processors.sum_check import SumCheck
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, bucket_start, to_datetime
-from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.warnings import Warning as WarningRecord
 from carbonstream.streams.consistency_figures import NATION, local_day, read_day
 from carbonstream.streams.timeliness import measure_timeliness
@@ -57,35 +54,23 @@ where (s.supplied, s.accounted, s.children, s.verdict) is distinct from
 TOLD: Final = "select id, version, state from warning where rule = %s and period = any (%s)"
 
 
-class Consistency:
+class Consistency(OnlyService):
     """Runs passes until stopped."""
 
-    def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "consistency")
-        self.stopping = threading.Event()
+    name = "consistency"
+    only = Only.CONSISTENCY
 
-    def stop(self) -> None:
-        """End after the pass under way."""
-        self.stopping.set()
-
-    def run(self) -> None:
-        """Passes for ever; an outage is waited out."""
-        run_rounds(self._round, self.stopping, self.log)
-
-    def _round(self) -> None:
-        with connect(self.config, application="consistency", autocommit=True) as connection:
-            if not wait_for_lock(connection, Only.CONSISTENCY, self.stopping):
-                return
-            connection.autocommit = False
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            while not self.stopping.is_set():
-                began = time.monotonic()
-                for record in compute(connection, self.config.partitions):
-                    self.log.info("warning", id=record.id, version=record.version, state=record.state)
-                took = time.monotonic() - began
-                telemetry.SECONDS.labels("consistency", "pass").observe(took)
-                self.stopping.wait(max(self.config.consistency_s, REST * took))
+    def hold(self, connection: Connection) -> None:
+        """Passes, with a rest after each."""
+        connection.autocommit = False
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        while not self.stopping.is_set():
+            began = time.monotonic()
+            for record in compute(connection, self.config.partitions):
+                self.log.info("warning", id=record.id, version=record.version, state=record.state)
+            took = time.monotonic() - began
+            telemetry.SECONDS.labels("consistency", "pass").observe(took)
+            self.stopping.wait(max(self.config.consistency_s, REST * took))
 
 
 def compute(connection: Connection, partitions: int) -> list[WarningRecord]:

@@ -20,9 +20,8 @@ import psycopg
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.connectors.database import connect
-from carbonstream.connectors.locks import Only, wait_for_lock
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.locks import Only
+from carbonstream.connectors.rounds import OnlyService
 from carbonstream.connectors.warning_rules import load_rule_book
 from carbonstream.processors.instant.judge import InstantRules
 from carbonstream.processors.instant.merge import Merge
@@ -54,27 +53,15 @@ FLEET: Final = (topics.REF_METERS, topics.REF_SITES)
 RULES: Final = (topics.REF_RULES,)
 
 
-class Instant:
+class Instant(OnlyService):
     """Runs rounds until stopped."""
 
-    def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "instant")
-        self.stopping = threading.Event()
+    name = "instant"
+    only = Only.INSTANT
 
-    def stop(self) -> None:
-        """End after the records at hand."""
-        self.stopping.set()
-
-    def run(self) -> None:
-        """Rounds for ever; an outage is waited out."""
-        run_rounds(self._round, self.stopping, self.log)
-
-    def _round(self) -> None:
-        with connect(self.config, application="instant", autocommit=True) as connection:
-            if not wait_for_lock(connection, Only.INSTANT, self.stopping):
-                return
-            Judgement(self.config, self.log, connection).run(self.stopping)
+    def hold(self, connection: Connection) -> None:
+        """Judge from the checkpoint on."""
+        Judgement(self.config, self.log, connection).run(self.stopping)
 
 
 class Judgement:

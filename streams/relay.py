@@ -19,8 +19,8 @@ from confluent_kafka import Producer
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
-from carbonstream.connectors.locks import Only, wait_for_lock
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.locks import Only
+from carbonstream.connectors.rounds import OnlyService
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.relay_outbox import tell_outbox
 from carbonstream.streams.relay_totals import Totals
@@ -33,34 +33,29 @@ REST: Final = 3.0
 LONGEST_REST_S: Final = 5.0
 
 
-class Relay:
+class Relay(OnlyService):
     """Runs passes until stopped."""
 
+    name = "relay"
+    only = Only.RELAY
+
     def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "relay")
-        self.stopping = threading.Event()
+        super().__init__(config)
         self.over = threading.Event()  # one of the round's loops has ended
         self.reference = threading.Event()  # reference data were told that Totals has not read
 
     def stop(self) -> None:
         """End after the passes under way."""
-        self.stopping.set()
+        super().stop()
         self.over.set()
 
-    def run(self) -> None:
-        """Passes for ever; outages of either side are waited out."""
-        run_rounds(self._round, self.stopping, self.log)
-
-    def _round(self) -> None:
-        with connect(self.config, application="relay lock", autocommit=True) as lock:
-            if not wait_for_lock(lock, Only.RELAY, self.stopping):
-                return
-            self.over.clear()
-            with ThreadPoolExecutor(1, "outbox") as pool:
-                beside = pool.submit(self._loop, "outbox", self._outbox)
-                self._loop("totals", self._totals)
-                beside.result()
+    def hold(self, connection: Connection) -> None:
+        """Both loops beside each other; `connection` only holds the lock."""
+        self.over.clear()
+        with ThreadPoolExecutor(1, "outbox") as pool:
+            beside = pool.submit(self._loop, "outbox", self._outbox)
+            self._loop("totals", self._totals)
+            beside.result()
 
     def _loop(self, name: str, passes: Callable[[Connection, Producer], None]) -> None:
         """One of the two; where it fails the other ends too, and the error is the round's."""

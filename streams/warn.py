@@ -26,11 +26,10 @@ from typing import Any, Final
 import psycopg
 
 from carbonstream.connectors import telemetry
-from carbonstream.connectors.database import connect
 from carbonstream.connectors.holidays import packaged_calendar
 from carbonstream.connectors.layout import check_layout
-from carbonstream.connectors.locks import Only, wait_for_lock
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.locks import Only
+from carbonstream.connectors.rounds import OnlyService
 from carbonstream.connectors.warning_rules import load_rule_book, rule_book
 from carbonstream.processors.expectation import Span
 from carbonstream.processors.pace import Paces
@@ -49,35 +48,23 @@ TARGETS_A_PASS: Final = 500
 IDLE_PASS_S: Final = 1.0  # while nothing is due, positions and clock are seen to this often
 
 
-class Warn:
-    """Runs rounds until stopped."""
+class Warn(OnlyService):
+    """Runs rounds until stopped; a changed layout ends the process."""
 
-    def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "warn")
-        self.stopping = threading.Event()
+    name = "warn"
+    only = Only.WARN
 
-    def stop(self) -> None:
-        """End after the pass under way."""
-        self.stopping.set()
-
-    def run(self) -> None:
-        """Rounds for ever; a changed layout ends the process, an outage is waited out."""
-        run_rounds(self._round, self.stopping, self.log)
-
-    def _round(self) -> None:
-        with connect(self.config, application="warn", autocommit=True) as connection:
-            if not wait_for_lock(connection, Only.WARN, self.stopping):
-                return
-            check_layout(self.config, connection, READ)
-            positions = load_positions(connection)
-            connection.autocommit = False
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            inbox = Inbox(self.config, positions)
-            try:
-                Judgement(self.config, self.log, connection, inbox).run(self.stopping)
-            finally:
-                inbox.close()
+    def hold(self, connection: Connection) -> None:
+        """Judge from the stored positions on."""
+        check_layout(self.config, connection, READ)
+        positions = load_positions(connection)
+        connection.autocommit = False
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        inbox = Inbox(self.config, positions)
+        try:
+            Judgement(self.config, self.log, connection, inbox).run(self.stopping)
+        finally:
+            inbox.close()
 
 
 class Judgement:

@@ -30,18 +30,19 @@ SOURCE: Final = "bench/fleet"
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """`sites` sites with `meters` meters in all."""
+    """`sites` sites with `meters` meters in all. mixed: a frame holds meters of all sites of its shard."""
 
     sites: int
     meters: int
+    mixed: bool = False
 
     def site_id(self, site: int) -> str:
         """Id of a site."""
         return f"{COUNTIES[site % len(COUNTIES)]}-{site:04d}"
 
     def site_of(self, meter: int) -> int:
-        """The site a meter stands at: one site's meters follow each other."""
-        return meter * self.sites // self.meters
+        """The site a meter stands at: one site's meters follow each other, as a gateway reads them, unless mixed."""
+        return meter % self.sites if self.mixed else meter * self.sites // self.meters
 
     def meter_ids(self) -> list[str]:
         """Ids of all meters; even ones are registers."""

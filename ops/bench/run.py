@@ -53,6 +53,7 @@ class Plan:
 
     sites: int = 1_000
     meters: int = 100_000
+    mixed: bool = False
     throughput_s: int = 45
     latency_rate: int = 33_000
     latency_s: int = 25
@@ -62,7 +63,7 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
     """Run it all; ends by itself. The result is what `carbonstream bench --json` prints."""
     for name in ("CARBONSTREAM_KAFKA", "CARBONSTREAM_DATABASE"):
         os.environ.pop(name, None)
-    fleet = Fleet(plan.sites, plan.meters)
+    fleet = Fleet(plan.sites, plan.meters, plan.mixed)
     say("starting servers of its own")
     reset(PROFILE)
     start(PROFILE)
@@ -201,7 +202,7 @@ def _source(
     with tempfile.TemporaryDirectory() as folder:
         acks = Path(folder) / "acks.npy"
         job = {"rounds": rounds, "rate": rate, "seconds": seconds, "sites": plan.sites, "meters": plan.meters,
-               "frame": FRAME, "acks": str(acks)}  # fmt: skip
+               "mixed": plan.mixed, "frame": FRAME, "acks": str(acks)}  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "carbonstream.ops.bench.source", json.dumps(job)],
             env=environment,

@@ -32,7 +32,7 @@ def send(job: dict[str, Any]) -> dict[str, Any]:
     producer = kafka.producer(config, **BULK)
     topic = config.topic(topics.READINGS)
     reference = reference_ends(kafka.admin(config), config)
-    loads = shard_loads(Fleet(job["sites"], job["meters"]), job["frame"])
+    loads = shard_loads(Fleet(job["sites"], job["meters"], job["mixed"]), job["frame"])
     acks: list[tuple[int, int, float, int, int, int]] = []
     failed = 0
 

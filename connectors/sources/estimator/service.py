@@ -7,7 +7,6 @@ that was killed looks again from there, finds its estimates, and sends the rest.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any, Final
 
@@ -16,10 +15,9 @@ import psycopg
 from numpy.typing import NDArray
 
 from carbonstream.connectors import telemetry
-from carbonstream.connectors.database import connect
 from carbonstream.connectors.holidays import packaged_calendar
-from carbonstream.connectors.locks import Only, wait_for_lock
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.locks import Only
+from carbonstream.connectors.rounds import OnlyService
 from carbonstream.connectors.sources import declaring
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.estimator import tables
@@ -45,37 +43,28 @@ REST: Final = 3.0  # at most a quarter of the time: a dead network must not cost
 AGAIN_MS: Final = HOUR_MS  # how often what is missing is looked at again: it may have come late
 
 
-class Estimator:
+class Estimator(OnlyService):
     """Runs rounds until stopped."""
 
+    name = "estimator"
+    only = Only.ESTIMATOR
+
     def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "estimator")
-        self.stopping = threading.Event()
+        super().__init__(config)
         self.calendar = packaged_calendar()
 
-    def stop(self) -> None:
-        """End after the group under way."""
-        self.stopping.set()
-
-    def run(self) -> None:
-        """Rounds for ever; an outage is waited out."""
-        run_rounds(self._round, self.stopping, self.log)
-
-    def _round(self) -> None:
-        with connect(self.config, application="estimator", autocommit=True) as connection:
-            if not wait_for_lock(connection, Only.ESTIMATOR, self.stopping):
-                return
-            connection.autocommit = False
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            store = SequenceStore(self.config.state_dir, SOURCE_ESTIMATOR, wall_ms())
-            try:
-                round_ = Round(self, connection, Sender(self.config, store))
-                while not self.stopping.is_set():
-                    if not round_.look():
-                        self.stopping.wait(POLL_S)
-            finally:
-                store.close()
+    def hold(self, connection: psycopg.Connection[Any]) -> None:
+        """Look for what is missing, again and again."""
+        connection.autocommit = False
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        store = SequenceStore(self.config.state_dir, SOURCE_ESTIMATOR, wall_ms())
+        try:
+            round_ = Round(self, connection, Sender(self.config, store))
+            while not self.stopping.is_set():
+                if not round_.look():
+                    self.stopping.wait(POLL_S)
+        finally:
+            store.close()
 
 
 class Round:
