@@ -32,10 +32,10 @@ from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
 select w.id, w.version, w.rule, w.entity, w.indicator, w.period, w.level, w.severity, w.state, w.bucket, w.backfill,
-       w.snapshot, w.raised_at, w.changed_at, o.state as operator_state, coalesce(o.change, 0) as change,
-       coalesce(o.priority, 0)::int as priority,
-       coalesce(o.rank, 0)::int as rank, o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.parent,
-       o.answer, case when w.rule in ('restatement', 'common-cause') then (
+       w.priority as rule_priority, w.definition, w.snapshot, w.raised_at, w.changed_at, o.state as operator_state,
+       coalesce(o.change, 0) as change, coalesce(o.priority, 0)::int as priority, coalesce(o.rank, 0)::int as rank,
+       o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.parent, o.answer,
+       case when w.rule in ('restatement', 'common-cause') then (
          select count(*)::int from warning_operator c where c.parent = w.id) else 0 end as children
 from warning w left join warning_operator o using (id)
 """
@@ -107,6 +107,8 @@ class WarningRow:
     state: str
     bucket: datetime
     backfill: bool
+    rule_priority: str | None
+    definition: str | None
     snapshot: Mapping[str, Any]
     raised_at: datetime
     changed_at: datetime
@@ -148,6 +150,13 @@ class RaisedWarning(BaseModel):
     state: str
     bucket: str = Field(description="event time: the local hour or day in which it came true")
     backfill: bool = Field(description="raised about the past: summarised, not announced")
+    priority: str | None = Field(
+        description="of its rule: high, medium or low; null: the rule is switched off now"
+    )
+    definition: str | None = Field(
+        description="RULE@VERSION that judged; the whole rule, with what to do, stands in snapshot.definition",
+        examples=["plan-to-date@1"],
+    )
     snapshot: dict[str, Any] = Field(
         description="total, coefficients, target, rule version: enough to recompute it"
     )
@@ -251,6 +260,8 @@ def _fields(row: WarningRow, here: Services) -> dict[str, Any]:
         "state": row.state,
         "bucket": local_text(row.bucket),
         "backfill": row.backfill,
+        "priority": row.rule_priority,
+        "definition": row.definition,
         "snapshot": dict(row.snapshot),
         "raised_at": local_text(row.raised_at),
         "changed_at": local_text(row.changed_at),

@@ -7,6 +7,14 @@ from typing import Any, Final
 
 from .park import NEWEST, NOW
 
+DEFINITION = {  # as packaged
+    "owner": "energy management",
+    "cause": "The period's target is used up",
+    "consequence": "Every further reading is above the target",
+    "action": "Curtail what can wait and explain the excess",
+    "respond_s": 86_400,
+}
+
 
 def warning(
     entity: str,
@@ -25,7 +33,12 @@ def warning(
 ) -> dict[str, Any]:
     """One warning. `plan`: of plan-to-date, the target's share up to the day judged."""
     bucket: datetime = NEWEST - timedelta(hours=hours_ago + 1)
-    snapshot: dict[str, Any] = {"total": value, "target": {"value": target}, "level": level}
+    snapshot: dict[str, Any] = {
+        "total": value,
+        "target": {"value": target},
+        "level": level,
+        "definition": DEFINITION,
+    }
     if rule == "plan-to-date":
         snapshot["plan"] = plan
     return {

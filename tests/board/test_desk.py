@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import re
+from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -10,6 +14,9 @@ from playwright.sync_api import Page, expect
 from . import alarms
 from .conftest import Desk
 from .test_fitness import CONTRASTS, OVERFLOWS
+
+WORDS = Path(__file__).parents[2] / "api/board/src/words/packaged.ts"
+RULES = Path(str(files("carbonstream.schemas") / "reference" / "warning_rules.csv"))
 
 
 def at_the_desk(desk: Desk, operator: str | None = "王伟", path: str = "") -> Page:
@@ -37,6 +44,27 @@ def test_the_wall_shows_what_is_to_be_answered_first_in_words_and_counts_what_is
     expect(items.nth(3)).to_contain_text("李娜 处理中")
     expect(page.locator("[data-test=unanswered]")).to_have_text("待确认 3")
     expect(page.locator("[data-test=inhibited]")).to_have_text("已抑制 2")
+
+
+def test_the_desk_says_what_to_do_and_how_soon(desk: Desk) -> None:
+    page = at_the_desk(desk)
+    response = page.locator(".desk-list .warning").first.locator(".response")
+    expect(response.locator("summary")).to_have_text("压减可延后的用能，并说明超出原因 24 小时内")
+    expect(response.locator("dl")).to_be_hidden()
+    response.locator("summary").click()
+    expect(response.locator("dl")).to_contain_text("本期目标已用完")
+    expect(page.locator(".warnings .response")).to_have_count(0)  # the wall has no room for it
+
+
+def test_the_packaged_rules_speak_chinese() -> None:
+    words = WORDS.read_text()
+    with RULES.open(newline="") as file:
+        for rule in csv.DictReader(file):
+            for column in ("owner", "cause", "consequence", "action"):
+                text = rule[column]
+                assert re.search(
+                    rf"""^  ['"]?{re.escape(text)}['"]?:\s+'[\u4e00-\u9fff]""", words, re.MULTILINE
+                ), text
 
 
 def test_warnings_are_acknowledged_together_with_a_comment(desk: Desk) -> None:

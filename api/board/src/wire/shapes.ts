@@ -91,6 +91,15 @@ export interface Total {
 
 export type Severity = 'alarm' | 'alert' | 'notice'
 
+/** Of a warning rule, what the operator needs to answer. */
+export interface RuleDefinition {
+  owner: string
+  cause: string
+  consequence: string
+  action: string
+  respond_s: number
+}
+
 export interface Warning {
   id: string
   version: number
@@ -116,6 +125,8 @@ export interface Warning {
     /** Of common-cause: the source that failed; of restatement: the document that restated. */
     cause?: string
     document?: string
+    /** The rule that judged; null: it is switched off now. */
+    definition?: RuleDefinition | null
   }
   changed_at: string
   /** Not in streamed changes; null until it was laid before the operators. */

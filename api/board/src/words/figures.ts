@@ -31,6 +31,14 @@ export function age(ms: number): string {
   return say('age.days', { d: Math.floor(at_least_0 / DAY_MS) })
 }
 
+/** How soon an operator has to respond. */
+export function within(seconds: number): string {
+  const ms = seconds * SECOND_MS
+  if (ms < 2 * HOUR_MS) return say('warnings.within.minutes', { count: Math.round(ms / MINUTE_MS) })
+  if (ms < 2 * DAY_MS) return say('warnings.within.hours', { count: Math.round(ms / HOUR_MS) })
+  return say('warnings.within.days', { count: Math.round(ms / DAY_MS) })
+}
+
 export const carrierName = (carrier: string): string => sayOr(`carrier.${carrier}`, carrier)
 
 /** All its digits: what an explanation shows. */
