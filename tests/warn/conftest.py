@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import httpx
 import orjson
 import psycopg
+import pytest
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options, replay
@@ -27,7 +29,11 @@ from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.frames import TYPE_OPERATION
 from carbonstream.schemas.settings import Settings
+from tests.api.conftest import TOKEN, Served, served
 from tests.databases import create_migrated, drop_database
+
+if TYPE_CHECKING:
+    from tests.warn.desk import Control
 
 SERVICES = ("relay", "timescale", "convert", "watch", "warn")
 DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
@@ -183,3 +189,18 @@ def running(
         for future in client.delete_topics(kafka_topics).values():
             future.result(30)
         drop_database(server, database)
+
+
+@pytest.fixture(scope="module")
+def api(control: Control) -> Iterator[Served]:
+    """The API beside a module's `control`, on its clock."""
+    settings = control.pipeline.settings.model_copy(update={"api_token": TOKEN})
+    with served(settings, now=lambda: control.now) as running:
+        yield running
+
+
+@pytest.fixture
+def client(api: Served) -> Iterator[httpx.Client]:
+    """With the token."""
+    with api.client() as client:
+        yield client

@@ -14,7 +14,6 @@ from carbonstream.connectors.sinks.notify.subscriptions import subscribe
 from carbonstream.ops.local import Addresses
 from carbonstream.schemas.notices import Subscription
 from carbonstream.schemas.periods import local_text
-from tests.api.conftest import TOKEN, Served, served
 from tests.warn.desk import NOON, Control, controlled, told
 from tests.warn.test_operator_api import carbonstream, get, given
 
@@ -29,19 +28,6 @@ def control(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Ite
         with psycopg.connect(control.pipeline.settings.database, autocommit=True) as connection:
             subscribe(connection, [wanted], NOON)
         yield control
-
-
-@pytest.fixture(scope="module")
-def api(control: Control) -> Iterator[Served]:
-    settings = control.pipeline.settings.model_copy(update={"api_token": TOKEN})
-    with served(settings, now=lambda: control.now) as running:
-        yield running
-
-
-@pytest.fixture
-def client(api: Served) -> Iterator[httpx.Client]:
-    with api.client() as client:
-        yield client
 
 
 def raised(control: Control, name: str, entity: str = "site:330502-steel", **other: Any) -> str:

@@ -31,19 +31,6 @@ def control(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield control
 
 
-@pytest.fixture(scope="module")
-def api(control: Control) -> Iterator[Served]:
-    settings = control.pipeline.settings.model_copy(update={"api_token": TOKEN})
-    with served(settings, now=lambda: control.now) as running:
-        yield running
-
-
-@pytest.fixture
-def client(api: Served) -> Iterator[httpx.Client]:
-    with api.client() as client:
-        yield client
-
-
 @pytest.fixture
 def browser(api: Served, control: Control) -> Iterator[httpx.Client]:
     """A browser signed in as Wang Wei."""
