@@ -19,6 +19,8 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3 python3.13 python3.12 python
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # --no-deps: the lock names every package. --no-compile: Python compiles what is imported, pip would compile it all.
 PIP_LOCKED := $(VENV)/bin/python -m pip install --quiet --no-deps --no-compile --require-hashes
+# Where this is set every service compiles Faust and the rest anew at each start: a second of a core each.
+unexport PYTHONDONTWRITEBYTECODE
 # Node comes from .venv where the machine's is too old or missing.
 NPM := PATH="$(CURDIR)/$(VENV)/bin:$$PATH" npm --no-update-notifier --prefix api/board
 

@@ -63,10 +63,10 @@ def test_another_entity_leaves_the_page_alone(desk: Desk) -> None:
 def test_figures_are_marked_when_the_heartbeats_stop_and_freed_when_they_return(desk: Desk) -> None:
     page = live(desk)
     desk.server.fall_silent()
-    page.clock.fast_forward(24_000)
-    expect(page.locator(".clock")).to_contain_text("14:03:4")
+    page.clock.fast_forward(12_000)  # of 25: on a busy machine looking takes seconds of its own
+    expect(page.locator(".clock")).to_contain_text("14:03:3")
     expect(page.locator(".board")).to_have_attribute("data-stale", "false")
-    page.clock.fast_forward(2_000)
+    page.clock.fast_forward(14_000)
     expect(page.locator(".board")).to_have_attribute("data-stale", "true")
     expect(page.get_by_role("alert")).to_contain_text("不是实时数据")
     for panel in (".today", ".fresh", ".industry", ".enterprise", ".period"):
