@@ -18,7 +18,7 @@ import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
 from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Meter
-from carbonstream.processors.instant.slots import Slot, Slots
+from carbonstream.processors.instant.slots import Slot, SlotRule, Slots
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.warning_rules import Definition, RuleBook
 from carbonstream.processors.warnings import State
@@ -129,14 +129,14 @@ class _Watched:
     last: int | None = None
 
 
-class Habit:
+class Habit(SlotRule[_Watched]):
     """Every meter that a rule of this kind is set for."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._book = RuleBook()
         self._watched: dict[int, _Watched] = {}
         self._is_watched = np.zeros(0, np.bool_)
-        self._due = FOREVER
 
     def begin(self, fleet: Fleet, book: RuleBook) -> None:
         """Meters or rules have changed. What was learnt stays."""
@@ -173,15 +173,6 @@ class Habit:
         for watched in self._watched.values():
             if watched.slots.is_live:
                 yield from self._judge(watched, now)
-
-    def _judge(self, watched: _Watched, clock: int) -> Iterator[Told]:
-        for slot in watched.slots.take(clock):
-            told = self._step(watched, slot)
-            if told is not None:
-                yield told
-        due = watched.slots.due()
-        if due is not None and watched.slots.is_live:
-            self._due = min(self._due, due)
 
     def _step(self, watched: _Watched, slot: Slot) -> Told | None:
         if slot.quantity is None and watched.last is None:

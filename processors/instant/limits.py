@@ -18,7 +18,7 @@ import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
 from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Ints, Meter
-from carbonstream.processors.instant.slots import Slot, Slots
+from carbonstream.processors.instant.slots import Slot, SlotRule, Slots
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.total_records import EXACT, text
 from carbonstream.processors.warning_rules import Definition, RuleBook
@@ -66,10 +66,11 @@ class _Watched:
     under: int = 0  # highest quantity of a slot that no version of a rule calls too high
 
 
-class Limits:
+class Limits(SlotRule[_Watched]):
     """Every meter that a limit is set for."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._book = RuleBook()
         self._watched: dict[Key, _Watched] = {}
         self._of: dict[int, list[_Watched]] = {}  # by meter number
@@ -77,7 +78,6 @@ class Limits:
         self._next: Ints = np.zeros(0, np.int64)  # start of the next slot where nothing is under way, else -1
         self._length: Ints = np.zeros(0, np.int64)
         self._under: Ints = np.zeros(0, np.int64)  # highest quantity of a slot that changes nothing
-        self._due = FOREVER  # UTC ms: no slot is given out by the clock before
         self._late = 0  # readings that came too late to be judged, since the last look
 
     def begin(self, fleet: Fleet, book: RuleBook) -> None:
@@ -169,15 +169,6 @@ class Limits:
         """Readings that came too late to be judged since this was asked last."""
         late, self._late = self._late, 0
         return late
-
-    def _judge(self, watched: _Watched, clock: int) -> Iterator[Told]:
-        for slot in watched.slots.take(clock):
-            told = self._step(watched, slot)
-            if told is not None:
-                yield told
-        due = watched.slots.due()
-        if due is not None and watched.slots.is_live:
-            self._due = min(self._due, due)
 
     def _step(self, watched: _Watched, slot: Slot) -> Told | None:
         episode, length = watched.episode, watched.slots.length

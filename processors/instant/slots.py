@@ -7,11 +7,13 @@ come in order are judged at once, and readings that come late within LATENESS_MS
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Generic, Protocol, TypeVar
 
-from carbonstream.processors.instant.readings import LATENESS_MS
+from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS
+from carbonstream.processors.instant.told import Told
 from carbonstream.schemas.periods import DAY_MS
 
 LONGEST_MS: Final = DAY_MS  # a longer interval says nothing of its slots
@@ -108,3 +110,33 @@ class Slots:
         at = slots.at or 0
         slots._open = {slot: cell for slot, cell in slots._open.items() if slot >= at}
         return slots
+
+
+class Sliced(Protocol):
+    """A meter under a rule, with its slots."""
+
+    slots: Slots
+
+
+Watched = TypeVar("Watched", bound=Sliced)
+
+
+class SlotRule(ABC, Generic[Watched]):
+    """A kind of rule that judges each of its meters slot by slot."""
+
+    def __init__(self) -> None:
+        self._due = FOREVER  # UTC ms: no slot is given out by the clock before
+
+    def _judge(self, watched: Watched, clock: int) -> Iterator[Told]:
+        """Take a meter's slots that are complete at `clock` (UTC ms), and note when the next one is."""
+        for slot in watched.slots.take(clock):
+            told = self._step(watched, slot)
+            if told is not None:
+                yield told
+        due = watched.slots.due()
+        if due is not None and watched.slots.is_live:
+            self._due = min(self._due, due)
+
+    @abstractmethod
+    def _step(self, watched: Watched, slot: Slot) -> Told | None:
+        """What the next slot changes."""
