@@ -33,6 +33,7 @@ from carbonstream.api import (
     warning_rules,
     warnings,
 )
+from carbonstream.api.auth import UsedCodes
 from carbonstream.api.board_files import DIST, BoardFiles
 from carbonstream.api.database import Commands, Database
 from carbonstream.api.edge import Edge
@@ -70,6 +71,7 @@ def create_app(settings: Settings, *, now_ms: Callable[[], int] | None = None, b
                 hub,
                 Rereader(settings),
                 now_ms or wall_clock_ms,
+                UsedCodes(settings.state_dir / "used-codes.json"),
             )
             feed = Feed(settings, hub)
             feed.start()

@@ -7,9 +7,13 @@ they hold across processes and restarts, and end with the token.
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
 import secrets
+from pathlib import Path
 from typing import Final
+
+import orjson
 
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
@@ -65,17 +69,25 @@ def token_matches(token: str, presented: str) -> bool:
 
 
 class UsedCodes:
-    """Codes already swapped for a session, remembered until they expire by themselves."""
+    """Codes already swapped for a session, remembered until they expire by themselves; in `file` over a restart."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
         self._until: dict[str, float] = {}
+        if file is not None and file.exists():
+            self._until = orjson.loads(file.read_bytes())
 
     def take(self, code: str, expiry: float, now: float) -> bool:
-        """True the first time a code is taken, False ever after."""
-        self._until = {c: t for c, t in self._until.items() if t > now}
-        if code in self._until:
+        """True the first time a code is taken, False ever after. Raises OSError where that cannot be written down."""
+        used = hashlib.sha256(code.encode()).hexdigest()
+        if self._until.get(used, now) > now:
             return False
-        self._until[code] = expiry
+        self._until = {c: t for c, t in self._until.items() if t > now} | {used: expiry}
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            new = self._file.with_suffix(".new")
+            new.write_bytes(orjson.dumps(self._until))
+            new.replace(self._file)
         return True
 
 

@@ -263,8 +263,10 @@ def complete(kind: RuleKind, given: Mapping[str, Decimal]) -> dict[str, Decimal]
 def scope_of(kind: RuleKind, words: str) -> str:
     """A rule's scope. Raises ValueError with the remedy where the kind judges no such subject."""
     starts: Sequence[str] = SUBJECTS.get(kind, ENTITIES)
-    head = words.rstrip("*")
-    if any(head.startswith(start) for start in starts) or (words == "*" and starts is ENTITIES):
+    head = words.removesuffix("*")
+    if "*" not in head and (
+        any(head.startswith(start) for start in starts) or (not head and starts is ENTITIES)
+    ):
         return words
     usual = " or ".join(f"{start}*" for start in starts)
     raise ValueError(f"a rule of kind {kind} is about {usual}: write one's id, or a beginning that ends in *")

@@ -32,9 +32,9 @@ from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import BrokenChain
 from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSIONS, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
-from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
+from carbonstream.streams.faust_app import SESSION_S, end_process, faust_app, raw_topic
 from carbonstream.streams.reference_log import ReferenceLog
-from carbonstream.streams.watchdog import Watchdog
+from carbonstream.streams.watchdog import Stall, Watchdog
 
 Delivered = Callable[[KafkaError | None, Message], None]
 STOP_POLL_S = 0.05
@@ -83,6 +83,7 @@ class Convert:
         )
         self.producer = kafka.producer(config, **WRITING)
         self.pending: deque[Answered] = deque()  # in the order they were handled
+        self.stall = Stall(SESSION_S)
         self.limits = Limits(
             config.live_max_age_s * 1_000,
             config.live_max_ahead_s * 1_000,
@@ -199,6 +200,7 @@ class Convert:
     async def confirm(self) -> None:
         """Take acknowledgements in for ever."""
         while True:
+            self.stall.turn(time.monotonic())
             self._confirm()
             await asyncio.sleep(REPORT_S)
 
@@ -214,13 +216,13 @@ class Convert:
 
     async def checkpoints(self, app: Any) -> None:
         """Every checkpoint_s one of each partition, in turn, so that none waits for the others'; of all at once and
-        again when the app is stopping, since Faust waits for the acks of what it has handed out."""
+        again when the app is stopping or partitions move, since Faust waits for the acks of what it has handed out."""
         turn = 0
         while True:
             until = time.monotonic() + self.config.checkpoint_s / max(len(self.partitions), 1)
-            while time.monotonic() < until and not app.should_stop:
+            while time.monotonic() < until and not is_leaving(app):
                 await asyncio.sleep(STOP_POLL_S)
-            if app.should_stop:
+            if is_leaving(app):
                 await self.checkpoint(list(self.partitions))
             elif self.partitions:
                 turn += 1
@@ -254,6 +256,9 @@ class Convert:
                 raise KafkaException(error)
             under_way -= 1
 
+        self.stall.turn(
+            time.monotonic()
+        )  # of state the newest record counts, not the first: ours must not be late
         for block in blocks:
             self._write(topics.STATE, number, block.key, block.value, delivered)
         while under_way:
@@ -268,6 +273,11 @@ class Convert:
             outcomes[:] = 0
 
     watchdog: Watchdog
+
+
+def is_leaving(app: Any) -> bool:
+    """Whether the app is stopping, or its partitions are being taken from it."""
+    return bool(app.should_stop or not app.flow_control.is_active())
 
 
 def header_list(headers: Any) -> kafka.Headers:
@@ -310,9 +320,6 @@ def create() -> Any:
                 convert.checkpoints(app),
                 convert.watchdog.run(),
             )
-        except asyncio.CancelledError:
-            await convert.checkpoint(list(convert.partitions))
-            raise
         except Exception as error:
             end_process(convert.log, error)
 

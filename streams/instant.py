@@ -79,6 +79,13 @@ class Judgement:
         for n in range(partitions):
             first, end = kafka.end_offsets_of(self.consumer, self.topic, n)
             at = self.positions.setdefault(n, Position(first))
+            if at.next_offset < first:
+                log.error(
+                    "records are gone before they were judged",
+                    partition=n,
+                    first=at.next_offset,
+                    last=first - 1,
+                )
             at.next_offset = min(max(at.next_offset, first), end)
         self.merge: Merge[dict[str, Any]] = Merge({n: at.tick for n, at in self.positions.items()})
         self.first_copies = FirstCopies()

@@ -116,10 +116,22 @@ class LedgerReader:
             )
             try:
                 consumer.assign([TopicPartition(self.topic, n, at[n] + 1) for n in counters])
+                self._tell_gone(consumer, at)
                 self._read(connection, consumer, counters, at, ends)
             finally:
                 consumer.close()
             return True
+
+    def _tell_gone(self, consumer: Consumer, at: dict[int, int]) -> None:
+        """Records that retention took before they were counted: what they held shows as a difference for ever."""
+        for n, offset in at.items():
+            first, _ = kafka.end_offsets_of(consumer, self.topic, n)
+            if 0 <= offset < first - 1:
+                telemetry.FAULTS.labels("ledger", "not counted in time").inc(first - 1 - offset)
+                self.log.error(
+                    "records are gone before they were counted", partition=n, first=offset + 1, last=first - 1,
+                    remedy="the ledger must not stand still for longer than meter.readings is kept",
+                )  # fmt: skip
 
     def _read(
         self,

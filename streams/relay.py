@@ -20,7 +20,7 @@ from confluent_kafka import Producer
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.locks import Only
-from carbonstream.connectors.rounds import OnlyService
+from carbonstream.connectors.rounds import OnlyService, run_rounds
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.relay_outbox import tell_outbox
 from carbonstream.streams.relay_totals import Totals
@@ -31,6 +31,7 @@ POLL_S: Final = 0.02
 # readings' cost.
 REST: Final = 3.0
 LONGEST_REST_S: Final = 5.0
+LOCK_LOOK_S: Final = 2.0
 
 
 class Relay(OnlyService):
@@ -41,7 +42,7 @@ class Relay(OnlyService):
 
     def __init__(self, config: Settings) -> None:
         super().__init__(config)
-        self.over = threading.Event()  # one of the round's loops has ended
+        self.over = threading.Event()  # the lock's session is gone, or a loop has failed for good
         self.reference = threading.Event()  # reference data were told that Totals has not read
 
     def stop(self) -> None:
@@ -50,26 +51,37 @@ class Relay(OnlyService):
         self.over.set()
 
     def hold(self, connection: Connection) -> None:
-        """Both loops beside each other; `connection` only holds the lock."""
+        """Both loops, each with rounds of its own: an outage of one does not end the other."""
         self.over.clear()
-        with ThreadPoolExecutor(1, "outbox") as pool:
-            beside = pool.submit(self._loop, "outbox", self._outbox)
-            self._loop("totals", self._totals)
-            beside.result()
+        with ThreadPoolExecutor(2, "relay") as pool:
+            loops = [
+                pool.submit(self._rounds, name, passes)
+                for name, passes in (("outbox", self._outbox), ("totals", self._totals))
+            ]
+            try:
+                while not (self.over.is_set() or self.stopping.is_set()):
+                    connection.execute("select 1")  # raises where the session is gone, and the lock with it
+                    self.over.wait(LOCK_LOOK_S)
+            finally:
+                self.over.set()
+        for loop in loops:
+            loop.result()
 
-    def _loop(self, name: str, passes: Callable[[Connection, Producer], None]) -> None:
-        """One of the two; where it fails the other ends too, and the error is the round's."""
-        try:
+    def _rounds(self, name: str, passes: Callable[[Connection, Producer], None]) -> None:
+        def one_round() -> None:
             with connect(self.config, application=f"relay {name}", autocommit=True) as connection:
                 connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
                 producer = kafka.producer(self.config, transactional_id=f"carbonstream-relay-{name}")
                 producer.init_transactions(30)
                 passes(connection, producer)
+
+        try:
+            run_rounds(one_round, self.over, self.log)
         finally:
             self.over.set()
 
     def _outbox(self, connection: Connection, producer: Producer) -> None:
-        while not self._is_over():
+        while not self.over.is_set():
             began = time.monotonic()
             if tell_outbox(self.config, connection, producer, self.reference):
                 _observe("outbox", began)
@@ -78,7 +90,7 @@ class Relay(OnlyService):
 
     def _totals(self, connection: Connection, producer: Producer) -> None:
         totals = Totals(self.config, connection, producer, self.reference)
-        while not self._is_over():
+        while not self.over.is_set():
             began = time.monotonic()
             is_behind = totals.tell()
             rest = POLL_S
@@ -87,9 +99,6 @@ class Relay(OnlyService):
                 period = self.config.relay_period_ms / 1_000 - took
                 rest = 0.0 if is_behind else max(period, min(REST * took, LONGEST_REST_S))
             self.over.wait(rest)
-
-    def _is_over(self) -> bool:
-        return self.over.is_set() or self.stopping.is_set()
 
 
 def _observe(name: str, began: float) -> float:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import orjson
 import psycopg
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import one_row
@@ -56,7 +56,10 @@ def told_together(producer: Producer) -> Iterator[None]:
         yield
         producer.commit_transaction(30)
     except BaseException:
-        producer.abort_transaction(10)
+        with suppress(
+            KafkaException
+        ):  # what went wrong first is what is told; the next producer fences this one
+            producer.abort_transaction(10)
         raise
 
 

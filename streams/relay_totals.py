@@ -25,18 +25,24 @@ from carbonstream.streams.relay_beside import beside
 from carbonstream.streams.relay_outbox import tell, told_together
 
 MARKS_PASS: Final = 200
+BUCKETS_PASS: Final = 50_000
 KEYS_REMEMBERED: Final = 200_000
 GRAINS: Final = {int(grain): grain for grain in Grain}
 ANY: Final = "select exists (select from change_mark), exists (select from restatement)"
-# marks repeat: a busy bucket is in every batch of the sink
+# Marks repeat: a busy bucket is in every batch of the sink. One mark of a backfill names 10,000 buckets, so a pass is
+# bounded by them too: it must end within a transaction of Kafka (60 s), at 0.1 ms a total. Last: marks that are left.
 TAKE_MARKS: Final = """
-with taken as (
-  delete from change_mark where id in (select id from change_mark order by id limit %s) returning entity, grain, bucket
+with due as (
+  select id, sum(cardinality(bucket)) over (order by id) - cardinality(bucket) as before
+  from (select id, bucket from change_mark order by id limit %s) first
+), taken as (
+  delete from change_mark where id in (select id from due where before < %s) returning entity, grain, bucket
 ), changed as (
   select distinct c.entity, c.grain, c.bucket
   from taken t, unnest(t.entity, t.grain, t.bucket) as c (entity, grain, bucket)
 )
-select distinct p.entity, c.grain, (extract(epoch from c.bucket) * 1000)::bigint, (select count(*) from taken)
+select distinct p.entity, c.grain, (extract(epoch from c.bucket) * 1000)::bigint,
+  (select count(*) from change_mark) - (select count(*) from taken)
 from changed c join entity_part p on p.part = c.entity
 """
 # a few entities of one month at a time, behind what has just changed: a restated year does not hold up the live hour
@@ -88,7 +94,8 @@ class Totals:
     """Passes over change marks and restatements. reference: set when reference data are about to be told.
 
     A mark of a new entity is not to be seen before that entity was told: readings are converted with what was told.
-    So `reference` is asked after the marks were taken, and what it stands for is read in their snapshot.
+    So `reference` is asked after the marks were taken, and what it stands for is read in their snapshot. It is only
+    cleared before the snapshot: what is committed later than that stands for the next pass.
     """
 
     def __init__(
@@ -105,11 +112,13 @@ class Totals:
         """One pass; whether there is more to tell, None: there was nothing."""
         if not any(one_row(self.connection, ANY)):  # not worth a transaction, fifty times a second
             return None
+        is_newer = self.reference.is_set()
+        if is_newer:
+            self.reference.clear()
         with self.connection.transaction():
-            marks = self.connection.execute(TAKE_MARKS, (MARKS_PASS,)).fetchall()
+            marks = self.connection.execute(TAKE_MARKS, (MARKS_PASS, BUCKETS_PASS)).fetchall()
             restated = self.connection.execute(TAKE_RESTATED).fetchall()
-            if self.reference.is_set():
-                self.reference.clear()
+            if is_newer or self.reference.is_set():
                 self.masters = load_masters(self.connection)
             keys = {Key(entity, GRAINS[grain], bucket) for entity, grain, bucket, _ in marks}
             keys |= restated_keys(restated)
@@ -125,7 +134,7 @@ class Totals:
                         key,
                         record,
                     )
-        return bool(marks) and marks[0][3] == MARKS_PASS
+        return bool(marks) and marks[0][3] > 0
 
     def _records(self, keys: set[Key]) -> Iterator[dict[str, Any]]:
         connection, masters = self.connection, self.masters

@@ -14,6 +14,22 @@ from carbonstream.schemas.settings import Settings
 from carbonstream.streams.faust_app import end_process
 
 
+class Stall:
+    """Notices that the process stood still (stopped, swapped out) so long that others have its partitions by now."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._last: float | None = None
+
+    def turn(self, now: float) -> None:
+        """The event loop turned; monotonic s. Raises TimeoutError where the turn before is too long ago."""
+        if self._last is not None and now - self._last > self._limit_s:
+            raise TimeoutError(
+                f"stood still for {now - self._last:.1f} s: another process may have taken over; a restart goes on"
+            )
+        self._last = now
+
+
 class Watchdog:
     """`progress()` on every confirmed record and on recovery; `run()` compares with the topic's end now and then."""
 

@@ -130,6 +130,15 @@ def test_used_codes_are_remembered_until_they_expire() -> None:
     assert used.take("a", 10, now=11)  # expired: its signature is refused before this is asked
 
 
+def test_a_used_code_stays_used_when_the_api_starts_again(tmp_path: Path) -> None:
+    file = tmp_path / "state" / "used-codes.json"
+    assert auth.UsedCodes(file).take("code-1", 10, now=0)
+    again = auth.UsedCodes(file)
+    assert not again.take("code-1", 10, now=9)
+    assert again.take("code-2", 30, now=11)
+    assert "code-1" not in file.read_text()  # a code is never written down itself
+
+
 def test_a_link_opens_in_a_browser_wherever_the_server_listens(settings: Settings) -> None:
     for host, shown in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::1", "[::1]")):  # noqa: S104
         link = auth.one_time_link(settings.model_copy(update={"host": host}), NOW_S)

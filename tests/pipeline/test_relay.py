@@ -1,10 +1,22 @@
-"""A warning is told while totals cannot be."""
+"""The relay's two loops: the outbox does not wait for totals, and totals miss no entity that is told beside them."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+from psycopg import IsolationLevel
 
 from carbonstream.connectors.database import connect
+from carbonstream.schemas.settings import Settings
+from carbonstream.streams.relay_totals import Totals
+from tests.databases import migrated_database
 from tests.running import PROFILE, Running, eventually, running
 
 WARNING = """
@@ -36,3 +48,53 @@ def held_up(pipeline: Running) -> bool:
         "select 1 from pg_stat_activity where application_name = 'carbonstream relay totals' "
         "and datname = current_database() and wait_event_type = 'Lock'"
     ) == [(1,)]
+
+
+@pytest.fixture
+def database(server: str) -> Iterator[Settings]:
+    """Settings of a migrated database with nothing in it."""
+    with migrated_database(server, "relay") as settings:
+        yield settings
+
+
+class Told:
+    """A flag that is raised while marks are being taken: by an outbox pass that began after their snapshot."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.raised = False
+
+    def is_set(self) -> bool:
+        self.asked += 1
+        self.raised = self.raised or self.asked == 2
+        return self.raised
+
+    def clear(self) -> None:
+        self.raised = False
+
+
+def test_reference_data_told_after_the_snapshot_are_read_in_the_next_pass(database: Settings) -> None:
+    told = Told()
+    with connect(database, application="test", autocommit=True) as connection:
+        connection.isolation_level = IsolationLevel.REPEATABLE_READ
+        totals = Totals(database, connection, silent(), cast("threading.Event", told))
+        before = totals.masters
+        mark(connection)
+        totals.tell()
+        assert told.raised  # not taken for read
+        second = totals.masters
+        mark(connection)
+        totals.tell()
+        assert not told.raised
+        assert before is not second is not totals.masters
+
+
+def silent() -> Producer:
+    """A producer whose transactions do nothing: there is nothing to tell of a mark of nobody."""
+    return cast(
+        "Producer", SimpleNamespace(begin_transaction=lambda: None, commit_transaction=lambda _: None)
+    )
+
+
+def mark(connection: psycopg.Connection[Any]) -> None:
+    connection.execute("insert into change_mark (entity, grain, bucket) values ('{1}', '{1}', array[now()])")

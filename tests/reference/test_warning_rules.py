@@ -96,6 +96,16 @@ def test_a_stored_version_cannot_be_changed(connection: Connection, write: Write
         ("plan-to-date", "plan", "kind: 'plan': take one of target-level,"),
         ("enterprise:E*", "E*", "scope: 'E*': a rule of kind plan-to-date is about region:*"),
         (
+            "enterprise:E*",
+            "enterprise:E**",
+            "scope: 'enterprise:E**': a rule of kind plan-to-date is about region:*",
+        ),
+        (
+            "enterprise:E*",
+            "enterprise:*E",
+            "scope: 'enterprise:*E': a rule of kind plan-to-date is about region:*",
+        ),
+        (
             "active_above=95",
             "above=95",
             "'above' is no parameter of plan-to-date: take active_above, clear_below",
