@@ -46,10 +46,17 @@ def reference_ends(client: AdminClient, settings: Settings) -> dict[str, int]:
             asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=OFFSETS_TIMEOUT_S
         )
         try:
-            return {
+            ends = {
                 at.topic.removeprefix(settings.topic_prefix): answer.result(OFFSETS_TIMEOUT_S).offset
                 for at, answer in answers.items()
             }
+            if min(ends.values()) >= 0:
+                return ends
+            # a broker that was killed does not know at once how far transactions had come, and answers -1
+            if time.monotonic() > until:
+                raise NotReady(
+                    f"Kafka at {settings.kafka} does not know yet where ref.* end; wait for its recovery"
+                )
         except (KafkaException, TimeoutError) as error:
             moving = isinstance(error, KafkaException) and error.args[0].code() in kafka.LEADERLESS
             if not moving or time.monotonic() > until:

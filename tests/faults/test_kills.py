@@ -123,7 +123,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
 
 def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path: Path) -> None:
     with running(PROFILE, tmp_path) as run:
-        sending = threading.Thread(target=send, args=(run, YEAR_S / 150))
+        sending = threading.Thread(target=send, args=(run, YEAR_S / 240))
         sending.start()
         for i, victim in enumerate(DRILLS, start=1):
             until_stored(run, READINGS * i // (len(DRILLS) + 1))
@@ -133,7 +133,7 @@ def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path:
                 start(PROFILE, only=SERVERS[victim])
             else:
                 run.kill(victim)
-        sending.join(180)
+        sending.join(300)
         assert not sending.is_alive()
         disturbed = settled(run)
     assert disturbed == undisturbed

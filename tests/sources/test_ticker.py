@@ -2,9 +2,12 @@
 
 import asyncio
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,3 +83,16 @@ def test_a_missing_reference_topic_is_named(kafka_settings: Settings) -> None:
     elsewhere = kafka_settings.model_copy(update={"topic_prefix": "nowhere."})
     with pytest.raises(NotReady, match="carbonstream topics"):
         reference_ends(kafka.admin(elsewhere), elsewhere)
+
+
+def test_an_end_that_a_killed_broker_does_not_know_yet_is_asked_again() -> None:
+    answers = [-1, -1, 7]
+
+    class Recovering:
+        def list_offsets(self, asked: dict[TopicPartition, Any], **_: Any) -> dict[TopicPartition, Any]:
+            offset = answers.pop(0)
+            return {at: SimpleNamespace(result=lambda _: SimpleNamespace(offset=offset)) for at in asked}
+
+    ends = reference_ends(cast(AdminClient, Recovering()), Settings())
+    assert set(ends.values()) == {7}
+    assert not answers
