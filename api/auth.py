@@ -15,6 +15,7 @@ from typing import Final
 
 import orjson
 
+from carbonstream.connectors.sources.sequence import write_durably
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 
@@ -85,9 +86,7 @@ class UsedCodes:
         self._until = {c: t for c, t in self._until.items() if t > now} | {used: expiry}
         if self._file is not None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            new = self._file.with_suffix(".new")
-            new.write_bytes(orjson.dumps(self._until))
-            new.replace(self._file)
+            write_durably(self._file, orjson.dumps(self._until))
         return True
 
 

@@ -256,9 +256,8 @@ class Convert:
                 raise KafkaException(error)
             under_way -= 1
 
-        self.stall.turn(
-            time.monotonic()
-        )  # of state the newest record counts, not the first: ours must not be late
+        # of state the newest record counts, not the first: ours must not be late
+        self.stall.turn(time.monotonic())
         for block in blocks:
             self._write(topics.STATE, number, block.key, block.value, delivered)
         while under_way:
