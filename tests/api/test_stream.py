@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -17,6 +16,7 @@ from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.topics import WARNINGS
 from tests.api.conftest import Served, make_topics, served
 from tests.api.listener import Heard, Relay, listening, total, until, warning
+from tests.running import eventually
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,6 @@ def place(events: Iterator[Heard]) -> str:
 
 def is_version(version: int) -> Callable[[Heard], bool]:
     return lambda e: e.content.get("version") == version
-
-
-def eventually(true: Callable[[], bool], within_s: float = 60) -> None:
-    """Wait on a condition."""
-    until_s = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < until_s, "it did not come true"
-        time.sleep(0.02)
 
 
 def test_the_first_event_is_a_heartbeat_that_says_where_the_stream_stands(client: httpx.Client) -> None:
@@ -171,7 +163,7 @@ def test_a_client_slower_than_memory_misses_nothing(own: Settings, entity: str) 
             record.content["snapshot"] = "x" * 4_000  # 16 MB in all: more than the sockets between hold
         for begin in range(0, 4_000, 500):
             relay.write(*records[begin : begin + 500])
-        eventually(lambda: ring.head - ring.tail == 100 and ring.vector[3] >= 4_000)
+        eventually(lambda: ring.head - ring.tail == 100 and ring.vector[3] >= 4_000, "the ring is full", 60)
         heard = until(events, is_version(4_000))
     assert versions(heard) == [*range(1, 4_001)]
 
@@ -220,9 +212,9 @@ def test_a_stream_goes_on_after_kafka_was_away(
             relay.write(warning(entity, 0, 1))
             until(events, is_version(1))
             local.kill(profile, "kafka")
-            eventually(lambda: not running.app.state.services.hub.kafka)
+            eventually(lambda: not running.app.state.services.hub.kafka, "Kafka is away", 60)
             local.start(profile, only="kafka")
-            eventually(lambda: running.app.state.services.hub.kafka)
+            eventually(lambda: running.app.state.services.hub.kafka, "Kafka is back", 60)
             Relay(there).write(warning(entity, 0, 2))
             assert versions(until(events, is_version(2))) == [2]
     finally:
@@ -234,7 +226,7 @@ def test_a_client_that_has_gone_is_forgotten(client: httpx.Client) -> None:
     with listening(client) as events:
         next(events)
         assert CLIENTS._value.get() == before + 1
-    eventually(lambda: CLIENTS._value.get() == before)
+    eventually(lambda: CLIENTS._value.get() == before, "the client is gone", 60)
 
 
 def test_a_stop_ends_the_streams(settings: Settings) -> None:
