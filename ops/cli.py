@@ -27,7 +27,7 @@ from carbonstream.ops import (
     warnings_command,
 )
 from carbonstream.ops.local.commands import app as local
-from carbonstream.ops.services import NAMES, end_with_parent, run_service
+from carbonstream.ops.services import NAMES, run_service
 from carbonstream.schemas.errors import CarbonstreamError
 from carbonstream.schemas.settings import settings
 
@@ -64,13 +64,10 @@ def say(result: Any, as_json: bool, text: str) -> None:
 @app.command()
 def run(
     name: Annotated[str, typer.Argument(help="one of: " + ", ".join(NAMES))],
-    with_parent: Annotated[int, typer.Option(help="pid of the starting process: end when it does")] = 0,
 ) -> None:
     """Run one service in the foreground."""
     if name not in NAMES:
         raise typer.BadParameter(f"{name!r} is not a service; choose one of {', '.join(NAMES)}")
-    if with_parent:
-        end_with_parent(with_parent)
     run_service(name, settings())
 
 

@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Final, NoReturn, Protocol
+from importlib import import_module
+from typing import Final, Protocol
 
-from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.settings import Settings, settings
 
 # In the order of starting: consumers of a topic before its producers, so that nothing waits long.
 NAMES: Final = (
@@ -76,10 +77,10 @@ def _until_signal(service: Stoppable) -> None:
     service.run()
 
 
-def _faust(module: str) -> NoReturn:
-    """Faust reads its options from the command line and must choose its event loop before it is imported."""
-    arguments = ["--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
-    os.execv(sys.executable, [sys.executable, "-m", f"carbonstream.streams.{module}", *arguments])  # noqa: S606  # ours
+def _faust(module: str) -> None:
+    """Faust reads its options from the command line, and chooses its event loop as it is imported."""
+    sys.argv = [module, "--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
+    import_module(f"carbonstream.streams.{module}").create().main()
 
 
 def _relay(settings: Settings) -> None:
@@ -174,3 +175,15 @@ _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "canary": _canary,
     "estimator": _estimator,
 }
+
+
+def main() -> None:
+    """`python -m carbonstream.ops.services NAME PARENT`: what `carbonstream up` starts for each service. It is
+    `carbonstream run NAME` without the other commands, whose imports take longer than many a service's own."""
+    name, parent = sys.argv[1:]
+    end_with_parent(int(parent))
+    run_service(name, settings())
+
+
+if __name__ == "__main__":
+    main()

@@ -35,7 +35,7 @@ class Child:
 
 
 class Supervisor:
-    """Starts `carbonstream run NAME` for each name and keeps it running until stop()."""
+    """Runs the service of each name in a process of its own and keeps it running until stop()."""
 
     def __init__(
         self, names: Sequence[str], environment: dict[str, str] | None = None, logs: Path | None = None
@@ -100,7 +100,7 @@ class Supervisor:
             self.logs.mkdir(parents=True, exist_ok=True)
             output = (self.logs / f"{child.name}.log").open("ab")
         child.process = subprocess.Popen(
-            [sys.executable, "-m", "carbonstream.ops", "run", child.name, "--with-parent", str(os.getpid())],
+            [sys.executable, "-m", "carbonstream.ops.services", child.name, str(os.getpid())],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

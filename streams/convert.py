@@ -323,7 +323,3 @@ def create() -> Any:
             end_process(convert.log, error)
 
     return app
-
-
-if __name__ == "__main__":
-    create().main()

@@ -111,7 +111,3 @@ def create() -> Any:
             end_process(watch.log, error)
 
     return app
-
-
-if __name__ == "__main__":
-    create().main()

@@ -23,7 +23,8 @@ from carbonstream.ops.local import addresses, start
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas.settings import Settings
-from tests.databases import create_migrated
+from tests.databases import create_migrated, drop_database
+from tests.sources.topic import delete_topics
 
 T = TypeVar("T")
 DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
@@ -37,8 +38,12 @@ class Running:
     """A running Carbonstream with topics and a database of its own."""
 
     settings: Settings
-    environment: dict[str, str]
     supervisor: Supervisor
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For a process of the same settings."""
+        return environment_of(self.settings)
 
     def pid(self, service: str) -> int:
         """The service's process, once it runs."""
@@ -66,52 +71,81 @@ class Running:
 
 @contextmanager
 def running(
-    profile: str, state: Path, *, services: tuple[str, ...] = SERVICES, tables: dict[str, Path] | None = None,
-    is_covered: bool = False, **overrides: Any,
-) -> Iterator[Running]:  # fmt: skip
-    """Everything started, reference data in force. is_covered: services count their lines, and take twice as long; a
-    few tests that go through most of them suffice, and one killed by -9 reports nothing."""
+    state: Path,
+    *,
+    services: tuple[str, ...] = SERVICES,
+    tables: dict[str, Path] | None = None,
+    is_covered: bool = False,
+    profile: str = PROFILE,
+    **given: Any,
+) -> Iterator[Running]:
+    """Everything started, reference data in force (in virtual time the test sends the ticks for it)."""
+    with (
+        prepared(state, tables, profile, **given) as settings,
+        supervised(settings, *services, is_covered=is_covered) as supervisor,
+    ):
+        if not settings.virtual_time:
+            wait_until_in_force(settings, 90)
+        yield Running(settings, supervisor)
+
+
+@contextmanager
+def prepared(
+    state: Path, tables: dict[str, Path] | None = None, profile: str = PROFILE, **given: Any
+) -> Iterator[Settings]:
+    """Settings of topics and a database of their own on these servers, reference data loaded: the demo's plant unless
+    told otherwise."""
     start(profile)
-    kafka, server = addresses(profile)
-    database = create_migrated(server, "run")
-    given = {
-        "kafka": kafka,
-        "database": database,
+    kafka_address, server = addresses(profile)
+    own = {
+        "kafka": kafka_address,
+        "database": create_migrated(server, "run"),
         "topic_prefix": f"{uuid.uuid4().hex[:10]}.",
         "state_dir": state,
         "metrics_port": 0,
         "api_token": "a token for tests",
         "checkpoint_s": 2.0,
-        **overrides,
     }
-    settings = Settings(**given)
-    environment = os.environ | {
-        f"CARBONSTREAM_{k.upper()}": json.dumps(v) if isinstance(v, dict | list) else str(v)
-        for k, v in given.items()
-    }
-    if not is_covered:
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)
+    settings = Settings(**own | given)
     create_topics(settings)
     record_layout(settings)
     load(settings, tables or {t: DEMO / f"{t}.csv" for t in ("sites", "meters", "targets")})
-    supervisor = Supervisor(services, environment, logs=state / "logs")
+    try:
+        yield settings
+    finally:
+        delete_topics(settings)
+        drop_database(server, settings.database)
+
+
+@contextmanager
+def supervised(settings: Settings, *services: str, is_covered: bool = False) -> Iterator[Supervisor]:
+    """Some services with these settings, each a process that is started again when it ends.
+
+    is_covered: they count their lines, and take twice as long; a few tests that go through most of them suffice, and
+    one killed by -9 reports nothing.
+    """
+    environment = environment_of(settings)
+    if not is_covered:
+        environment.pop("COVERAGE_PROCESS_CONFIG", None)
+    supervisor = Supervisor(services, environment, logs=settings.state_dir / "logs")
     supervisor.start()
-    ending = threading.Event()
-
-    def watch() -> None:
-        while not ending.wait(0.1):
-            supervisor.watch()
-
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=supervisor.run)
     watcher.start()
     try:
-        if not settings.virtual_time:  # else the test sends the ticks
-            wait_until_in_force(settings, 90)
-        yield Running(settings, environment, supervisor)
+        yield supervisor
     finally:
-        ending.set()
+        supervisor.stop()
         watcher.join()
-        supervisor.end()
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """This process's environment, with what was given of the settings."""
+    given = settings.model_dump(mode="json", include=settings.model_fields_set)
+    return dict(os.environ) | {
+        f"CARBONSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def load(settings: Settings, tables: dict[str, Path]) -> None:

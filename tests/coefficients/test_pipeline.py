@@ -51,7 +51,7 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     (folder / "march.csv").write_text("\n".join([*readings, ""]), encoding="utf-8")
     given = {name: folder / f"{name}.csv" for name in tables}
     with (
-        running("test", folder, services=SERVICES, tables=given) as run,
+        running(folder, services=SERVICES, tables=given) as run,
         pytest.MonkeyPatch.context() as patch,
     ):
         for name, value in run.environment.items():

@@ -18,7 +18,7 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.totals import Total
-from tests.running import PROFILE, Running, eventually, running
+from tests.running import Running, eventually, running
 
 from .conftest import METERS, SITES, Write
 
@@ -65,7 +65,7 @@ def newest_total(running: Running) -> dict[str, Any]:
 def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, write: Write) -> None:
     services = ("relay", "timescale", "convert", "consistency", "ticker", "estimator")
     with (
-        running(PROFILE, tmp_path / "state", services=services, tables=tables(write)) as pipeline,
+        running(tmp_path / "state", services=services, tables=tables(write)) as pipeline,
         connect(pipeline.settings, application="test", autocommit=True) as connection,
     ):
         (line,) = declare(connection, write("declarations", HEADER, FEBRUARY), "alice", NOW)

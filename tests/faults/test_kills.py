@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +28,8 @@ pytestmark = pytest.mark.timeout(
 PROFILE = os.environ.get("CARBONSTREAM_FAULTS_PROFILE", "faults")
 SOURCE = "replay/steel"
 READINGS = 35_040
-YEAR_S = 366 * 86_400
+QUARTER_S = 900
+PART_S = 12  # for one part of the year, some of which is stored when the victim is killed
 SERVERS: dict[str, Literal["kafka", "postgres"]] = {"kafka": "kafka", "postgres": "postgres"}
 DRILLS = ("convert", "timescale", "relay", "warn", "kafka", "postgres", "convert")
 
@@ -61,12 +64,12 @@ def outcome(run: Running) -> Outcome:
     )  # fmt: skip
 
 
-def send(run: Running, speed: float) -> None:
-    """Replay the year; a replay that Kafka left alone goes on where it stood."""
+def send(run: Running, part: Path, speed: float = 0.0) -> None:
+    """Replay a part of the year; a replay that Kafka left alone goes on where it stood."""
     options = Options(SOURCE, Format.UCI_STEEL, "330502-steel/E01", 2_191, Mode.BACKFILL, speed)
     while True:
         try:
-            replay(run.settings, STEEL, options)
+            replay(run.settings, part, options)
             return
         except NotReady:
             start(PROFILE, only="kafka")
@@ -112,43 +115,61 @@ def _warn_has_caught_up(run: Running) -> bool:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, int]:
+    """The year cut into a part for each drill, with the readings each part ends at."""
+    head, *lines = gzip.decompress(STEEL.read_bytes()).decode("utf-8-sig").splitlines()
+    marks = [READINGS * n // len(DRILLS) for n in range(len(DRILLS) + 1)]
+    folder = tmp_path_factory.mktemp("parts")
+    parts = {}
+    for begin, end in pairwise(marks):
+        part = folder / f"{end}.csv"
+        part.write_text("\n".join([head, *lines[begin:end], ""]), encoding="utf-8")
+        parts[part] = end
+    return parts
+
+
+@pytest.fixture(scope="module")
+def undisturbed(parts: dict[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
     """The year as fast as it goes, nothing killed. Its servers end with the module."""
-    with running(PROFILE, tmp_path_factory.mktemp("undisturbed")) as run:
-        send(run, 0.0)
+    with running(tmp_path_factory.mktemp("undisturbed"), profile=PROFILE) as run:
+        for part in parts:
+            send(run, part)
         undisturbed = settled(run)
     yield undisturbed
     stop(PROFILE)
 
 
-def test_a_year_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path: Path) -> None:
-    with running(PROFILE, tmp_path) as run:
-        sending = threading.Thread(target=send, args=(run, YEAR_S / 240))
-        sending.start()
-        for i, victim in enumerate(DRILLS, start=1):
-            until_stored(run, READINGS * i // (len(DRILLS) + 1))
+def test_a_year_survives_the_death_of_every_part(
+    undisturbed: Outcome, parts: dict[Path, int], tmp_path: Path
+) -> None:
+    with running(tmp_path, profile=PROFILE) as run:
+        for victim, (part, end) in zip(DRILLS, parts.items(), strict=True):
+            readings = READINGS // len(DRILLS)
+            sending = threading.Thread(target=send, args=(run, part, readings * QUARTER_S / PART_S))
+            sending.start()
+            until_stored(run, end - readings * 3 // 4)
             assert sending.is_alive(), "the replay must still be going on"
             if victim in SERVERS:
                 kill(PROFILE, SERVERS[victim])
                 start(PROFILE, only=SERVERS[victim])
             else:
                 run.kill(victim)
-        sending.join(300)
-        assert not sending.is_alive()
+            sending.join(300)
+            assert not sending.is_alive()
+            until_stored(run, end)
         disturbed = settled(run)
     assert disturbed == undisturbed
 
 
 def test_conversion_goes_on_without_the_database_even_after_a_restart(
-    undisturbed: Outcome, tmp_path: Path
+    undisturbed: Outcome, parts: dict[Path, int], tmp_path: Path
 ) -> None:
-    with running(PROFILE, tmp_path) as run:
+    with running(tmp_path, profile=PROFILE) as run:
         kill(PROFILE, "postgres")
         run.kill("convert")
         before = _emissions(run)
-        sending = threading.Thread(target=send, args=(run, 0.0))
-        sending.start()
-        sending.join(120)
+        for part in parts:
+            send(run, part)
         # 71 frames of 500, beside the ticks: all answered while nothing can be stored
         eventually(lambda: _emissions(run) >= before + 71, "carbon.emissions flows", 90)
         assert run.stored(SOURCE) == -1

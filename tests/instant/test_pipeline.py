@@ -11,7 +11,6 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
 from carbonstream.connectors.sources.ticker import send_ticks
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
@@ -100,10 +99,10 @@ def settle(pipeline: Pipeline) -> None:
 
 
 @pytest.fixture(scope="module")
-def pipeline(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("instant")
     services = ("relay", "convert", "instant")
-    with running(servers, folder, "", virtual_time=True, services=services, is_covered=True) as pipeline:
+    with running(folder, "", virtual_time=True, services=services, is_covered=True) as pipeline:
         ids = register(pipeline, folder)
         tick(pipeline, NEW_YEAR)
         lines = [f"{id_},{quarter(n).isoformat()},1" for n in range(1, 5) for id_ in ids]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,6 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.sinks.timescale.sink import Sink
 from carbonstream.connectors.sources.framing import Stamp, headers, record
 from carbonstream.connectors.sources.resend import Again, columns_of
-from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
@@ -162,31 +158,6 @@ def empty_database(settings: Settings, tables: list[dict[str, Path]]) -> Setting
     return new
 
 
-@contextmanager
-def services(settings: Settings, environment: dict[str, str], *names: str) -> Iterator[None]:
-    """Some services with these settings, each a process."""
-    changed = {
-        f"CARBONSTREAM_{name.upper()}": str(getattr(settings, name))
-        for name in ("database", "topic_prefix", "state_dir")
-    }
-    supervisor = Supervisor(names, environment | changed, logs=settings.state_dir / "logs")
-    supervisor.start()
-    ending = threading.Event()
-
-    def watch() -> None:
-        while not ending.wait(0.1):
-            supervisor.watch()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        watcher.join()
-        supervisor.end()
-
-
 def sink_until(settings: Settings, reached: Callable[[], bool], what: str) -> None:
     """A sink in this process until a condition holds; raises what ended it before."""
     sink = Sink(settings)
@@ -301,14 +272,3 @@ def copied(
 def origin_of(value: bytes | None) -> int:
     offset: int = orjson.loads(value or b"{}")["origin"]["offset"]
     return offset
-
-
-def environment_of(settings: Settings) -> dict[str, str]:
-    given = settings.model_dump(include={
-        "kafka", "database", "topic_prefix", "partitions", "state_dir", "metrics_port", "checkpoint_s", "push_tokens",
-        "http_port", "canary_meters", "canary_s", "api_token",
-    })  # fmt: skip
-    return dict(os.environ) | {
-        f"CARBONSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
-        for name, value in given.items()
-    }

@@ -46,7 +46,6 @@ from tests.ledger.stage import (
     clear_away,
     copied,
     empty_database,
-    environment_of,
     figures,
     is_replayed,
     is_stored,
@@ -55,10 +54,9 @@ from tests.ledger.stage import (
     query,
     records,
     send_everything,
-    services,
     sink_until,
 )
-from tests.running import Running, eventually, load, running
+from tests.running import Running, eventually, load, prepared, supervised
 from tests.sources.pushing import free_port
 
 pytestmark = pytest.mark.timeout(420)
@@ -72,7 +70,6 @@ class Stage:
     """A Carbonstream that has run and stands still, and what its commands said meanwhile."""
 
     settings: Settings
-    environment: dict[str, str]
     tables: list[dict[str, Path]]
     said: dict[str, Any] = field(default_factory=dict)
 
@@ -89,14 +86,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         path = folder / f"{name}.csv"
         path.write_text(text, encoding="utf-8")
         tables[max(n - 1, 0)]["sites" if name == "sites" else "meters"] = path
-    with running(
-        "test", folder, services=SERVICES, is_covered=True, tables=tables[0], partitions=PARTITIONS,
-        http_port=free_port(), push_tokens={CANARY_TOKEN: "canary/http"}, canary_meters=CANARIES, canary_s=1.0,
-    ) as run:  # fmt: skip
-        stage = Stage(run.settings, run.environment, tables)
-        play(run, stage)
-    yield stage
-    clear_away()
+    with prepared(
+        folder, tables[0], partitions=PARTITIONS, http_port=free_port(), push_tokens={CANARY_TOKEN: "canary/http"},
+        canary_meters=CANARIES, canary_s=1.0,
+    ) as settings:  # fmt: skip
+        stage = Stage(settings, tables)
+        with supervised(settings, *SERVICES, is_covered=True) as supervisor:
+            wait_until_in_force(settings, 90)
+            play(Running(settings, supervisor), stage)
+        yield stage
+        clear_away()
 
 
 def play(run: Running, stage: Stage) -> None:
@@ -346,7 +345,7 @@ def replayed(stage: Stage, alter: Callable[[str, int, Records], Records]) -> tup
         return [] if topic == topics.EMISSIONS else alter(topic, n, found)
 
     new = copied(stage.settings, stage.tables, readings_alone)
-    with services(new, stage.environment, "timescale", "convert"):
+    with supervised(new, "timescale", "convert"):
         eventually(lambda: is_stored(new), "all of it is stored")
         return new, ledger(new, 60)
 
@@ -382,7 +381,7 @@ def test_a_frame_altered_in_meter_readings_is_named(
 
 def test_recreated_topics_open_a_new_epoch_and_the_ledger_goes_on(stage: Stage) -> None:
     settings = copied(stage.settings, stage.tables, unaltered)
-    with services(settings, environment_of(settings), "timescale", "convert"):
+    with supervised(settings, "timescale", "convert"):
         eventually(lambda: is_stored(settings), "all of it is stored")
     ledger(settings, 60)
     client = kafka.admin(settings)
@@ -398,7 +397,7 @@ def test_recreated_topics_open_a_new_epoch_and_the_ledger_goes_on(stage: Stage) 
     sender = Sender(settings)
     sender.seqs = dict.fromkeys(range(64), 1_000)
     sender.send(at(30, f"{A}/R", 150), at(30, f"{A}/I", 3))
-    with services(settings, environment_of(settings), "timescale", "convert"):
+    with supervised(settings, "timescale", "convert"):
         eventually(lambda: is_stored(settings), "the new epoch is stored")
         account = ledger(settings, 60)
     assert account["balanced"], account["differences"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -40,13 +39,11 @@ from tests.ledger.stage import (
     is_replayed,
     is_stored,
     query,
-    services,
     sink_until,
 )
-from tests.running import Running, eventually, load, running
+from tests.running import Running, eventually, load, running, supervised
 
 pytestmark = pytest.mark.timeout(300)
-PROFILE = os.environ.get("CARBONSTREAM_TEST_PROFILE", "test")
 SITE = "330502-m"
 R, RESET, SUB = f"{SITE}/R", f"{SITE}/RESET", f"{SITE}/SUB"
 SITES = SITE_HEAD + f"{SITE},站,Site,ENT-M,企业,Enterprise,PARK-M,园,Park,330502,C31\n"
@@ -81,7 +78,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     for name, text in (("sites", SITES), ("meters", METERS)):
         tables[name] = folder / f"{name}.csv"
         tables[name].write_text(text, encoding="utf-8")
-    with running(PROFILE, folder, services=SERVICES, tables=tables, partitions=2) as run:
+    with running(folder, services=SERVICES, tables=tables, partitions=2) as run:
         stage = Stage(run, [tables])
         play(stage, folder)
         yield stage
@@ -333,7 +330,7 @@ def test_the_readings_judged_again_from_the_start_give_the_same(stage: Stage) ->
         return [] if topic == topics.EMISSIONS else found
 
     new = copied(stage.run.settings, stage.tables, readings_alone)
-    with services(new, stage.run.environment, "timescale", "convert"):
+    with supervised(new, "timescale", "convert"):
         eventually(lambda: is_stored(new), "all of it is stored again")
         account = ledger(new, 60)
     assert figures(new) == figures(stage.run.settings)

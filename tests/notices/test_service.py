@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,13 +16,13 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sinks.notify.subscriptions import subscribe
 from carbonstream.ops.local import Addresses
-from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.processors.notices import notice_id
 from carbonstream.schemas import topics
 from carbonstream.schemas.notices import Subscription
 from carbonstream.schemas.settings import Settings
-from tests.running import eventually
+from tests.running import eventually, supervised
+from tests.sources.topic import delete_topics
 
 from .changes import record
 from .conftest import Received, Receiver
@@ -58,9 +57,7 @@ def laid_out(
     create_topics(settings)
     record_layout(settings)
     yield settings
-    client = kafka.admin(settings)
-    for future in client.delete_topics([settings.topic(t.name) for t in topics.CATALOGUE]).values():
-        future.result(30)
+    delete_topics(settings)
 
 
 def test_killed_between_sending_and_recording_each_notice_arrives_with_its_id(
@@ -74,10 +71,6 @@ def test_killed_between_sending_and_recording_each_notice_arrives_with_its_id(
         [Subscription(id="a", enterprise="enterprise:A", channels=(receiver.url,))],
         datetime.now(UTC),
     )
-    names = ("kafka", "database", "topic_prefix", "partitions", "metrics_port")
-    environment = os.environ | {f"CARBONSTREAM_{n.upper()}": str(getattr(settings, n)) for n in names}
-    environment["CARBONSTREAM_NOTIFY_NETWORKS"] = '["127.0.0.0/8"]'
-    supervisor = Supervisor(("notify",), environment, logs=tmp_path / "logs")
     kill_at = {20, 60}
 
     def kill_sometimes(_: Received) -> tuple[int, dict[str, str]]:
@@ -88,16 +81,7 @@ def test_killed_between_sending_and_recording_each_notice_arrives_with_its_id(
         return 204, {}
 
     receiver.answer = kill_sometimes
-    supervisor.start()
-    ended = threading.Event()
-
-    def watch() -> None:
-        while not ended.wait(0.1):
-            supervisor.watch()
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
+    with supervised(settings.model_copy(update={"notify_networks": ["127.0.0.0/8"]}), "notify") as supervisor:
         eventually(
             lambda: connection.execute("select count(*) from notice_position").fetchone() == (2,), "it reads"
         )
@@ -106,10 +90,6 @@ def test_killed_between_sending_and_recording_each_notice_arrives_with_its_id(
         tell(settings, [*wanted[100:], *wanted[:10], record("past", backfill=True)])
         sent = "select count(*) from notice_delivery where state = 'sent'"
         eventually(lambda: connection.execute(sent).fetchone() == (CHANGES,), "all are sent", 150)
-    finally:
-        ended.set()
-        watcher.join()
-        supervisor.end()
     assert not kill_at
     assert {one.id for one in receiver.received} == {notice_id("a", one["id"], 1) for one in wanted}
     again = len(receiver.received) - CHANGES

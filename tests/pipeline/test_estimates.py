@@ -163,7 +163,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     (folder / "meters.csv").write_text(METERS, encoding="utf-8")
     tables = {name: folder / f"{name}.csv" for name in ("sites", "meters")}
     with running(
-        "test",
         folder,
         services=SERVICES,
         is_covered=True,

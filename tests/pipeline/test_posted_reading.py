@@ -41,7 +41,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     ports = {"http_port": free_port(), "api_port": free_port()}
     push = {TOKEN: "http/test"}
     with running(
-        "test",
         folder,
         services=(*SERVICES, "api", "http"),
         tables=tables,

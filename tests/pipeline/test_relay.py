@@ -17,7 +17,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.relay_totals import Totals
 from tests.databases import migrated_database
-from tests.running import PROFILE, Running, eventually, running
+from tests.running import Running, eventually, running
 
 WARNING = """
 insert into outbox (topic, shard_key, key, value) values ('carbon.warnings', 'site:S', 'W-1', '{"id": "W-1"}')
@@ -26,7 +26,7 @@ insert into outbox (topic, shard_key, key, value) values ('carbon.warnings', 'si
 
 def test_the_outbox_does_not_wait_for_totals(tmp_path: Path) -> None:
     with (
-        running(PROFILE, tmp_path, services=("relay",), virtual_time=True) as pipeline,
+        running(tmp_path, services=("relay",), virtual_time=True) as pipeline,
         connect(pipeline.settings, application="test") as holder,
     ):
         eventually(lambda: waiting(pipeline) == 0, "reference data are told")

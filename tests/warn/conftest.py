@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 import orjson
@@ -22,35 +17,23 @@ import pytest
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options, replay
-from carbonstream.ops.load import load_files, load_packaged
-from carbonstream.ops.local import Addresses
-from carbonstream.ops.supervisor import Supervisor
-from carbonstream.ops.topics import create_topics, record_layout
+from carbonstream.ops.load import load_files
 from carbonstream.schemas import topics
 from carbonstream.schemas.frames import TYPE_OPERATION
-from carbonstream.schemas.settings import Settings
 from tests.api.conftest import TOKEN, Served, served
-from tests.databases import create_migrated, drop_database
+from tests.running import DEMO, Running
+from tests.running import running as running_anywhere
 
 if TYPE_CHECKING:
     from tests.warn.desk import Control
 
 SERVICES = ("relay", "timescale", "convert", "watch", "warn")
-DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
 WAIT_S = 240.0  # for a machine that has other work to do; alone it takes seconds
 Told = tuple[str, int, str, datetime]  # id, version, state, bucket
 
 
-@dataclass
-class Pipeline:
-    """Running services, and what to ask of them."""
-
-    settings: Settings
-    supervisor: Supervisor
-
-    def query(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.settings.database, autocommit=True) as connection:
-            return connection.execute(sql, parameters).fetchall()
+class Pipeline(Running):
+    """Running services, and what to ask of what they tell of warnings."""
 
     def until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the database."""
@@ -71,12 +54,11 @@ class Pipeline:
     def replay(self, path: Path, options: Options) -> None:
         replay(self.settings, path, options)
 
-    def kill(self, name: str) -> None:
+    def kill(self, service: str) -> None:
         """kill -9, and wait until the supervisor has started it again."""
-        pid = self.supervisor.pid(name)
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        self.until(f"{name} is restarted", lambda: self.supervisor.pid(name) not in (None, pid))
+        pid = self.pid(service)
+        super().kill(service)
+        self.until(f"{service} is restarted", lambda: self.supervisor.pid(service) not in (None, pid))
 
     def history(self) -> list[Told]:
         return self.query("select id, version, state, bucket from warning_history order by id, version")
@@ -134,7 +116,6 @@ class Pipeline:
 
 @contextmanager
 def running(
-    servers: Addresses,
     folder: Path,
     targets: str,
     *,
@@ -142,53 +123,22 @@ def running(
     services: tuple[str, ...] = SERVICES,
     is_covered: bool = False,
 ) -> Iterator[Pipeline]:
-    """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks.
-
-    is_covered: see tests.running.
-    """
-    broker, server = servers.kafka, servers.database
-    database = create_migrated(server, "warn")
-    settings = Settings(
-        kafka=broker,
-        database=database,
-        topic_prefix=f"{uuid.uuid4().hex[:12]}.",
+    """The demo's plant with these targets, and the services it needs; in virtual time a test sends the ticks."""
+    file = folder / "targets.csv"
+    file.write_text("entity,indicator,period,value,unit,levels\n" + targets)
+    with running_anywhere(
+        folder,
+        services=services if virtual_time else (*services, "ticker"),
+        tables={"sites": DEMO / "sites.csv", "meters": DEMO / "meters.csv", "targets": file},
+        is_covered=is_covered,
         partitions=2,
-        state_dir=folder / "state",
         virtual_time=virtual_time,
-        metrics_port=0,
-    )
-    create_topics(settings)
-    record_layout(settings)
-    targets_file = folder / "targets.csv"
-    targets_file.write_text("entity,indicator,period,value,unit,levels\n" + targets)
-    with psycopg.connect(settings.database) as connection:
-        load_packaged(connection, datetime.now(UTC))
-    with psycopg.connect(settings.database) as connection:
-        paths = {"sites": DEMO / "sites.csv", "meters": DEMO / "meters.csv", "targets": targets_file}
-        load_files(connection, paths, datetime.now(UTC))
-    given = ("kafka", "database", "topic_prefix", "partitions", "state_dir", "virtual_time", "metrics_port")
-    environment = dict(os.environ) | {f"CARBONSTREAM_{n.upper()}": str(getattr(settings, n)) for n in given}
-    if not is_covered:
-        environment.pop("COVERAGE_PROCESS_CONFIG", None)
-    names = services if virtual_time else (*services, "ticker")
-    supervisor = Supervisor(names, environment, logs=folder / "logs")
-    supervisor.start()
-    watching = threading.Thread(target=supervisor.run, daemon=True)
-    watching.start()
-    try:
-        pipeline = Pipeline(settings, supervisor)
+    ) as run:
+        pipeline = Pipeline(run.settings, run.supervisor)
         pipeline.until(
             "reference data are told", lambda: pipeline.query("select count(*) from outbox") == [(0,)]
         )
         yield pipeline
-    finally:
-        supervisor.stop()
-        watching.join()
-        kafka_topics = [settings.topic(t.name) for t in topics.CATALOGUE]
-        client = kafka.admin(settings)  # must outlive its futures
-        for future in client.delete_topics(kafka_topics).values():
-            future.result(30)
-        drop_database(server, database)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import psycopg
 from confluent_kafka import Producer
 
 from carbonstream.connectors import kafka
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas import topics
 from carbonstream.schemas.frames import TYPE_OPERATION
 from carbonstream.schemas.periods import local_text, to_ms
@@ -135,9 +134,9 @@ class Control:
 
 
 @contextmanager
-def controlled(servers: Addresses, folder: Path) -> Iterator[Control]:
+def controlled(folder: Path) -> Iterator[Control]:
     """Running relay and warn; the clock stands at NOON."""
-    with running(servers, folder, "", virtual_time=True, services=("relay", "warn")) as pipeline:
+    with running(folder, "", virtual_time=True, services=("relay", "warn")) as pipeline:
         control = Control(pipeline)
         control.turn(NOON)
         yield control

@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 from carbonstream.connectors.sinks.notify.subscriptions import subscribe
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas.notices import Subscription
 from carbonstream.schemas.periods import local_text
 from tests.warn.desk import NOON, Control, controlled, told
@@ -22,8 +21,8 @@ METER = "330502-steel/E01"
 
 
 @pytest.fixture(scope="module")
-def control(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    with controlled(servers, tmp_path_factory.mktemp("answers")) as control:
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    with controlled(tmp_path_factory.mktemp("answers")) as control:
         wanted = Subscription(id="works", enterprise=OWN, channels=("mailto:energy@steel.example",))
         with psycopg.connect(control.pipeline.settings.database, autocommit=True) as connection:
             subscribe(connection, [wanted], NOON)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas.periods import local_text
 from carbonstream.schemas.warnings import Warning as WarningRecord
 from tests.api.conftest import TOKEN, served
@@ -19,8 +18,8 @@ METERS = 2_000
 
 
 @pytest.fixture(scope="module")
-def control(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    with controlled(servers, tmp_path_factory.mktemp("causes")) as control:
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    with controlled(tmp_path_factory.mktemp("causes")) as control:
         yield control
 
 

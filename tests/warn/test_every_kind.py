@@ -15,7 +15,6 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
 from carbonstream.connectors.sources.ticker import send_ticks
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas.periods import to_ms
 from tests.warn.conftest import Pipeline, running
 from tests.warn.steel import SHANGHAI
@@ -99,9 +98,9 @@ def quiet(pipeline: Pipeline, at: datetime) -> None:
 
 
 @pytest.fixture(scope="module")
-def pipeline(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("kinds")
-    with running(servers, folder, "", virtual_time=True) as pipeline:
+    with running(folder, "", virtual_time=True) as pipeline:
         pipeline.load(
             sites=write(
                 folder / "sites.csv",

@@ -12,7 +12,6 @@ import pytest
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
 from carbonstream.connectors.sources.ticker import send_ticks
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
 from tests.warn.conftest import Pipeline, running
@@ -56,9 +55,9 @@ def live(pipeline: Pipeline, folder: Path, first: datetime, until: datetime) -> 
 
 
 @pytest.fixture(scope="module")
-def pipeline(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     folder = tmp_path_factory.mktemp("live")
-    with running(servers, folder, TARGET, virtual_time=True, is_covered=True) as pipeline:
+    with running(folder, TARGET, virtual_time=True, is_covered=True) as pipeline:
         tick(pipeline, NEW_YEAR)
         live(pipeline, folder, NEW_YEAR, day(6) + timedelta(hours=1))
         yield pipeline

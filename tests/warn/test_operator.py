@@ -8,13 +8,12 @@ from datetime import timedelta
 
 import pytest
 
-from carbonstream.ops.local import Addresses
 from tests.warn.desk import NOON, Control, controlled, told, warning_id
 
 
 @pytest.fixture(scope="module")
-def control(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    with controlled(servers, tmp_path_factory.mktemp("operator")) as control:
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    with controlled(tmp_path_factory.mktemp("operator")) as control:
         yield control
 
 

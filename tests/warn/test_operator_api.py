@@ -16,7 +16,6 @@ import pytest
 from prometheus_client import REGISTRY
 
 from carbonstream.api import auth
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas.periods import to_ms
 from carbonstream.streams.warn_health import tell_health
 from tests.api.conftest import TOKEN, Served, served
@@ -26,8 +25,8 @@ COMMANDS = "/v1/warnings/commands"
 
 
 @pytest.fixture(scope="module")
-def control(servers: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
-    with controlled(servers, tmp_path_factory.mktemp("operator-api")) as control:
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    with controlled(tmp_path_factory.mktemp("operator-api")) as control:
         yield control
 
 

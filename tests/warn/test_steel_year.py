@@ -10,7 +10,6 @@ import pytest
 
 from carbonstream.connectors.sources.replay import Format, Options
 from carbonstream.ops.load.in_force import wait_until_in_force
-from carbonstream.ops.local import Addresses
 from carbonstream.ops.rules.simulating import simulated
 from carbonstream.schemas.codes import Mode
 from tests.warn import steel
@@ -18,14 +17,12 @@ from tests.warn.conftest import SERVICES, Pipeline, running
 
 
 @pytest.mark.timeout(900)
-def test_a_backfilled_year_gives_each_warning_once_though_warn_and_instant_are_killed(
-    servers: Addresses, tmp_path: Path
-) -> None:
+def test_a_backfilled_year_gives_each_warning_once_though_warn_and_instant_are_killed(tmp_path: Path) -> None:
     wanted = sorted(steel.expected() + steel.demand())
     rules = tmp_path / "warning_rules.csv"
     rules.write_text(steel.DEMAND_RULE)
     services = (*SERVICES, "instant")
-    with running(servers, tmp_path, steel.targets_csv(), virtual_time=False, services=services) as pipeline:
+    with running(tmp_path, steel.targets_csv(), virtual_time=False, services=services) as pipeline:
         pipeline.load(warning_rules=rules)
         wait_until_in_force(pipeline.settings)
         options = Options("replay/steel", Format.UCI_STEEL, steel.METER, 2_191, Mode.BACKFILL)

@@ -13,7 +13,6 @@ from confluent_kafka import Message
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Options
 from carbonstream.connectors.sources.ticker import send_ticks
-from carbonstream.ops.local import Addresses
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
@@ -62,11 +61,9 @@ def every_other_in_cubic_metres(path: Path) -> Path:
 
 
 @pytest.mark.timeout(900)
-def test_every_tick_and_reject_is_passed_on_though_watch_is_killed(
-    servers: Addresses, tmp_path: Path
-) -> None:
+def test_every_tick_and_reject_is_passed_on_though_watch_is_killed(tmp_path: Path) -> None:
     services = ("relay", "convert", "watch")
-    with running(servers, tmp_path, "", virtual_time=True, services=services) as pipeline:
+    with running(tmp_path, "", virtual_time=True, services=services) as pipeline:
         producer = kafka.producer(pipeline.settings)
         send_ticks(producer, pipeline.settings, to_ms(NEW_YEAR))
         producer.flush(30)
