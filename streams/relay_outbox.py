@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 import psycopg
 from confluent_kafka import KafkaException, Producer
+from psycopg.types.json import Jsonb
 
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import one_row
@@ -22,6 +23,10 @@ ANY: Final = "select exists (select from outbox)"
 TAKE_OUTBOX: Final = """
 delete from outbox where id in (select id from outbox order by id limit %s) returning id, topic, shard_key, key, value
 """
+SET_ASIDE: Final = """
+insert into outbox_set_aside (id, topic, shard_key, key, value, bytes) values (%s, %s, %s, %s, %s, %s)
+"""
+LARGEST: Final = topics.MAX_RECORD_BYTES - (16 << 10)  # beside its value a record has a key and headers
 TYPES: Final = {  # of what the outbox holds
     topics.WARNINGS: frames.TYPE_WARNING,
     topics.TOTALS: frames.TYPE_RESTATED,
@@ -31,7 +36,7 @@ TYPES: Final = {  # of what the outbox holds
 def tell_outbox(
     config: Settings, connection: psycopg.Connection[Any], producer: Producer, reference: threading.Event
 ) -> bool:
-    """One pass; False: there was nothing to tell.
+    """One pass; False: there was nothing to tell. What no record can hold is set aside, counted and kept.
 
     connection: in autocommit. reference: is set before reference data are told.
     """
@@ -42,8 +47,13 @@ def tell_outbox(
         if any(topic in topics.REFERENCE for _, topic, *_ in rows):
             reference.set()
         with told_together(producer):
-            for _, topic, shard_key, key, value in rows:
-                tell(config, producer, topic, type_of(topic, value), shard_key, key, value)
+            for id_, topic, shard_key, key, value in rows:
+                record = None if value is None else orjson.dumps(value)
+                if record is not None and len(record) > LARGEST:
+                    connection.execute(SET_ASIDE, (id_, topic, shard_key, key, Jsonb(value), len(record)))
+                    telemetry.FAULTS.labels("relay", "record too large").inc()
+                    continue
+                tell(config, producer, topic, type_of(topic, value), shard_key, key, record)
     telemetry.RECORDS.labels("relay", "outbox").inc(len(rows))
     return True
 
@@ -64,11 +74,16 @@ def told_together(producer: Producer) -> Iterator[None]:
 
 
 def tell(
-    config: Settings, producer: Producer, topic: str, type_: str, shard_key: str, key: str, value: Any
+    config: Settings,
+    producer: Producer,
+    topic: str,
+    type_: str,
+    shard_key: str,
+    key: str,
+    record: bytes | None,
 ) -> None:
-    """Hand a record to the producer, waiting where its queue is full. value None: a tombstone."""
+    """Hand a record to the producer, waiting where its queue is full. record None: a tombstone."""
     partition = partition_of(shard_of(shard_key), config.partitions_of(topic))
-    record = None if value is None else orjson.dumps(value)
     headers = frames.cloud_event_headers(type_, "relay", key)
     while True:
         try:

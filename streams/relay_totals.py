@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
+import orjson
 import psycopg
 from confluent_kafka import Producer
 
@@ -132,7 +133,7 @@ class Totals:
                         frames.TYPE_TOTAL,
                         record["entity"],
                         key,
-                        record,
+                        orjson.dumps(record),
                     )
         return bool(marks) and marks[0][3] > 0
 

@@ -13,7 +13,9 @@ import pytest
 from confluent_kafka import Producer
 from psycopg import IsolationLevel
 
+from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
+from carbonstream.schemas import topics
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.relay_totals import Totals
 from tests.databases import migrated_database
@@ -36,6 +38,28 @@ def test_the_outbox_does_not_wait_for_totals(tmp_path: Path) -> None:
             writer.execute(WARNING)
         eventually(lambda: waiting(pipeline) == 0, "the warning is told")
         assert held_up(pipeline)
+
+
+def test_what_no_record_can_hold_is_set_aside_and_kept(tmp_path: Path) -> None:
+    with running(tmp_path, services=("relay",), virtual_time=True) as pipeline:
+        eventually(lambda: waiting(pipeline) == 0, "reference data are told")
+        with connect(pipeline.settings, application="test") as writer:
+            writer.execute(WARNING.replace('"W-1"}', '"W-0", "text": "' + 5_000_000 * "x" + '"}'))
+            writer.execute(WARNING)
+        eventually(lambda: waiting(pipeline) == 0, "the warning behind it is told")
+        kept = pipeline.query("select value ->> 'id', bytes > 5000000 from outbox_set_aside")
+        assert kept == [("W-0", True)]
+        consumer = kafka.reader(pipeline.settings)
+        topic = pipeline.settings.topic(topics.WARNINGS)
+        told = [
+            message.value()
+            for partition in range(pipeline.settings.partitions)
+            for message in kafka.read_range(
+                consumer, topic, partition, *kafka.end_offsets_of(consumer, topic, partition)
+            )
+        ]
+        consumer.close()
+        assert told == [b'{"id":"W-1"}']
 
 
 def waiting(pipeline: Running) -> int:
