@@ -26,6 +26,7 @@ from carbonstream.ops import (
     vee_command,
     warnings_command,
 )
+from carbonstream.ops.here import speak_to_what_is_here
 from carbonstream.ops.local.commands import app as local
 from carbonstream.ops.services import NAMES, run_service
 from carbonstream.schemas.errors import CarbonstreamError
@@ -53,6 +54,7 @@ app.command()(source_commands.simulate)
 app.command()(vee_command.vee_score)
 app.command()(consistency_command.consistency)
 app.command()(declare_command.declare)
+WITH_SERVERS_OF_THEIR_OWN = {"local", "demo", "bench"}
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
 
@@ -168,15 +170,10 @@ def link(
     import time
 
     from carbonstream.api.auth import one_time_link
-    from carbonstream.ops.demo import PROFILE, prepare
-    from carbonstream.ops.local.runtime import runtime_folder
     from carbonstream.ops.tokens import api_token
 
     chosen = settings()
-    if not chosen.api_token and (runtime_folder() / PROFILE / "secrets.json").exists():
-        chosen, _ = prepare(runtime_folder())  # the demo's own token
-    if not chosen.api_token:
-        chosen = chosen.model_copy(update={"api_token": api_token(chosen)})
+    chosen = chosen.model_copy(update={"api_token": api_token(chosen)})
     print(one_time_link(chosen, time.time(), operator.strip()))
 
 
@@ -196,6 +193,8 @@ def repair(
 def main() -> None:
     """Entry point: errors of ours are one clear line and exit code 2."""
     try:
+        if not {*sys.argv[1:2]} & WITH_SERVERS_OF_THEIR_OWN:
+            speak_to_what_is_here()
         app()
     except CarbonstreamError as error:
         print(f"carbonstream: {error}", file=sys.stderr)

@@ -44,7 +44,8 @@ def compute_now(config: Settings, entity: str, day: date | None) -> dict[str, An
     Raises typer.BadParameter for an unknown entity or a day to come, NotReady before the first tick is stored.
     """
     from carbonstream.connectors.database import connect
-    from carbonstream.streams.consistency import is_closed, measures_of
+    from carbonstream.processors.consistency_warnings import is_closed
+    from carbonstream.streams.consistency import measures_of
     from carbonstream.streams.warn_totals import stored_clock
 
     with connect(config, application="consistency command") as connection:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import signal
 import tempfile
 import threading
@@ -34,9 +32,10 @@ from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.replay import Format, Options, replay
 from carbonstream.connectors.sources.simulate import DEMO_PARK, live_park, meters_csv, sites_csv
 from carbonstream.ops.balance import ledger
+from carbonstream.ops.here import PROFILE, as_environment, settings_here
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
-from carbonstream.ops.local.servers import addresses, start, stop
+from carbonstream.ops.local.servers import start, stop
 from carbonstream.ops.report import ledger_table
 from carbonstream.ops.services import NAMES
 from carbonstream.ops.supervisor import Supervisor
@@ -46,7 +45,6 @@ from carbonstream.schemas.codes import Grain, Mode
 from carbonstream.schemas.periods import bucket_start, to_ms
 from carbonstream.schemas.settings import Settings
 
-PROFILE: Final = "demo"
 STEEL_METER: Final = "330502-steel/E01"
 STEEL_SITE: Final = "site:330502-steel"
 STEEL_SHIFT_DAYS: Final = 2_191  # 2018 becomes 2024, Mondays stay Mondays
@@ -89,7 +87,8 @@ def demo(runtime: Path, once: bool) -> int:
         os.environ.pop(name, None)  # the demo has servers of its own
     with console.status("starting Kafka and TimescaleDB"):
         start(PROFILE)
-    settings, environment = prepare(runtime)
+    settings = settings_here(runtime)
+    environment = os.environ | as_environment(settings)
     with console.status("creating tables and topics, loading reference data"):
         migrate(settings)
         create_topics(settings)
@@ -121,29 +120,6 @@ def demo(runtime: Path, once: bool) -> int:
         if once:
             with console.status("stopping Kafka and TimescaleDB"):
                 stop(PROFILE)
-
-
-def prepare(runtime: Path) -> tuple[Settings, dict[str, str]]:
-    """Settings and environment of the demo's services; tokens are made once and kept in the runtime."""
-    folder = runtime / PROFILE
-    secret_file = folder / "secrets.json"
-    if not secret_file.exists():
-        made = {"api": secrets.token_urlsafe(32), "push": secrets.token_urlsafe(32)}
-        secret_file.write_text(json.dumps(made))
-        secret_file.chmod(0o600)
-    kept = json.loads(secret_file.read_text())
-    kafka, database = addresses(PROFILE)
-    settings = Settings(
-        kafka=kafka,
-        database=database,
-        state_dir=folder / "sources",
-        api_token=kept["api"],
-        push_tokens={kept["push"]: "http/demo"},
-    )
-    given = settings.model_dump(include={"kafka", "database", "state_dir", "api_token"})
-    environment = {f"CARBONSTREAM_{name.upper()}": str(value) for name, value in given.items()}
-    environment["CARBONSTREAM_PUSH_TOKENS"] = json.dumps(settings.push_tokens)
-    return settings, {**os.environ, **environment}
 
 
 def load_reference(settings: Settings) -> None:

@@ -58,6 +58,8 @@ def settings_page() -> str:
         "# Settings",
         "",
         "Environment variables, or lines of a file `.env` in the folder a command is started in.",
+        "Where neither names servers, a command speaks to those that `make demo` or `carbonstream local up` started in",
+        "that folder, with their state and tokens.",
         "",
         "| variable | default | meaning |",
         "| --- | --- | --- |",

@@ -35,26 +35,53 @@ def is_told_of(entity: str) -> bool:
     return entity.startswith("enterprise:") or entity == EVERYTHING
 
 
+def is_closed(start: int, now: int) -> bool:
+    """Whether the local day is over and what was due in it is due for LATE_MS."""
+    return now >= start + DAY_MS + LATE_MS
+
+
+def id_of(measure: Measure, names: Mapping[int, str], start: int) -> str:
+    """The warning of an indicator of the local day that starts at `start`; UTC ms."""
+    return ":".join((RULE, names[measure.entity], measure.indicator.id, local_iso(start)[:10]))
+
+
+def missed_since(
+    measured: Iterable[Measure], names: Mapping[int, str], before: Mapping[str, int], start: int, now: int
+) -> dict[str, int]:
+    """By warning, since when its indicator is missed without a break; UTC ms. before: the same a pass earlier."""
+    closed = is_closed(start, now)
+    missed = [
+        id_of(m, names, start) for m in measured if is_told_of(names[m.entity]) and m.warns(closed=closed)
+    ]
+    return {id_: before.get(id_, now) for id_ in missed}
+
+
 def changes(
     measured: Iterable[Measure],
     names: Mapping[int, str],
     told: Mapping[str, Told],
     rules: RuleBook,
+    missed: Mapping[str, int],
     start: int,
     now: int,
 ) -> list[WarningRecord]:
-    """What must be told of the local day that starts at `start`; UTC ms. names: entity ids by number."""
-    closed, day = now >= start + DAY_MS + LATE_MS, local_iso(start)[:10]
+    """What must be told of the local day that starts at `start`; UTC ms. names: entity ids by number; missed: see
+    `missed_since`. While the day runs a target must have been missed for the rule's on-delay (ISA-18.2)."""
+    closed, day = is_closed(start, now), local_iso(start)[:10]
     bucket = min(now, start + DAY_MS - 1) // HOUR_MS * HOUR_MS
     records = []
     for measure in measured:
         entity = names[measure.entity]
-        id_ = ":".join((RULE, entity, measure.indicator.id, day))
+        if not is_told_of(entity):
+            continue
+        id_ = id_of(measure, names, start)
         before = told.get(id_, Told(0, State.CLEARED))
         rule = rules.find(RuleKind.CONSISTENCY, entity, start)
-        warns = rule is not None and measure.warns(closed=closed)
+        warns = rule is not None and id_ in missed
+        if rule is not None and warns and before.state == State.CLEARED and not closed:
+            warns = now - missed[id_] >= rule.parameters["on_s"] * 1_000
         state = State.ACTIVE if warns else State.CLEARED
-        if state == before.state or not is_told_of(entity):
+        if state == before.state:
             continue
         records.append(
             WarningRecord(

@@ -51,7 +51,10 @@ PARAMETERS: Final[Mapping[RuleKind, Mapping[str, Parameter]]] = {
     RuleKind.PACE: {"clear_below": _number("98", "1", "100", "forecast, per cent of the target")},
     RuleKind.INTENSITY: {"clear_below": _number("98", "1", "100", "per cent of the target")},
     RuleKind.CHANGE_RATE: {"clear_by": _number("0", "0", "100", "percentage points below the target")},
-    RuleKind.CONSISTENCY: {},
+    RuleKind.CONSISTENCY: {
+        # while a day runs, what an outage held back comes within minutes of its end
+        "on_s": _number("900", "0", "86400", "seconds an indicator must be missed while its day runs"),
+    },
     RuleKind.SILENCE: {
         "cadences": _number("2", "1", "1000", "intervals without a reading"),
         "grace_s": _number("300", "0", "2764800", "seconds a reading may take to come"),

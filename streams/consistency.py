@@ -18,8 +18,8 @@ from carbonstream.connectors import telemetry
 from carbonstream.connectors.locks import Only
 from carbonstream.connectors.rounds import OnlyService
 from carbonstream.connectors.warning_rules import load_rule_book
-from carbonstream.processors.consistency import LATE_MS, Measure, measures
-from carbonstream.processors.consistency_warnings import RULE, Told, changes
+from carbonstream.processors.consistency import Measure, measures
+from carbonstream.processors.consistency_warnings import RULE, Told, changes, is_closed, missed_since
 from carbonstream.processors.sum_check import SumCheck
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, bucket_start, to_datetime
@@ -64,18 +64,21 @@ class Consistency(OnlyService):
         """Passes, with a rest after each."""
         connection.autocommit = False
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        missed: dict[str, int] = {}
         while not self.stopping.is_set():
             began = time.monotonic()
-            for record in compute(connection, self.config.partitions):
+            for record in compute(connection, self.config.partitions, missed):
                 self.log.info("warning", id=record.id, version=record.version, state=record.state)
             took = time.monotonic() - began
             telemetry.SECONDS.labels("consistency", "pass").observe(took)
             self.stopping.wait(max(self.config.consistency_s, REST * took))
 
 
-def compute(connection: Connection, partitions: int) -> list[WarningRecord]:
+def compute(connection: Connection, partitions: int, missed: dict[str, int]) -> list[WarningRecord]:
     """One pass, committed: indicators, sum checks and warnings of the last DAYS local days. Returns what was told.
 
+    missed: since when what is missed has been (`missed_since`), brought up to date; empty at first, so that after a
+    restart the on-delay of what is not told yet begins anew.
     The connection must be in isolation level repeatable read. Does nothing before there are a clock and a nation.
     """
     with connection.transaction():
@@ -91,10 +94,14 @@ def compute(connection: Connection, partitions: int) -> list[WarningRecord]:
         told, rules = load_told(connection, found), load_rule_book(connection)
         names: dict[int, str] = dict(connection.execute("select number, id from entity").fetchall())
         records: list[WarningRecord] = []
+        since: dict[str, int] = {}
         for start, (measured, checks) in found.items():
             _write(connection, start, now, measured, checks, names)
-            records += changes(measured, names, told, rules, start, now)
+            since |= missed_since(measured, names, missed, start, now)
+            records += changes(measured, names, told, rules, since, start, now)
         write_warnings(connection, records)
+    missed.clear()
+    missed.update(since)
     for measure in found[today][0]:
         if names[measure.entity] == NATION and measure.value is not None:
             telemetry.CONSISTENCY.labels(measure.indicator.id).set(float(measure.value))
@@ -108,11 +115,6 @@ def measures_of(
     """Measures of the local day that starts at `start` (UTC ms), and its sum checks; none where nothing is loaded."""
     figures, checks = read_day(connection, start, now)
     return (measures(figures, sites) if figures.nation else []), checks
-
-
-def is_closed(start: int, now: int) -> bool:
-    """Whether the local day is over and what was due in it is due for LATE_MS."""
-    return now >= start + DAY_MS + LATE_MS
 
 
 def load_told(connection: Connection, days: Iterable[int]) -> dict[str, Told]:

@@ -65,5 +65,9 @@ LONG = re.compile(r"/tests/(faults|warn|ledger|multipliers|instant|consistency|c
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stable, so that a file's tests stay together and in their order."""
+    """Stable, so that a file's tests stay together and in their order. Property tests do not count lines: it takes them
+    as long again, for lines that others have gone through."""
     items.sort(key=lambda item: not LONG.search(str(item.path)))
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.no_cover)

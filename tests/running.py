@@ -101,6 +101,7 @@ def prepared(
         "kafka": kafka_address,
         "database": create_migrated(server, "run"),
         "topic_prefix": f"{uuid.uuid4().hex[:10]}.",
+        "partitions": 2,
         "state_dir": state,
         "metrics_port": 0,
         "api_token": "a token for tests",

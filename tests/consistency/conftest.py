@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,7 @@ class Park:
     settings: Settings
     connection: psycopg.Connection[Any]
     write: Write
+    missed: dict[str, int] = field(default_factory=dict)
 
     def load(self, **rows: tuple[str, ...]) -> None:
         headers = {"sites": SITES, "meters": METERS, "tree": TREE, "coefficients": COEFFICIENTS}
@@ -102,7 +103,7 @@ class Park:
         self.clock(now)
         self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
-            records = compute(self.connection, self.settings.partitions)
+            records = compute(self.connection, self.settings.partitions, self.missed)
         finally:
             self.connection.isolation_level = None
         return [(r.entity, r.indicator, r.state) for r in records if r.period == str(local_day(DAY))]

@@ -78,7 +78,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     for name, text in (("sites", SITES), ("meters", METERS)):
         tables[name] = folder / f"{name}.csv"
         tables[name].write_text(text, encoding="utf-8")
-    with running(folder, services=SERVICES, tables=tables, partitions=2) as run:
+    with running(folder, services=SERVICES, tables=tables) as run:
         stage = Stage(run, [tables])
         play(stage, folder)
         yield stage

@@ -46,7 +46,7 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
     tables = {name: folder / f"{name}.csv" for name in ("sites", "meters")}
     with running(
-        folder, services=SERVICES, tables=tables, virtual_time=True, partitions=2,
+        folder, services=SERVICES, tables=tables, virtual_time=True,
         estimate_grace_s=60, estimate_silent_s=7 * 3_600,
     ) as run:  # fmt: skip
         plant = Plant(run, folder)

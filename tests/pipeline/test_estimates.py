@@ -168,7 +168,6 @@ def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
         is_covered=True,
         tables=tables,
         virtual_time=True,
-        partitions=2,
         estimate_grace_s=60,
         estimate_silent_s=7 * 3_600,
     ) as run:

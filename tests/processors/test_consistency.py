@@ -20,7 +20,7 @@ from carbonstream.processors.consistency import (
     Measure,
     measures,
 )
-from carbonstream.processors.consistency_warnings import Told, changes
+from carbonstream.processors.consistency_warnings import Told, changes, missed_since
 from carbonstream.processors.sum_check import Metered, SumCheck, Verdict, sum_check
 from carbonstream.schemas.codes import MeterRole
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, YEAR_2000_MS
@@ -139,9 +139,12 @@ def test_the_audit_fails_a_site_for_missing_abnormal_or_disagreeing_data() -> No
 
 
 def test_a_missed_target_is_told_once_cleared_once_and_of_an_open_day_only_with_enough_data() -> None:
-    def told_of(counts: Counts, now: int, told: dict[str, Told]) -> list[tuple[str, int, str]]:
+    def told_of(
+        counts: Counts, now: int, told: dict[str, Told], for_ms: int = 900_000
+    ) -> list[tuple[str, int, str]]:
         found = measures(figures(counts={SITE_A: counts}))
-        records = changes(found, NAMES, told, rule_book(), DAY, now)
+        missed = missed_since(found, NAMES, missed_since(found, NAMES, {}, DAY, now - for_ms), DAY, now)
+        records = changes(found, NAMES, told, rule_book(), missed, DAY, now)
         assert all(r.severity == "alert" and r.snapshot["kind"] == "data quality" for r in records)
         return [
             (r.id, r.version, r.state)
@@ -154,14 +157,18 @@ def test_a_missed_target_is_told_once_cleared_once_and_of_an_open_day_only_with_
     assert told_of(Counts(due=99, measured=0), noon, {}) == []
     assert told_of(Counts(due=99, measured=0), after, {}) == [(id_, 1, "active")]
     assert told_of(Counts(due=100, measured=0), noon, {}) == [(id_, 1, "active")]
-    assert told_of(Counts(due=100, measured=0), noon, {id_: Told(1, "active")}) == []
+    assert told_of(Counts(due=100, measured=0), noon, {}, 899_999) == []
+    assert told_of(Counts(due=100, measured=0), noon, {id_: Told(1, "active")}, 0) == []
+    assert told_of(Counts(due=100, measured=0), after, {}, 0) == [(id_, 1, "active")]
     assert told_of(Counts(due=100, measured=99), after, {id_: Told(1, "active")}) == [(id_, 2, "cleared")]
     assert told_of(Counts(due=100, measured=99), after, {}) == []
 
 
 def test_regions_below_the_nation_are_kept_but_not_told_of() -> None:
     day = figures(counts={SITE_A: Counts(due=100)}, scopes={SITE_A: [ENTERPRISE, 50, NATION]})
-    records = changes(measures(day), NAMES, {}, rule_book(), DAY, DAY + 2 * DAY_MS)
+    found, after = measures(day), DAY + 2 * DAY_MS
+    missed = missed_since(found, NAMES, {}, DAY, after)
+    records = changes(found, NAMES, {}, rule_book(), missed, DAY, after)
     assert {r.entity for r in records} == {"enterprise:E", "region:CN"}
 
 

@@ -33,6 +33,7 @@ def half_year(whole: Series) -> Series:
     return Series(whole.meter, whole.interval_ms, whole.end[n:], whole.value[n:])
 
 
+@pytest.mark.no_cover  # as it takes twice as long
 def test_the_score_of_the_steel_half_year_holds() -> None:
     found = score([half_year(steel())], seed=1, rounds=4).document()
     recall = {fault: figures["recall"] for fault, figures in found["faults"].items()}

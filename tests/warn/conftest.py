@@ -131,7 +131,6 @@ def running(
         services=services if virtual_time else (*services, "ticker"),
         tables={"sites": DEMO / "sites.csv", "meters": DEMO / "meters.csv", "targets": file},
         is_covered=is_covered,
-        partitions=2,
         virtual_time=virtual_time,
     ) as run:
         pipeline = Pipeline(run.settings, run.supervisor)
