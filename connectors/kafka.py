@@ -77,6 +77,29 @@ def reader(settings: Settings, **overrides: Any) -> Consumer:
     )
 
 
+SESSION_S: Final = 10  # with the default of 45 s most of the recovery after a kill -9 is waiting
+
+
+def member(settings: Settings, group: str, **overrides: Any) -> Consumer:
+    """A member of a consumer group, for subscribe(): what it stores (store_offsets) is committed within a second.
+
+    With CARBONSTREAM_INSTANCE whoever comes with the name takes the place of the one that was killed.
+    """
+    return Consumer(
+        {
+            "bootstrap.servers": settings.kafka,
+            "group.id": settings.topic_prefix + group,
+            "enable.auto.offset.store": False,
+            "auto.commit.interval.ms": 1_000,
+            "auto.offset.reset": "earliest",
+            "session.timeout.ms": SESSION_S * 1_000,
+            "log_level": 2,
+        }
+        | ({"group.instance.id": settings.instance} if settings.instance else {})
+        | overrides
+    )
+
+
 def admin(settings: Settings) -> AdminClient:
     """An administration client."""
     return AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})

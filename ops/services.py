@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from typing import Final, Protocol
 
 from carbonstream.schemas.settings import Settings, settings
@@ -77,10 +76,12 @@ def _until_signal(service: Stoppable) -> None:
     service.run()
 
 
-def _faust(module: str) -> None:
-    """Faust reads its options from the command line, and chooses its event loop as it is imported."""
-    sys.argv = [module, "--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
-    import_module(f"carbonstream.streams.{module}").create().main()
+def _convert(_: Settings) -> None:
+    # Faust reads its options from the command line, and chooses its event loop as it is imported
+    sys.argv = ["convert", "--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
+    from carbonstream.streams.convert import create
+
+    create().main()
 
 
 def _relay(settings: Settings) -> None:
@@ -93,6 +94,12 @@ def _timescale(settings: Settings) -> None:
     from carbonstream.connectors.sinks.timescale.sink import Sink
 
     _until_signal(Sink(settings))
+
+
+def _watch(settings: Settings) -> None:
+    from carbonstream.streams.watch import Watch
+
+    _until_signal(Watch(settings))
 
 
 def _ledger(settings: Settings) -> None:
@@ -162,8 +169,8 @@ def _api(settings: Settings) -> None:
 _RUN: Final[dict[str, Callable[[Settings], None]]] = {
     "relay": _relay,
     "timescale": _timescale,
-    "convert": lambda _: _faust("convert"),
-    "watch": lambda _: _faust("watch"),
+    "convert": _convert,
+    "watch": _watch,
     "ledger": _ledger,
     "warn": _warn,
     "instant": _instant,

@@ -6,7 +6,7 @@ meter.readings: a second copy of a record gives the same ids again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,10 +33,9 @@ class Heads:
         return int(self.id.rpartition("/")[2])
 
 
-def heads(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None) -> Heads:
+def heads(headers: Iterable[tuple[str, bytes]] | None) -> Heads:
     """Read the headers. Raises KeyError where the record names no id: it is not convert's."""
-    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-    found = {name: value for name, value in pairs if name in HEADERS}
+    found = {name: value for name, value in headers or () if name in HEADERS}
     tick = found.get(HEADER_TICK)
     return Heads(
         found[HEADER_ID].decode(), None if tick is None else int(tick), int(found.get(HEADER_REJECTS, b"0"))

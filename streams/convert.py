@@ -5,8 +5,6 @@ changed blocks of state to meter.state and only then acks the frames up to there
 checkpoint. A stalled old worker may answer an offset a second time: consumers take the first copy.
 
 What it writes goes through librdkafka, not through Faust's producer: that one costs 0.6 ms a record on two busy cores.
-
-Run as `python -m carbonstream.streams.convert --loop uvloop worker --without-web` (`carbonstream run convert`).
 """
 
 from __future__ import annotations

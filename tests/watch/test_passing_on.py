@@ -28,10 +28,6 @@ def test_tick_and_rejects_stand_in_the_headers() -> None:
     assert (said.tick, said.rejects) == (1_704_067_200_000, 7)
 
 
-def test_headers_may_come_as_a_mapping() -> None:
-    assert heads(dict(PLAIN)).id == "topic-id/3/41"
-
-
 def test_a_record_without_an_id_is_not_ours() -> None:
     with pytest.raises(KeyError):
         heads(None)
