@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -65,9 +66,20 @@ LONG = re.compile(r"/tests/(faults|warn|ledger|multipliers|instant|consistency|c
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Stable, so that a file's tests stay together and in their order. Property tests do not count lines: it takes them
-    as long again, for lines that others have gone through."""
+    """Stable, so that a file's tests stay together and in their order."""
     items.sort(key=lambda item: not LONG.search(str(item.path)))
-    for item in items:
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-            item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Property tests and those marked `uncounted` count no lines: it takes them as long again, for lines that others
+    have gone through. (Under pytest-xdist pytest-cov's own mark for it has no effect.)"""
+    is_property = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if not is_property and item.get_closest_marker("uncounted") is None:
+        return (yield)
+    counting = sys.gettrace()
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(counting)

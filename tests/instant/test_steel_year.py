@@ -20,7 +20,7 @@ from tests.warn import steel
 RULE = rule(RuleKind.MAXIMUM_DEMAND, f"meter:{steel.METER}", f"capacity={steel.CAPACITY_KW};k=1")
 
 
-@pytest.mark.no_cover  # as it takes twice as long
+@pytest.mark.uncounted
 def test_the_year_shuffled_repeated_and_cut_anyhow_gives_the_episodes_of_the_file() -> None:
     year = [
         Reading(to_ms(start) + QUARTER, 0, int(kwh * Fraction(1_000))) for start, kwh in steel.quarterly_kwh()

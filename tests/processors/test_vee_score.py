@@ -33,7 +33,7 @@ def half_year(whole: Series) -> Series:
     return Series(whole.meter, whole.interval_ms, whole.end[n:], whole.value[n:])
 
 
-@pytest.mark.no_cover  # as it takes twice as long
+@pytest.mark.uncounted
 def test_the_score_of_the_steel_half_year_holds() -> None:
     found = score([half_year(steel())], seed=1, rounds=4).document()
     recall = {fault: figures["recall"] for fault, figures in found["faults"].items()}
@@ -54,6 +54,7 @@ def test_other_meters_lose_nothing_that_can_be_told_for_sure(series: Series, mor
     assert [fault for fault in (*SURE, *more) if recall[fault] < 1] == []
 
 
+@pytest.mark.uncounted
 def test_the_same_seed_gives_the_same_score_and_another_does_not() -> None:
     series = office(42)
     documents = [score([series], seed=seed, rounds=1).document() for seed in (5, 5, 6)]

@@ -66,6 +66,7 @@ def test_the_rivals_are_the_last_value_and_the_same_interval_yesterday() -> None
     assert ramp["2h"] == {"day_error": 0.0, "mae": 0.0, "mae_last": 1.5, "mae_yesterday": 24.0}
 
 
+@pytest.mark.uncounted
 def test_the_same_seed_gives_the_same_score_and_another_seed_other_masks() -> None:
     load = hourly(np.random.default_rng(3).uniform(0, 9, 24 * 60))
     assert score_gaps([load], seed=1) == score_gaps([load], seed=1)
