@@ -83,7 +83,8 @@ SESSION_S: Final = 10  # with the default of 45 s most of the recovery after a k
 def member(settings: Settings, group: str, **overrides: Any) -> Consumer:
     """A member of a consumer group, for subscribe(): what it stores (store_offsets) is committed within a second.
 
-    With CARBONSTREAM_INSTANCE whoever comes with the name takes the place of the one that was killed.
+    With CARBONSTREAM_INSTANCE whoever comes with the name takes the place of the one that was killed; one that is
+    stopped for good keeps its partitions for SESSION_S.
     """
     return Consumer(
         {

@@ -9,6 +9,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from carbonstream.ops import (
     coefficient_commands,
@@ -193,10 +194,10 @@ def repair(
 def main() -> None:
     """Entry point: errors of ours are one clear line and exit code 2."""
     try:
-        if not {*sys.argv[1:2]} & WITH_SERVERS_OF_THEIR_OWN:
+        if sys.argv[1:] and "--help" not in sys.argv and sys.argv[1] not in WITH_SERVERS_OF_THEIR_OWN:
             speak_to_what_is_here()
         app()
-    except CarbonstreamError as error:
+    except (CarbonstreamError, ValidationError) as error:
         print(f"carbonstream: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from carbonstream.schemas.errors import CarbonstreamError
 from carbonstream.schemas.settings import Settings, settings
 
 # In the order of starting: consumers of a topic before its producers, so that nothing waits long.
@@ -189,7 +190,11 @@ def main() -> None:
     `carbonstream run NAME` without the other commands, whose imports take longer than many a service's own."""
     name, parent = sys.argv[1:]
     end_with_parent(int(parent))
-    run_service(name, settings())
+    try:
+        run_service(name, settings())
+    except CarbonstreamError as error:
+        print(f"carbonstream {name}: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

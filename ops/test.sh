@@ -23,7 +23,7 @@ step "containers" make --no-print-directory container-checks
 printf '\n== tests\n'
 mkdir -p .build
 # A broker of tests ends before what Java's second compiler does for it has paid off.
-export JDK_JAVA_OPTIONS=-XX:TieredStopAtLevel=1
+export JDK_JAVA_OPTIONS="${JDK_JAVA_OPTIONS:-} -XX:TieredStopAtLevel=1"
 # Half of the time a test waits for a service, so three run at once; those of one file one after the other.
 .venv/bin/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered "$@" | tee .build/pytest.log
 # pytest itself is content when every test was skipped.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from carbonstream.processors.consistency import LATE_MS, Measure
@@ -20,6 +20,7 @@ RULE_VERSION: Final = 1
 KIND: Final = "data quality"
 EVERYTHING: Final = "region:CN"
 BACKFILL_AFTER_MS: Final = DAY_MS
+JUMP_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,20 @@ class Told:
 
     version: int
     state: str
+
+
+@dataclass(slots=True)
+class Missed:
+    """Since when what is missed has been, by warning, as of a pass; UTC ms, passed_ms: of a clock that never stands."""
+
+    since: dict[str, int] = field(default_factory=dict)
+    now: int = 0
+    passed_ms: float = 0.0
+
+    def until(self, now: int, passed_ms: float) -> dict[str, int]:
+        """The same for the next pass: nothing where the stored clock stood meanwhile and jumps, as after an outage,
+        whose readings are still to come."""
+        return self.since if now - self.now <= passed_ms - self.passed_ms + JUMP_MS else {}
 
 
 def is_told_of(entity: str) -> bool:

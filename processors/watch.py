@@ -28,9 +28,10 @@ class Heads:
     rejects: int
 
     @property
-    def origin(self) -> int:
-        """Offset of the answered record."""
-        return int(self.id.rpartition("/")[2])
+    def origin(self) -> tuple[int, str]:
+        """Offset of the answered record, and where that counts: TOPIC-ID/PARTITION."""
+        chain, _, offset = self.id.rpartition("/")
+        return int(offset), chain
 
 
 def heads(headers: Iterable[tuple[str, bytes]] | None) -> Heads:
@@ -46,13 +47,15 @@ class FirstCopies:
     """A stalled convert may answer an offset a second time, after the first: only the first copy counts."""
 
     def __init__(self) -> None:
-        self._newest: dict[int, int] = {}
+        self._newest: dict[int, tuple[str, int]] = {}
 
-    def take(self, partition: int, origin: int) -> bool:
-        """Whether this is the first answer to offset `origin` of the partition."""
-        if origin <= self._newest.get(partition, -1):
+    def take(self, partition: int, origin: int, chain: str = "") -> bool:
+        """Whether this is the first answer to offset `origin` of the partition. chain: TOPIC-ID/PARTITION, so that a
+        recreated topic begins anew."""
+        before, newest = self._newest.get(partition, (chain, -1))
+        if chain == before and origin <= newest:
             return False
-        self._newest[partition] = origin
+        self._newest[partition] = chain, origin
         return True
 
     def drop(self, partition: int) -> None:

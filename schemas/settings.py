@@ -73,7 +73,8 @@ class Settings(BaseSettings):
         60.0, description="the consistency indicators are computed at most this often"
     )
     watchdog_s: float = Field(
-        60.0, description="a process with lag and no progress for this long ends itself"
+        60.0,
+        description="convert ends itself, and watch begins anew, after lag without progress for this long",
     )
 
     refusals_days: int = Field(30, ge=1, description="what the edge refused is told this long")

@@ -68,7 +68,7 @@ MAX_RECORD_BYTES: Final = 4 << 20  # 500 readings of 100-byte ids are 80 kB; a s
 
 CATALOGUE: Final[tuple[Topic, ...]] = (
     Topic(READINGS, "frames of readings and ticks, by shard", retention_ms=7 * DAY_MS),
-    Topic(STATE, "convert's and watch's checkpoints, by partition", compact=True),
+    Topic(STATE, "convert's checkpoints, by partition", compact=True),
     Topic(EMISSIONS, "what became of every reading", retention_ms=7 * DAY_MS),
     Topic(SIGNALS, "conditions and forwarded ticks, by entity", retention_ms=7 * DAY_MS),
     Topic(TOTALS, "absolute totals by entity, grain, bucket", compact=True, retention_ms=40 * DAY_MS),

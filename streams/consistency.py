@@ -19,7 +19,7 @@ from carbonstream.connectors.locks import Only
 from carbonstream.connectors.rounds import OnlyService
 from carbonstream.connectors.warning_rules import load_rule_book
 from carbonstream.processors.consistency import Measure, measures
-from carbonstream.processors.consistency_warnings import RULE, Told, changes, is_closed, missed_since
+from carbonstream.processors.consistency_warnings import RULE, Missed, Told, changes, is_closed, missed_since
 from carbonstream.processors.sum_check import SumCheck
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import DAY_MS, bucket_start, to_datetime
@@ -64,21 +64,21 @@ class Consistency(OnlyService):
         """Passes, with a rest after each."""
         connection.autocommit = False
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        missed: dict[str, int] = {}
+        missed = Missed()
         while not self.stopping.is_set():
             began = time.monotonic()
-            for record in compute(connection, self.config.partitions, missed):
+            for record in compute(connection, self.config.partitions, missed, began * 1_000):
                 self.log.info("warning", id=record.id, version=record.version, state=record.state)
             took = time.monotonic() - began
             telemetry.SECONDS.labels("consistency", "pass").observe(took)
             self.stopping.wait(max(self.config.consistency_s, REST * took))
 
 
-def compute(connection: Connection, partitions: int, missed: dict[str, int]) -> list[WarningRecord]:
+def compute(connection: Connection, partitions: int, missed: Missed, passed_ms: float) -> list[WarningRecord]:
     """One pass, committed: indicators, sum checks and warnings of the last DAYS local days. Returns what was told.
 
-    missed: since when what is missed has been (`missed_since`), brought up to date; empty at first, so that after a
-    restart the on-delay of what is not told yet begins anew.
+    missed: brought up to date; empty at first, so that after a restart the on-delay of what is not told yet begins
+    anew. passed_ms: of a clock that never stands still.
     The connection must be in isolation level repeatable read. Does nothing before there are a clock and a nation.
     """
     with connection.transaction():
@@ -94,14 +94,13 @@ def compute(connection: Connection, partitions: int, missed: dict[str, int]) -> 
         told, rules = load_told(connection, found), load_rule_book(connection)
         names: dict[int, str] = dict(connection.execute("select number, id from entity").fetchall())
         records: list[WarningRecord] = []
-        since: dict[str, int] = {}
+        before, since = missed.until(now, passed_ms), dict[str, int]()
         for start, (measured, checks) in found.items():
             _write(connection, start, now, measured, checks, names)
-            since |= missed_since(measured, names, missed, start, now)
+            since |= missed_since(measured, names, before, start, now)
             records += changes(measured, names, told, rules, since, start, now)
         write_warnings(connection, records)
-    missed.clear()
-    missed.update(since)
+    missed.since, missed.now, missed.passed_ms = since, now, passed_ms
     for measure in found[today][0]:
         if names[measure.entity] == NATION and measure.value is not None:
             telemetry.CONSISTENCY.labels(measure.indicator.id).set(float(measure.value))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import orjson
 import psycopg
+import structlog
 from confluent_kafka import KafkaException, Producer
 from psycopg.types.json import Jsonb
 
@@ -42,6 +43,7 @@ def tell_outbox(
     """
     if not one_row(connection, ANY)[0]:
         return False
+    set_aside: list[dict[str, Any]] = []
     with connection.transaction():
         rows = sorted(connection.execute(TAKE_OUTBOX, (OUTBOX_PASS,)).fetchall())
         if any(topic in topics.REFERENCE for _, topic, *_ in rows):
@@ -51,10 +53,13 @@ def tell_outbox(
                 record = None if value is None else orjson.dumps(value)
                 if record is not None and len(record) > LARGEST:
                     connection.execute(SET_ASIDE, (id_, topic, shard_key, key, Jsonb(value), len(record)))
-                    telemetry.FAULTS.labels("relay", "record too large").inc()
+                    set_aside.append({"id": id_, "topic": topic, "key": key, "bytes": len(record)})
                     continue
                 tell(config, producer, topic, type_of(topic, value), shard_key, key, record)
     telemetry.RECORDS.labels("relay", "outbox").inc(len(rows))
+    for row in set_aside:
+        telemetry.FAULTS.labels("relay", "record too large").inc()
+        structlog.get_logger(service="relay").error("record too large, kept in outbox_set_aside", **row)
     return True
 
 

@@ -7,7 +7,9 @@ last records again. Records with neither tick nor rejects are passed over withou
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -34,6 +36,7 @@ class Watch:
         self.log = telemetry.configure(config, "watch")
         self.stopping = threading.Event()
         self.first_copies = FirstCopies()
+        self.at: dict[int, int] = {}  # the next offset of carbon.emissions, by partition
 
     def stop(self) -> None:
         """End after the batch under way."""
@@ -52,8 +55,19 @@ class Watch:
         consumer = kafka.member(config, "watch", **FETCHING)
         consumer.subscribe([config.topic(topics.EMISSIONS)], on_revoke=self._revoked, on_lost=self._revoked)
         try:
+            looked = progressed = time.monotonic()
             while not self.stopping.is_set():
-                self._pass_on(producer, consumer, consumer.consume(BATCH, GATHER_S))
+                messages = consumer.consume(BATCH, GATHER_S)
+                self._pass_on(producer, consumer, messages)
+                now = time.monotonic()
+                if messages:
+                    progressed = now
+                elif now - looked > config.watchdog_s / 6:
+                    looked = now
+                    lag = self._lag(consumer)
+                    progressed = progressed if lag else now
+                    if now - progressed > config.watchdog_s:
+                        raise NotReady(f"{lag} records behind and no progress for {config.watchdog_s} s")
         finally:
             consumer.close()  # commits what is stored
 
@@ -78,14 +92,25 @@ class Watch:
         if done:
             consumer.store_offsets(offsets=[TopicPartition(topic, p, offset) for p, offset in done.items()])
         for partition, offset in done.items():
+            self.at[partition] = offset
             _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             telemetry.LAG.labels("watch", str(partition)).set(max(end - offset, 0))
+
+    def _lag(self, consumer: Consumer) -> int:
+        """Records that its partitions hold beyond what was passed on, by the broker's own word."""
+        lag = 0
+        for at in consumer.committed(consumer.assignment(), timeout=10):
+            first, end = consumer.get_watermark_offsets(at, timeout=10)
+            behind = max(end - max(first, at.offset, self.at.get(at.partition, 0)), 0)
+            telemetry.LAG.labels("watch", str(at.partition)).set(behind)
+            lag += behind
+        return lag
 
     def _tell(self, producer: Producer, message: Message, delivered: Any) -> None:
         said, partition = heads(message.headers()), message.partition() or 0  # type: ignore[arg-type]
         if said.tick is None and not said.rejects:
             return
-        if not self.first_copies.take(partition, said.origin):
+        if not self.first_copies.take(partition, *said.origin):
             telemetry.FAULTS.labels("watch", "second copy").inc()
             return
         if said.tick is not None:
@@ -108,3 +133,6 @@ class Watch:
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
             self.first_copies.drop(partition.partition)
+            self.at.pop(partition.partition, None)
+            with suppress(KeyError):
+                telemetry.LAG.remove("watch", str(partition.partition))

@@ -108,14 +108,16 @@ def prepared(
         "checkpoint_s": 2.0,
     }
     settings = Settings(**own | given)
-    create_topics(settings)
-    record_layout(settings)
-    load(settings, tables or {t: DEMO / f"{t}.csv" for t in ("sites", "meters", "targets")})
     try:
+        create_topics(settings)
+        record_layout(settings)
+        load(settings, tables or {t: DEMO / f"{t}.csv" for t in ("sites", "meters", "targets")})
         yield settings
     finally:
-        delete_topics(settings)
-        drop_database(server, settings.database)
+        try:
+            delete_topics(settings)
+        finally:
+            drop_database(server, settings.database)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 from carbonstream.connectors.sinks.timescale.sink import load_directory
 from carbonstream.connectors.sinks.timescale.tables import STAGE_TOTAL, write_totals
 from carbonstream.ops.load import load_files, load_packaged
+from carbonstream.processors.consistency_warnings import Missed
 from carbonstream.processors.totals import Changes, total_changes
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, SHANGHAI, to_datetime, to_ms
@@ -57,7 +58,7 @@ class Park:
     settings: Settings
     connection: psycopg.Connection[Any]
     write: Write
-    missed: dict[str, int] = field(default_factory=dict)
+    missed: Missed = field(default_factory=Missed)
 
     def load(self, **rows: tuple[str, ...]) -> None:
         headers = {"sites": SITES, "meters": METERS, "tree": TREE, "coefficients": COEFFICIENTS}
@@ -103,7 +104,7 @@ class Park:
         self.clock(now)
         self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         try:
-            records = compute(self.connection, self.settings.partitions, self.missed)
+            records = compute(self.connection, self.settings.partitions, self.missed, now)
         finally:
             self.connection.isolation_level = None
         return [(r.entity, r.indicator, r.state) for r in records if r.period == str(local_day(DAY))]

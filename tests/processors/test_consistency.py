@@ -20,7 +20,7 @@ from carbonstream.processors.consistency import (
     Measure,
     measures,
 )
-from carbonstream.processors.consistency_warnings import Told, changes, missed_since
+from carbonstream.processors.consistency_warnings import Missed, Told, changes, missed_since
 from carbonstream.processors.sum_check import Metered, SumCheck, Verdict, sum_check
 from carbonstream.schemas.codes import MeterRole
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, YEAR_2000_MS
@@ -162,6 +162,12 @@ def test_a_missed_target_is_told_once_cleared_once_and_of_an_open_day_only_with_
     assert told_of(Counts(due=100, measured=0), after, {}, 0) == [(id_, 1, "active")]
     assert told_of(Counts(due=100, measured=99), after, {id_: Told(1, "active")}) == [(id_, 2, "cleared")]
     assert told_of(Counts(due=100, measured=99), after, {}) == []
+
+
+def test_after_an_outage_the_on_delay_begins_anew() -> None:
+    missed = Missed({"a": 1}, now=DAY, passed_ms=5_000.0)
+    assert missed.until(DAY + 300_000, 305_000.0) == {"a": 1}
+    assert missed.until(DAY + 300_000, 35_000.0) == {}
 
 
 def test_regions_below_the_nation_are_kept_but_not_told_of() -> None:

@@ -20,7 +20,7 @@ PLAIN = cloud_event_headers(TYPE_EMISSIONS, "convert", "topic-id/3/41")
 
 def test_a_record_without_tick_and_rejects_says_so_undecoded() -> None:
     said = heads(PLAIN)
-    assert (said.tick, said.rejects, said.origin) == (None, 0, 41)
+    assert (said.tick, said.rejects, said.origin) == (None, 0, (41, "topic-id/3"))
 
 
 def test_tick_and_rejects_stand_in_the_headers() -> None:
@@ -37,6 +37,11 @@ def test_only_the_first_answer_to_an_offset_is_passed_on() -> None:
     first = FirstCopies()
     assert [first.take(0, offset) for offset in (5, 6, 5, 6, 7)] == [True, True, False, False, True]
     assert first.take(1, 5)
+
+
+def test_a_recreated_topic_begins_anew() -> None:
+    first = FirstCopies()
+    assert [first.take(0, *of) for of in ((5, "old/0"), (0, "new/0"), (0, "new/0"))] == [True, True, False]
 
 
 def test_a_partition_taken_again_begins_anew() -> None:
