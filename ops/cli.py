@@ -9,6 +9,7 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from confluent_kafka import KafkaException
 from pydantic import ValidationError
 
 from carbonstream.ops import (
@@ -199,6 +200,10 @@ def main() -> None:
         app()
     except (CarbonstreamError, ValidationError) as error:
         print(f"carbonstream: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KafkaException as error:
+        print(f"carbonstream: Kafka refused or does not answer ({error.args[0].str()}); `carbonstream local up` starts "
+              "the one of this folder", file=sys.stderr)  # fmt: skip
         raise SystemExit(2) from None
 
 
