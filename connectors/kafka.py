@@ -77,7 +77,7 @@ def reader(settings: Settings, **overrides: Any) -> Consumer:
     )
 
 
-SESSION_S: Final = 10  # with the default of 45 s most of the recovery after a kill -9 is waiting
+SESSION_S: Final = 10  # by default 45 s, Faust 60 s: most of the recovery after a kill -9 would be waiting
 
 
 def member(settings: Settings, group: str, **overrides: Any) -> Consumer:

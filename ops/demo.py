@@ -32,7 +32,7 @@ from carbonstream.connectors.migrations import migrate
 from carbonstream.connectors.sources.replay import Format, Options, replay
 from carbonstream.connectors.sources.simulate import DEMO_PARK, live_park, meters_csv, sites_csv
 from carbonstream.ops.balance import ledger
-from carbonstream.ops.here import PROFILE, as_environment, settings_here
+from carbonstream.ops.here import HERE, PROFILE, settings_here
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.ops.local.servers import start, stop
@@ -43,7 +43,7 @@ from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.processors.total_records import EXACT, exact
 from carbonstream.schemas.codes import Grain, Mode
 from carbonstream.schemas.periods import bucket_start, to_ms
-from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.settings import Settings, as_environment
 
 STEEL_METER: Final = "330502-steel/E01"
 STEEL_SITE: Final = "site:330502-steel"
@@ -88,7 +88,7 @@ def demo(runtime: Path, once: bool) -> int:
     with console.status("starting Kafka and TimescaleDB"):
         start(PROFILE)
     settings = settings_here(runtime)
-    environment = os.environ | as_environment(settings)
+    environment = os.environ | as_environment(settings, HERE)
     with console.status("creating tables and topics, loading reference data"):
         migrate(settings)
         create_topics(settings)

@@ -11,7 +11,7 @@ from typing import Final
 
 from carbonstream.ops.local import LocalError, addresses
 from carbonstream.ops.local.runtime import runtime_folder
-from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.settings import Settings, as_environment
 
 PROFILE: Final = "demo"
 HERE: Final = {"kafka", "database", "state_dir", "api_token", "push_tokens"}
@@ -46,15 +46,6 @@ def _secrets(file: Path) -> dict[str, str]:
         partial.unlink()
     content: dict[str, str] = json.loads(file.read_text())
     return content
-
-
-def as_environment(settings: Settings, names: set[str] = HERE) -> dict[str, str]:
-    """What `settings_here` gives, as variables for other processes."""
-    given = settings.model_dump(mode="json", include=names)
-    return {
-        f"CARBONSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict) else value
-        for name, value in given.items()
-    }
 
 
 def speak_to_what_is_here() -> None:

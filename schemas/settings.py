@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
@@ -150,6 +152,16 @@ class Settings(BaseSettings):
         """Partition count of a catalogue topic under this layout."""
         topic = next(t for t in topics.CATALOGUE if t.name == name)
         return topic.partitions or self.partitions
+
+
+def as_environment(settings: Settings, names: Collection[str]) -> dict[str, str]:
+    """These settings as variables, for other processes; what is None is left out."""
+    given = settings.model_dump(mode="json", include=set(names))
+    return {
+        f"CARBONSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 @lru_cache(maxsize=1)

@@ -30,7 +30,7 @@ from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import BrokenChain
 from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSIONS, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
-from carbonstream.streams.faust_app import SESSION_S, end_process, faust_app, raw_topic
+from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
 from carbonstream.streams.reference_log import ReferenceLog
 from carbonstream.streams.watchdog import Stall, Watchdog
 
@@ -81,7 +81,7 @@ class Convert:
         )
         self.producer = kafka.producer(config, **WRITING)
         self.pending: deque[Answered] = deque()  # in the order they were handled
-        self.stall = Stall(SESSION_S)
+        self.stall = Stall(kafka.SESSION_S)
         self.limits = Limits(
             config.live_max_age_s * 1_000,
             config.live_max_ahead_s * 1_000,

@@ -8,10 +8,10 @@ from typing import Any, Final, NoReturn
 
 import faust
 
+from carbonstream.connectors.kafka import SESSION_S
 from carbonstream.schemas.settings import Settings
 
 EXIT_RESTART: Final = 75  # EX_TEMPFAIL: the supervisor starts us again
-SESSION_S: Final = 10  # with the default of 60 s, 44-58 s of the recovery after a kill -9 is waiting
 # A fetch costs the broker and us about a millisecond: waiting a moment for more makes them few.
 FETCH_MIN_BYTES: Final = 1 << 18
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -22,7 +21,7 @@ from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.ops.local import addresses, start
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
-from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.settings import Settings, as_environment
 from tests.databases import create_migrated, drop_database
 from tests.sources.topic import delete_topics
 
@@ -143,12 +142,7 @@ def supervised(settings: Settings, *services: str, is_covered: bool = False) -> 
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """This process's environment, with what was given of the settings."""
-    given = settings.model_dump(mode="json", include=settings.model_fields_set)
-    return dict(os.environ) | {
-        f"CARBONSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
-        for name, value in given.items()
-        if value is not None
-    }
+    return dict(os.environ) | as_environment(settings, settings.model_fields_set)
 
 
 def load(settings: Settings, tables: dict[str, Path]) -> None:
