@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import BrokenChain
 from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSIONS, cloud_event_headers
 from carbonstream.schemas.settings import Settings, settings
-from carbonstream.streams.faust_app import end_process, faust_app, raw_topic
+from carbonstream.streams.faust_app import end_process, faust_app, gather, raw_topic
 from carbonstream.streams.reference_log import ReferenceLog
 from carbonstream.streams.watchdog import Stall, Watchdog
 
@@ -38,6 +39,7 @@ Delivered = Callable[[KafkaError | None, Message], None]
 STOP_POLL_S = 0.05
 IN_FLIGHT = 256  # frames answered but not yet acknowledged by the broker
 REPORT_S = 0.01  # how often acknowledgements are looked for
+IDLE_S = 0.25  # without a record it may be looked seldom, and the next one need not wait for others
 # Kept long and read three times. zstd packs twice as tight as lz4; at level 1 as tight as at 3, in half the time. A
 # request costs the broker as much as storing 100 readings, so what comes within 50 ms leaves together.
 WRITING: dict[str, Any] = {"compression.type": "zstd", "compression.level": 1, "linger.ms": 50}
@@ -81,6 +83,7 @@ class Convert:
         )
         self.producer = kafka.producer(config, **WRITING)
         self.pending: deque[Answered] = deque()  # in the order they were handled
+        self.has_come = asyncio.Event()  # a record, since `confirm` last waited for one
         self.stall = Stall(kafka.SESSION_S)
         self.limits = Limits(
             config.live_max_age_s * 1_000,
@@ -130,6 +133,7 @@ class Convert:
         """Answer events for ever. Any error ends the process: Faust would lose the event otherwise."""
         async for event in stream.noack().events():
             message = event.message
+            self.has_come.set()
             partition = self.partitions.get(message.partition)
             if partition is None:
                 partition = await asyncio.to_thread(self.load, message.partition)
@@ -195,12 +199,16 @@ class Convert:
             on_delivery=delivered, headers=headers or [],  # type: ignore[arg-type]
         )  # fmt: skip
 
-    async def confirm(self) -> None:
+    async def confirm(self, app: Any) -> None:
         """Take acknowledgements in for ever."""
         while True:
             self.stall.turn(time.monotonic())
             self._confirm()
-            await asyncio.sleep(REPORT_S)
+            if self.pending:
+                await asyncio.sleep(REPORT_S)
+                continue
+            self.has_come.clear()
+            gather(app, is_busy=await happens(self.has_come, IDLE_S))
 
     def _confirm(self) -> None:
         """Take acknowledgements in, in the order of the events. Raises KafkaException where one is refused."""
@@ -272,6 +280,13 @@ class Convert:
     watchdog: Watchdog
 
 
+async def happens(event: asyncio.Event, within_s: float) -> bool:
+    """Whether the event happens within a time."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), within_s)
+    return event.is_set()
+
+
 def is_leaving(app: Any) -> bool:
     """Whether the app is stopping, or its partitions are being taken from it."""
     return bool(app.should_stop or not app.flow_control.is_active())
@@ -297,7 +312,7 @@ def create() -> Any:
     """The Faust app; importing this module has no effect until this is called."""
     config = settings()
     convert = Convert(config)
-    app = faust_app(config, "convert", fetch_wait_ms=50)
+    app = faust_app(config, "convert")
     readings = raw_topic(app, config, topics.READINGS)
     convert.watchdog = Watchdog(config, "convert", app, config.topic(topics.READINGS), lambda: {
         n: p.converter.at for n, p in convert.partitions.items()
@@ -313,7 +328,7 @@ def create() -> Any:
         try:
             await asyncio.gather(
                 convert.run(stream),
-                convert.confirm(),
+                convert.confirm(app),
                 convert.checkpoints(app),
                 convert.watchdog.run(),
             )

@@ -12,12 +12,14 @@ from carbonstream.connectors.kafka import SESSION_S
 from carbonstream.schemas.settings import Settings
 
 EXIT_RESTART: Final = 75  # EX_TEMPFAIL: the supervisor starts us again
-# A fetch costs the broker and us about a millisecond: waiting a moment for more makes them few.
-FETCH_MIN_BYTES: Final = 1 << 18
+# A fetch costs the broker and us about a millisecond: while records come, waiting a moment for more makes them few.
+GATHERED_BYTES: Final = 1 << 18
+GATHERING_MS: Final = 50
+IDLE_FETCH_MS: Final = 500
 
 
-def faust_app(config: Settings, name: str, *, fetch_wait_ms: int) -> Any:
-    """A Faust app of one service; a fetch waits at most fetch_wait_ms for FETCH_MIN_BYTES."""
+def faust_app(config: Settings, name: str) -> Any:
+    """A Faust app of one service."""
     # aiokafka makes a debug record of every request, which costs as much as judging a frame
     logging.disable(logging.INFO)
     datadir = config.state_dir / "faust" / name
@@ -49,13 +51,17 @@ def faust_app(config: Settings, name: str, *, fetch_wait_ms: int) -> Any:
         broker_max_poll_interval=120,
     )
 
-    @app.on_partitions_assigned.connect(weak=False)
-    async def fetch_seldom(*_: Any, **__: Any) -> None:
-        # Faust has no setting for it; its version and aiokafka's are pinned
-        fetcher = app.consumer._thread._consumer._fetcher
-        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = FETCH_MIN_BYTES, fetch_wait_ms
-
     return app
+
+
+def gather(app: Any, *, is_busy: bool) -> None:
+    """From its next fetch on the app waits for many records at once (is_busy), or for the first one."""
+    # Faust has no setting for it; its version and aiokafka's are pinned
+    fetcher = app.consumer._thread._consumer._fetcher
+    if is_busy:
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = GATHERED_BYTES, GATHERING_MS
+    else:
+        fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms = 1, IDLE_FETCH_MS
 
 
 def raw_topic(app: Any, config: Settings, name: str) -> Any:

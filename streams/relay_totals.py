@@ -111,7 +111,7 @@ class Totals:
 
     def tell(self) -> bool | None:
         """One pass; whether there is more to tell, None: there was nothing."""
-        if not any(one_row(self.connection, ANY)):  # not worth a transaction, fifty times a second
+        if not any(one_row(self.connection, ANY)):  # not worth a transaction, many times a second
             return None
         is_newer = self.reference.is_set()
         if is_newer:

@@ -26,7 +26,7 @@ from tests.running import STEEL, Running, eventually, running
 pytestmark = pytest.mark.timeout(900)  # replays with recoveries that wait for a session time-out
 PROFILE = os.environ.get("CARBONSTREAM_FAULTS_PROFILE", "faults")
 SOURCE = "replay/steel"
-READINGS = 182 * 96  # half of the year
+READINGS = 91 * 96  # a quarter of the year
 QUARTER_S = 900
 PART_S = 12  # for one part of it, some of which is stored when the victim is killed
 SERVERS: dict[str, Literal["kafka", "postgres"]] = {"kafka": "kafka", "postgres": "postgres"}
@@ -114,7 +114,7 @@ def _warn_has_caught_up(run: Running) -> bool:
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, int]:
-    """The half-year cut into a part for each drill, with the readings each part ends at."""
+    """The quarter cut into a part for each drill, with the readings each part ends at."""
     head, *lines = gzip.decompress(STEEL.read_bytes()).decode("utf-8-sig").splitlines()
     marks = [READINGS * n // len(DRILLS) for n in range(len(DRILLS) + 1)]
     folder = tmp_path_factory.mktemp("parts")
@@ -128,7 +128,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, int]:
 
 @pytest.fixture(scope="module")
 def undisturbed(parts: dict[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    """The half-year as fast as it goes, nothing killed. Its servers end with the module."""
+    """The quarter as fast as it goes, nothing killed. Its servers end with the module."""
     with running(tmp_path_factory.mktemp("undisturbed"), profile=PROFILE) as run:
         for part in parts:
             send(run, part)
@@ -137,7 +137,7 @@ def undisturbed(parts: dict[Path, int], tmp_path_factory: pytest.TempPathFactory
     stop(PROFILE)
 
 
-def test_a_half_year_survives_the_death_of_every_part(
+def test_a_quarter_survives_the_death_of_every_part(
     undisturbed: Outcome, parts: dict[Path, int], tmp_path: Path
 ) -> None:
     with running(tmp_path, profile=PROFILE) as run:

@@ -20,6 +20,7 @@ def kafka_settings(servers: Addresses, tmp_path: Path) -> Iterator[Settings]:
         kafka=servers.kafka,
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
         state_dir=tmp_path / "state",
+        partitions=2,
         metrics_port=0,
         log_level="error",
     )

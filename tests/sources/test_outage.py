@@ -40,6 +40,7 @@ def settings(own_broker: str, tmp_path: Path) -> Settings:
     made = Settings(
         kafka=own_broker,
         topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
+        partitions=2,
         state_dir=tmp_path / "state",
         metrics_port=0,
         log_level="error",
