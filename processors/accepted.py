@@ -26,6 +26,7 @@ from carbonstream.processors.ledger import NO_DAY, Count
 from carbonstream.processors.meters import NEVER, ShardMeters
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.release import Origin, Release, release_of
+from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, YEAR_2000_MS
@@ -60,7 +61,7 @@ class AcceptedCounter:
         self._gaps: list[Gap] = []
         self._lines: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
         self._seen: dict[tuple[Any, ...], ListedMeters] = {}
-        self._read: dict[str, int] = {}  # reference offsets that _seen was read at
+        self._read = 0  # offset of ref.meters that _seen was read at
 
     def take(self) -> tuple[list[Count], Ints]:
         """What was counted since the last call: ledger lines, and registers that moved, as take_moved."""
@@ -261,8 +262,9 @@ class AcceptedCounter:
 
     def _meters(self, shard: int, ids: list[str], here: bool, estimates: bool) -> ListedMeters:
         """What is known of a list of meters, remembered as long as the reference data are the same."""
-        if self._read != self.reference.offsets or len(self._seen) >= LISTS_REMEMBERED:
-            self._read = dict(self.reference.offsets)
+        read = self.reference.offsets.get(topics.REF_METERS, 0)
+        if self._read != read or len(self._seen) >= LISTS_REMEMBERED:
+            self._read = read
             self._seen.clear()
         key = (shard, here, estimates, len(ids), ids[0] if ids else "", ids[-1] if ids else "")
         seen = self._seen.get(key)

@@ -31,10 +31,10 @@ Connection = psycopg.Connection[Any]
 POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.1
 IDLE_S: Final = 2.0
-# Totals may take at most a quarter of the time, unless there is a backlog: under load they come less often, not at the
+# Totals may take at most an eighth of the time, unless there is a backlog: under load they come less often, not at the
 # readings' cost.
-REST: Final = 3.0
-LONGEST_REST_S: Final = 5.0
+REST: Final = 7.0
+LONGEST_REST_S: Final = 8.0
 LOCK_LOOK_S: Final = 2.0
 
 

@@ -69,6 +69,10 @@ random_page_cost = 1.1
 # Compiling costs more than our queries take.
 jit = off
 
+# Vacuum yields to what is being stored: a tenth of a core instead of half of one, 160 MB/s at most.
+autovacuum_vacuum_cost_delay = '10ms'
+log_autovacuum_min_duration = '1s'
+
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
