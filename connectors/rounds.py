@@ -36,11 +36,10 @@ def run_rounds(one_round: Callable[[], object], stopping: threading.Event, log: 
             stopping.wait(wait)
 
 
-class OnlyService(ABC):
-    """A service of which one runs at a time: rounds until stopped, each with a session that holds its lock."""
+class RoundsService(ABC):
+    """A service that runs rounds until it is stopped."""
 
     name: ClassVar[str]
-    only: ClassVar[Only]
 
     def __init__(self, config: Settings) -> None:
         self.config = config
@@ -54,6 +53,16 @@ class OnlyService(ABC):
     def run(self) -> None:
         """Rounds for ever; an outage is waited out, any other error ends the process."""
         run_rounds(self._round, self.stopping, self.log)
+
+    @abstractmethod
+    def _round(self) -> None:
+        """One round, until an outage or `stopping`."""
+
+
+class OnlyService(RoundsService):
+    """A service of which one runs at a time: each round has a session that holds its lock."""
+
+    only: ClassVar[Only]
 
     def _round(self) -> None:
         with connect(self.config, application=self.name, autocommit=True) as connection:

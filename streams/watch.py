@@ -6,7 +6,6 @@ last records again. Records with neither tick nor rejects are passed over withou
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.rounds import RoundsService
 from carbonstream.processors.watch import FirstCopies, heads, rejects_frame, tick_signal
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
@@ -28,23 +27,15 @@ FLUSH_S: Final = 30
 FETCHING: Final = {"fetch.min.bytes": 1 << 18, "fetch.wait.max.ms": 100}
 
 
-class Watch:
+class Watch(RoundsService):
     """A member of its group: passes on what its partitions hold, until stopped."""
 
+    name = "watch"
+
     def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "watch")
-        self.stopping = threading.Event()
+        super().__init__(config)
         self.first_copies = FirstCopies()
         self.at: dict[int, int] = {}  # the next offset of carbon.emissions, by partition
-
-    def stop(self) -> None:
-        """End after the batch under way."""
-        self.stopping.set()
-
-    def run(self) -> None:
-        """Pass on for ever; an outage is waited out."""
-        run_rounds(self._round, self.stopping, self.log)
 
     def _round(self) -> None:
         config = self.config

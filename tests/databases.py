@@ -24,7 +24,7 @@ def create_database(server: str, purpose: str, template: str = "template1") -> s
     """URL of a new database beside the one of `server`, empty without a template; its name begins with the purpose."""
     name = f"{purpose}_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"create database {name} template {template}")
+        connection.execute(f"create database {name} template {template} strategy file_copy")
     return url_of(server, name)
 
 

@@ -33,7 +33,7 @@ from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
-from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.settings import Settings, as_environment
 
 PROFILE: Final = "bench"
 FRAME: Final = 200
@@ -141,19 +141,16 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
 
 def _settings() -> tuple[Settings, dict[str, str]]:
     kafka_address, database = addresses(PROFILE)
-    given = {
-        "KAFKA": kafka_address,
-        "DATABASE": database,
-        "STATE_DIR": str(runtime_folder() / PROFILE / "sources"),
-        "VIRTUAL_TIME": "true",
-        "API_TOKEN": "bench",
-        "API_PORT": "8791",
-        "METRICS_PORT": "0",
-    }
     settings = Settings(
-        kafka=kafka_address, database=database, state_dir=Path(given["STATE_DIR"]), virtual_time=True
+        kafka=kafka_address,
+        database=database,
+        state_dir=runtime_folder() / PROFILE / "sources",
+        virtual_time=True,
+        api_token="bench",  # noqa: S106 - the API of these servers listens on loopback while the benchmark runs
+        api_port=8791,
+        metrics_port=0,
     )
-    return settings, os.environ | {f"CARBONSTREAM_{name}": value for name, value in given.items()}
+    return settings, os.environ | as_environment(settings, settings.model_fields_set)
 
 
 def _prepare(settings: Settings, fleet: Fleet, say: Say) -> None:

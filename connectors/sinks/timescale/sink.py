@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, TopicPartition
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.layout import check_layout
-from carbonstream.connectors.rounds import run_rounds
+from carbonstream.connectors.rounds import RoundsService
 from carbonstream.connectors.sinks.timescale.ownership import APPLICATION, rebalance
 from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
 from carbonstream.processors.directory import ENTRY, Directory, place_key
@@ -45,22 +45,14 @@ select meter, (extract(epoch from valid_from) * 1000)::bigint, levels from meter
 """
 
 
-class Sink:
-    """Runs rounds until stopped."""
+class Sink(RoundsService):
+    """Runs rounds until stopped; a broken chain or layout ends the process."""
+
+    name = "timescale"
 
     def __init__(self, config: Settings) -> None:
-        self.config = config
-        self.log = telemetry.configure(config, "timescale")
-        self.stopping = threading.Event()
+        super().__init__(config)
         self.topic = config.topic(topics.EMISSIONS)
-
-    def stop(self) -> None:
-        """End after the batch under way."""
-        self.stopping.set()
-
-    def run(self) -> None:
-        """Rounds for ever; a broken chain or layout ends the process, an outage is waited out."""
-        run_rounds(self._round, self.stopping, self.log)
 
     def _round(self) -> None:
         with connect(self.config, application=APPLICATION.removeprefix("carbonstream ")) as connection:
