@@ -16,9 +16,9 @@ printf '\n== tests\n'
 mkdir -p .build
 # A broker of tests ends before what Java's second compiler does for it has paid off.
 export JDK_JAVA_OPTIONS="${JDK_JAVA_OPTIONS:-} -XX:TieredStopAtLevel=1"
-# Half of the time a test waits for a service, so two run for each core, at most eight on one pair of servers; those of
-# one file one after the other.
+# A test waits for a service now and then, so one more runs than there are cores, at most eight on one pair of servers;
+# those of one file one after the other.
 cores=$(nproc)
-.venv/bin/pytest -n $((2 * (cores < 4 ? cores : 4))) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered "$@" | tee .build/pytest.log
+.venv/bin/pytest -n $((cores < 7 ? cores + 1 : 8)) --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered "$@" | tee .build/pytest.log
 # pytest itself is content when every test was skipped.
 tail -n 1 .build/pytest.log | grep -qE '[0-9]+ passed' || { echo "no test ran" >&2; exit 1; }

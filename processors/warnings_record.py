@@ -49,7 +49,9 @@ class UsedCoefficient:
 def warning_record(
     target: Target, verdict: Verdict, version: int, parts: Sequence[UsedCoefficient], now_ms: int
 ) -> shapes.Warning:
-    """The record of a verdict."""
+    """The record of a verdict. now_ms: the lowest stored tick; where partitions stand far apart, as in a fast replay, it
+    may lie before the interval the verdict is about, which no change can precede."""
+    bucket = verdict.entry.transition.bucket
     return shapes.Warning(
         id=verdict.id,
         version=version,
@@ -60,10 +62,10 @@ def warning_record(
         level=text(verdict.level),
         severity=class_of(verdict.definition),
         state=verdict.entry.transition.state.value,
-        bucket=local_iso(verdict.entry.transition.bucket),
+        bucket=local_iso(bucket),
         backfill=now_ms >= target.end + BACKFILL_AFTER_MS,
         snapshot=_snapshot(target, verdict, parts),
-        changed_at=local_iso(now_ms),
+        changed_at=local_iso(max(now_ms, bucket)),
         **reference_of(verdict.definition),
     )
 
