@@ -49,8 +49,11 @@ class UsedCoefficient:
 def warning_record(
     target: Target, verdict: Verdict, version: int, parts: Sequence[UsedCoefficient], now_ms: int
 ) -> shapes.Warning:
-    """The record of a verdict. now_ms: the lowest stored tick; where partitions stand far apart, as in a fast replay, it
-    may lie before the interval the verdict is about, which no change can precede."""
+    """The record of a verdict.
+
+    now_ms: the lowest stored tick. Where partitions stand far apart, as in a fast replay, it may lie before the
+    interval the verdict is about, which no change can precede.
+    """
     bucket = verdict.entry.transition.bucket
     return shapes.Warning(
         id=verdict.id,
