@@ -44,8 +44,8 @@ setup-tests: # the same, and what the tests need
 
 .PHONY: tools
 tools: # what checks the code, without Carbonstream itself
-	@$(MAKE) -s --no-print-directory -j4 .build/debian-tests $(STAMPS)/locked-tests \
-		$(if $(BOARD),$(NODE_MODULES))
+	@$(MAKE) -s --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j4) .build/debian-tests \
+		$(STAMPS)/locked-tests $(if $(BOARD),$(NODE_MODULES))
 
 .PHONY: dev
 dev: tools ## for work on the code: .venv imports the folders themselves (make setup puts the wheel back)

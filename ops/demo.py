@@ -120,6 +120,8 @@ def demo(runtime: Path, once: bool) -> int:
         if once:
             with console.status("stopping Kafka and TimescaleDB"):
                 stop(PROFILE)
+        else:
+            console.print("Kafka and TimescaleDB go on; [bold]carbonstream local down[/bold] stops them")
 
 
 def load_reference(settings: Settings) -> None:

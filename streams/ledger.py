@@ -123,9 +123,11 @@ class LedgerReader:
             return True
 
     def _tell_gone(self, consumer: Consumer, at: dict[int, int]) -> None:
-        """Records that retention took before they were counted: what they held shows as a difference for ever."""
+        """Records that retention took before they were counted: what they held shows as a difference for ever.
+        Counting goes on behind them, `at` says so."""
         for n, offset in at.items():
             first, _ = kafka.end_offsets_of(consumer, self.topic, n)
+            at[n] = max(offset, first - 1)
             if 0 <= offset < first - 1:
                 telemetry.FAULTS.labels("ledger", "not counted in time").inc(first - 1 - offset)
                 self.log.error(

@@ -31,8 +31,8 @@ Connection = psycopg.Connection[Any]
 POLL_S: Final = 0.02
 IDLE_POLL_S: Final = 0.1
 IDLE_S: Final = 2.0
-# Totals may take at most an eighth of the time, unless there is a backlog: under load they come less often, not at the
-# readings' cost.
+# Totals may take at most an eighth of the time, half of it while a restatement is told, unless there is a backlog:
+# under load they come less often, not at the readings' cost.
 REST: Final = 7.0
 LONGEST_REST_S: Final = 8.0
 LOCK_LOOK_S: Final = 2.0
@@ -99,14 +99,15 @@ class Relay(OnlyService):
         idle = Idle()
         while not self.over.is_set():
             began = time.monotonic()
-            is_behind = totals.tell()
-            if is_behind is None:
+            told = totals.tell()
+            if told is None:
                 self.over.wait(idle.poll_s())
                 continue
             idle = Idle()
             took = _observe("totals", began)
             period = self.config.relay_period_ms / 1_000 - took
-            self.over.wait(0.0 if is_behind else max(period, min(REST * took, LONGEST_REST_S)))
+            rest = min((1.0 if told.is_restating else REST) * took, LONGEST_REST_S)
+            self.over.wait(0.0 if told.is_behind else max(period, rest))
 
 
 class Idle:

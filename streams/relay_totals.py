@@ -91,6 +91,14 @@ class Masters:
         return self.known
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a pass has told. is_behind: more changed totals wait; is_restating: it told some of a restatement too."""
+
+    is_behind: bool
+    is_restating: bool
+
+
 class Totals:
     """Passes over change marks and restatements. reference: set when reference data are about to be told.
 
@@ -109,8 +117,8 @@ class Totals:
         self.config, self.connection, self.producer, self.reference = config, connection, producer, reference
         self.masters = load_masters(connection)
 
-    def tell(self) -> bool | None:
-        """One pass; whether there is more to tell, None: there was nothing."""
+    def tell(self) -> Told | None:
+        """One pass; None: there was nothing."""
         if not any(one_row(self.connection, ANY)):  # not worth a transaction, many times a second
             return None
         is_newer = self.reference.is_set()
@@ -135,7 +143,7 @@ class Totals:
                         key,
                         orjson.dumps(record),
                     )
-        return bool(marks) and marks[0][3] > 0
+        return Told(bool(marks) and marks[0][3] > 0, bool(restated))
 
     def _records(self, keys: set[Key]) -> Iterator[dict[str, Any]]:
         connection, masters = self.connection, self.masters

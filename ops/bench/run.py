@@ -37,7 +37,7 @@ from carbonstream.schemas.settings import Settings, as_environment
 
 PROFILE: Final = "bench"
 FRAME: Final = 200
-# all but the HTTP source and the ticker: the bench has a source of its own and sends its own ticks
+# the bench has a source of its own and sends its own ticks; what looks at stored rows now and then is left out
 SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "instant", "api")
 SINKS: Final = 1
 WARNINGS: Final = 500
@@ -63,10 +63,17 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
     """Run it all; ends by itself. The result is what `carbonstream bench --json` prints."""
     for name in ("CARBONSTREAM_KAFKA", "CARBONSTREAM_DATABASE"):
         os.environ.pop(name, None)
-    fleet = Fleet(plan.sites, plan.meters, plan.mixed)
     say("starting servers of its own")
     reset(PROFILE)
-    start(PROFILE)
+    try:
+        start(PROFILE)
+        return _measured(plan, say)
+    finally:
+        stop(PROFILE)
+
+
+def _measured(plan: Plan, say: Say) -> dict[str, Any]:
+    fleet = Fleet(plan.sites, plan.meters, plan.mixed)
     settings, environment = _settings()
     supervisor = Supervisor(SERVICES, environment, logs=runtime_folder() / PROFILE / "logs")
     try:
@@ -109,7 +116,6 @@ def bench(plan: Plan, say: Say) -> dict[str, Any]:
     stop(PROFILE, "kafka")
     numbers = _numbers(settings)
     limit = db_limit(settings, numbers, BEGIN_MS + 400 * 96 * QUARTER_MS, batch, SINKS)
-    stop(PROFILE)
     return {
         "throughput": {
             "readings_per_s": round(rate),

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 import pytest
 
 from carbonstream.connectors import kafka
@@ -44,6 +45,8 @@ class Outcome:
     ledger: list[tuple[Any, ...]]
     warnings: list[tuple[Any, ...]]
     history: list[tuple[Any, ...]]
+    told_warnings: list[tuple[Any, ...]]
+    told_totals: dict[tuple[Any, ...], Any]
 
 
 def outcome(run: Running) -> Outcome:
@@ -60,7 +63,28 @@ def outcome(run: Running) -> Outcome:
         run.query("select source, site, day, hop, outcome, readings, quantity_wh from ledger order by 1, 2, 3, 4, 5"),
         run.query("select id, version, state, bucket from warning order by 1"),
         run.query("select id, version, state, bucket from warning_history order by 1, 2"),
+        sorted({(r["id"], r["version"], r["state"]) for r in told(run, topics.WARNINGS) if "operation" not in r}),
+        {  # the newest of each
+            (r["entity"], r["grain"], r["bucket"]): (
+                r["readings"], [(c["carrier"], c["quantity"], c["co2_kg"]) for c in r["carriers"]]
+            )
+            for r in told(run, topics.TOTALS)
+        },
     )  # fmt: skip
+
+
+def told(run: Running, topic: str) -> list[dict[str, Any]]:
+    """What subscribers of a topic read, in the order of each partition, repetitions and all."""
+    consumer = kafka.reader(run.settings)
+    try:
+        name = run.settings.topic(topic)
+        return [
+            orjson.loads(message.value() or b"")
+            for n in range(run.settings.partitions_of(topic))
+            for message in kafka.read_range(consumer, name, n, *kafka.end_offsets_of(consumer, name, n))
+        ]
+    finally:
+        consumer.close()
 
 
 def send(run: Running, part: Path, speed: float = 0.0) -> None:
