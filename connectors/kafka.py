@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from confluent_kafka import (
@@ -31,10 +32,16 @@ RETRIED: Final = (
 )
 REPORT_S: Final = 0.001  # how often delivery reports are looked for while something is under way
 LEADERLESS: Final = (
+    KafkaError._UNKNOWN_PARTITION,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_LEADER_EPOCH,
 )
+FENCING_S: Final = 30.0  # as long as a broker may need after its start
+COMMIT_S: Final = 5.0  # the longest wait for one answer to a commit
+# For records that must follow each other without a gap: one given up while later ones get through would never be sent
+# again, since whoever goes on looks at the last one that came. Rather never give up, and end where one is refused.
+GAPLESS: Final[dict[str, Any]] = {"delivery.timeout.ms": 0, "enable.gapless.guarantee": True}
 
 
 def producer(settings: Settings, *, transactional_id: str | None = None, **overrides: Any) -> Producer:
@@ -52,6 +59,41 @@ def producer(settings: Settings, *, transactional_id: str | None = None, **overr
     if transactional_id is not None:
         config["transactional.id"] = settings.topic_prefix + transactional_id
     return Producer(config | overrides)
+
+
+@contextmanager
+def transaction(producer: Producer) -> Iterator[None]:
+    """One transaction, committed at the end and given up on any error; raises that error. Waits for a broker that is
+    away for as long as a transaction lasts (60 s)."""
+    producer.begin_transaction()
+    try:
+        yield
+        while not _is_committed(producer):
+            pass
+    except BaseException:
+        with suppress(KafkaException):  # of giving up: the next producer of this id fences this one
+            producer.abort_transaction(10)
+        raise
+
+
+def _is_committed(producer: Producer) -> bool:
+    try:
+        producer.commit_transaction(COMMIT_S)
+    except KafkaException as error:
+        if not error.args[0].retriable():
+            raise
+        return False
+    return True
+
+
+def keeper(settings: Settings, partition: int, **overrides: Any) -> Producer:
+    """The one that writes a partition of meter.state, in transactions: who had it before can write no more.
+
+    Raises KafkaException when there is no answer in time.
+    """
+    made = producer(settings, transactional_id=f"convert-{partition}", **overrides)
+    made.init_transactions(FENCING_S)
+    return made
 
 
 # For a reader that keeps what it is assigned: an empty fetch may wait long, records still come at once. (One that goes
@@ -194,11 +236,17 @@ def check(message: Message) -> None:
         raise KafkaException(error)
 
 
+def is_lost_position(message: Message) -> bool:
+    """Whether a polled message says that its partition no longer holds the offset to go on from."""
+    error = message.error()
+    return error is not None and error.code() == KafkaError._AUTO_OFFSET_RESET
+
+
 def type_of(headers: Headers | None) -> str:
     """CloudEvents type of a record, '' where it has none."""
     for name, value in headers or ():
         if name == "ce_type":
-            return value.decode(errors="replace")
+            return (value or b"").decode(errors="replace")  # a header may be there without a value
     return ""
 
 
@@ -268,6 +316,3 @@ def _settle(future: asyncio.Future[int], error: KafkaError | None, message: Mess
         future.set_exception(KafkaException(error))
     else:
         future.set_result(message.offset() or 0)
-
-
-Delivered = Callable[[KafkaError | None, Message], None]

@@ -44,6 +44,11 @@ ANNUNCIATIONS = Counter(
 STANDING = Gauge("carbonstream_warnings", "Warnings by their state with the operators", ["state"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])
 LAG = Gauge("carbonstream_lag_records", "Records behind the end of the topic", ["service", "partition"])
+STANDING_STILL = Gauge(
+    "carbonstream_standing_still",
+    "1 where a broken chain keeps a partition from going on",
+    ["service", "partition"],
+)
 CONSISTENCY = Gauge(
     "carbonstream_consistency", "Today's consistency indicators of everything, % or hours", ["indicator"]
 )

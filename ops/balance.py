@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any, Final
 
 import psycopg
@@ -15,6 +16,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.ops.chain import Break, find_break
 from carbonstream.ops.ledger_beside import beside_the_lines, kwh
 from carbonstream.processors.frames import Frame, Refusal, parse_record
+from carbonstream.processors.ledger import Count
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import HELD_OUTCOMES, STORED_OUTCOMES, Outcome
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
@@ -27,6 +29,7 @@ POLL_S: Final = 0.1
 LINES: Final = """
 select source, site, day, hop, outcome, readings, quantity_wh, converted from ledger order by 1, 2, 3, 4, 5
 """
+Line = tuple[Any, ...]  # as the columns of LINES
 STORED_AT: Final = "select partition, source_offset, emissions_offset from position"
 PLACES: Final = ("stored", "rejected", "superseded", "held")
 
@@ -41,11 +44,15 @@ def place_of(outcome: int) -> str:
 
 
 def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
-    """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`."""
+    """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`.
+
+    The ledger's reader commits behind the sink. What lies between is counted on in memory, so that the hops are
+    compared where they stand at the same record, also while readings come.
+    """
     ends = _ends(settings)
-    lines: list[tuple[Any, ...]] = []
+    lines: list[Line] = []
     beside: dict[str, Any] = {}
-    behind = ahead = 0
+    behind = 0
     reader = LedgerReader(settings)
     until = time.monotonic() + wait_s
     with connect(settings, application="ledger report") as connection:
@@ -53,37 +60,42 @@ def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
         while True:
             reader.catch_up()  # nothing to do where the ledger service is at work
             with connection.transaction():
-                accepted_at = _positions(connection, "select partition, source_offset from ledger_position")
+                counted_at = _positions(connection, "select partition, source_offset from ledger_position")
                 positions = connection.execute(STORED_AT).fetchall()
                 stored_at = {n: source for n, source, _ in positions}
-                counted = all(accepted_at.get(n, -1) >= end - 1 for n, end in ends.items())
-                reached = all(stored_at.get(n, -1) >= end - 1 for n, end in ends.items())
-                in_time = time.monotonic() <= until
-                if (counted and reached) or not in_time:
-                    # what either is ahead of the other by: mostly ticks, which hold no readings
-                    behind = _between(settings, stored_at, accepted_at)
-                    ahead = _between(settings, accepted_at, stored_at)
-                    if not (behind or ahead) or not in_time:
-                        lines = connection.execute(LINES).fetchall()
-                        beside = beside_the_lines(connection)
-                        break
+                is_counted = _has_reached(counted_at, {n: end - 1 for n, end in ends.items()})
+                is_level = _has_reached(stored_at, {n: end - 1 for n, end in ends.items()} | counted_at)
+                if (is_counted and is_level) or time.monotonic() > until:
+                    lines = connection.execute(LINES).fetchall()
+                    if _between(settings, counted_at, stored_at):  # mostly it is ticks
+                        lines += [_line(count) for count in reader.counted_on(connection, stored_at)]
+                    beside = beside_the_lines(connection)
+                    behind = _between(settings, stored_at, counted_at)
+                    break
             time.sleep(POLL_S)
     late = [row for row in positions if row[1] < ends.get(row[0], 0) - 1]
-    return summary(lines, behind, ahead, beside, _breaks(settings, late))
+    return summary(lines, behind, beside, _breaks(settings, late))
+
+
+def _has_reached(at: Mapping[int, int], goal: Mapping[int, int]) -> bool:
+    return all(at.get(n, -1) >= offset for n, offset in goal.items())
+
+
+def _line(count: Count) -> Line:
+    day = date(1970, 1, 1) + timedelta(days=count.day)
+    return (count.source, count.site, day, "accepted", count.outcome, count.readings, count.quantity_wh, 0)
 
 
 def summary(
-    lines: Iterable[tuple[Any, ...]],
+    lines: Iterable[Line],
     behind: int,
-    ahead: int = 0,
     beside: Mapping[str, Any] | None = None,
     breaks: Sequence[Break] = (),
 ) -> dict[str, Any]:
-    """The report. behind: readings of records that the ledger has counted and the sink has not reached yet; ahead:
-    those the sink has stored and the ledger's reader has not counted yet (`not_counted_yet`).
+    """The report. behind: readings of records that the ledger has counted and the sink has not reached yet.
 
-    Balanced: every reading is accounted for; where the two are level also every Wh, and both for each source, site
-    and day by itself; and no partition waits at a broken chain (`breaks`). beside: what is told but not balanced.
+    Balanced: every reading is accounted for; where none is behind also every Wh, and both for each source, site and
+    day by itself; and no partition waits at a broken chain (`breaks`). beside: what is told but not balanced.
     """
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     codes: defaultdict[str, int] = defaultdict(int)
@@ -125,10 +137,7 @@ def summary(
         "accepted": _figure(counts["accepted"]),
         **{place: _figure(counts[place]) for place in PLACES},
         "in_flight": _figure(in_flight),
-        "not_counted_yet": ahead,
-        "balanced": missing_readings == behind - ahead
-        and (not differing if not (behind or ahead) else True)
-        and not breaks,
+        "balanced": missing_readings == behind and (behind > 0 or not differing) and not breaks,
         "rejected_by_code": dict(sorted(codes.items())),
         "differences": [
             {

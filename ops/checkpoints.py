@@ -1,11 +1,14 @@
-"""convert's checkpoints in meter.state, as `carbonstream repair` reads them and carries them into a new epoch."""
+"""convert's checkpoints in meter.state, as `carbonstream repair` reads them and carries them into a new epoch.
+
+Nobody else writes them from the moment they are read: a convert that only stood still is fenced.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import orjson
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException
 
 from carbonstream.connectors import kafka
 from carbonstream.processors.converter import BLOCK_BYTES, rebased
@@ -15,14 +18,13 @@ from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import SHARDS
 
-FLUSH_S = 30.0
-
 
 class Checkpoints:
     """The newest record of each key, by partition."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._keepers = [kafka.keeper(settings, n) for n in range(settings.partitions)]
         consumer = kafka.reader(settings)
         try:
             self._records = [_newest(settings, consumer, n) for n in range(settings.partitions)]
@@ -58,19 +60,26 @@ class Checkpoints:
         return found
 
     def carry_over(self, readings_topic: str, emissions_topic: str, begins: Sequence[int]) -> None:
-        """Write every record for these topic ids, standing at these source offsets. Raises NotReady."""
-        producer = kafka.producer(self._settings)
+        """Write every record for these topic ids, standing at these source offsets; a partition's all or none.
+
+        Raises NotReady.
+        """
         topic = self._settings.topic(topics.STATE)
         for partition, records in enumerate(self._records):
-            for key, value in records.items():
-                head, newline, packed = rebased(value, readings_topic, emissions_topic).partition(b"\n")
-                document = orjson.loads(head) | {"at": begins[partition]}
-                producer.produce(topic, orjson.dumps(document) + newline + packed, key, partition)
-                producer.poll(0)
-        if producer.flush(FLUSH_S):
-            raise NotReady(
-                "meter.state could not be written; nothing was changed in the database, repair again"
-            )
+            try:
+                with kafka.transaction(self._keepers[partition]):
+                    for key, value in records.items():
+                        head, newline, packed = rebased(value, readings_topic, emissions_topic).partition(
+                            b"\n"
+                        )
+                        document = orjson.loads(head) | {"at": begins[partition]}
+                        self._keepers[partition].produce(
+                            topic, orjson.dumps(document) + newline + packed, key, partition
+                        )
+            except KafkaException as error:
+                raise NotReady(
+                    f"meter.state could not be written ({error}); nothing was changed in the database, repair again"
+                ) from error
 
 
 def _newest(settings: Settings, consumer: Consumer, partition: int) -> dict[bytes, bytes]:

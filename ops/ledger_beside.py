@@ -12,7 +12,7 @@ from carbonstream.processors.ledger import ELECTRICITY
 from carbonstream.processors.total_records import EXACT, exact
 from carbonstream.schemas.codes import Grain
 
-SEQUENCES: Final = "select s.key, s.value::bigint from ledger_position, jsonb_each(sequences) as s"
+SEQUENCES: Final = "select s.key from ledger_position, jsonb_object_keys(sequences) as s (key)"
 GAPS: Final = """
 select source, mode, shard, first_seq, last_seq, partition, source_offset, day from ledger_gap
 order by source, mode, shard, first_seq
@@ -59,7 +59,7 @@ def _sent(connection: psycopg.Connection) -> list[dict[str, Any]]:
     """
     shards: defaultdict[tuple[str, str], int] = defaultdict(int)
     gaps: defaultdict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for key, _ in connection.execute(SEQUENCES):
+    for (key,) in connection.execute(SEQUENCES):
         source, mode, _ = key.rsplit("|", 2)
         shards[source, mode] += 1
     for source, mode, shard, first, last, partition, offset, day in connection.execute(GAPS):

@@ -81,7 +81,9 @@ def book_lost(
         records = _records(settings, partition, first, last)
     except KafkaException as error:
         raise NotReady(
-            f"meter.readings[{partition}] no longer holds {first} to {last}: what it held cannot be counted ({error})"
+            f"meter.readings[{partition}] no longer holds {first} to {last}: what it held cannot be counted ({error}); "
+            "recreate meter.readings and carbon.emissions, then `carbonstream repair --new-epoch` books by the ledger "
+            "what was in flight"
         ) from error
     lost = _Lost(settings, connection, partition, records)
     for offset, value, record in records:
@@ -99,7 +101,8 @@ def _records(settings: Settings, partition: int, first: int, last: int) -> list[
         records: list[Record] = []
         for message in kafka.read_range(consumer, topic, partition, first, last + 1):
             value, type_ = message.value() or b"", kafka.type_of(message.headers())  # type: ignore[arg-type]
-            records.append((message.offset() or 0, value, parse_record(value, type_)))
+            record = parse_record(value, type_, settings.latest_tick(message.timestamp()[1]))
+            records.append((message.offset() or 0, value, record))
         return records
     finally:
         consumer.close()

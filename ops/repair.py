@@ -98,6 +98,11 @@ def _open_epoch(
         settings.topic(name) for name in (topics.READINGS, topics.EMISSIONS, topics.STATE)
     )
     is_anew = readings in changed
+    if is_anew and emissions not in changed:
+        raise NotReady(
+            f"{readings} was recreated and {emissions} was not: what it holds answers records that are gone; recreate "
+            f"{emissions} too"
+        )
     if state in changed and not is_anew:
         raise NotReady(
             f"{state} was recreated and {readings} was not: convert no longer knows its registers; recreate {readings} "

@@ -35,7 +35,7 @@ def ledger_table(result: dict[str, Any], console: Console | None = None) -> None
     for sent in result["sent"]:
         for gap in sent["gaps"][:20]:
             console.print(
-                f"  sent and never got: frames {gap['from']} to {gap['to']} of {sent['source']} ({sent['mode']}, shard "
+                f"  never got or out of place: {gap['from']} to {gap['to']} of {sent['source']} ({sent['mode']}, shard "
                 f"{gap['shard']}) before offset {gap['before']} of meter.readings[{gap['partition']}]"
             )
     for refused in result["refused_at_edge"][-20:]:

@@ -38,6 +38,10 @@ def replay(
 
     if mode not in SENT_MODES:
         raise typer.BadParameter(f"--mode {mode.value}: a file is sent live or backfill")
+    if tick_s and not settings().virtual_time:
+        raise typer.BadParameter(
+            "--tick-s moves the clock of virtual time: set CARBONSTREAM_VIRTUAL_TIME=true first"
+        )
 
     options = Options(
         source=source or f"replay/{file.name}",

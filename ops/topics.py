@@ -15,8 +15,9 @@ from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
 
-def create_topics(settings: Settings, replication: int = 1) -> list[str]:
-    """Create what is missing; names of the created ones. Raises LayoutChanged on another partition count."""
+def create_topics(settings: Settings) -> list[str]:
+    """Create what is missing; names of the created ones. Raises LayoutChanged on another partition count, NotReady
+    where the brokers cannot."""
     existing = kafka.topic_ids(settings, [settings.topic(t.name) for t in topics.CATALOGUE])
     for topic in topics.CATALOGUE:
         found, wanted = existing.get(settings.topic(topic.name)), settings.partitions_of(topic.name)
@@ -29,7 +30,12 @@ def create_topics(settings: Settings, replication: int = 1) -> list[str]:
     if not missing:
         return []
     new = [
-        NewTopic(settings.topic(t.name), settings.partitions_of(t.name), replication, config=t.config())
+        NewTopic(
+            settings.topic(t.name),
+            settings.partitions_of(t.name),
+            settings.replicas,
+            config=t.config(settings.replicas),
+        )
         for t in missing
     ]
     client = kafka.admin(settings)  # must outlive its futures

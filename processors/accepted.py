@@ -21,11 +21,12 @@ from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, i
 from carbonstream.processors.accepted_meters import ListedMeter, ListedMeters, listed, listed_meter, wh_in
 from carbonstream.processors.accepted_registers import Registers, between, milli_at
 from carbonstream.processors.grouping import grouped
-from carbonstream.processors.judged import Limits
+from carbonstream.processors.judged import MAX_QUANTITY, Limits
 from carbonstream.processors.ledger import NO_DAY, Count
 from carbonstream.processors.meters import NEVER, ShardMeters
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.release import Origin, Release, release_of
+from carbonstream.processors.sequences import Runs, skipped, take
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
@@ -34,7 +35,6 @@ from carbonstream.schemas.shards import SHARDS, partition_of
 
 ACCEPTED: Final = 0
 LONGEST_MS: Final = 32 * DAY_MS
-MOST_WH: Final = 10**15
 
 NUMBERS: Final = (int, float)
 NEVER_TIMELY: Final = (LAST_END_MS + 1, LAST_END_MS + 1)
@@ -47,7 +47,7 @@ Mask = NDArray[np.bool_]
 
 class AcceptedCounter:
     """Counts one partition. `registers`: the newest index counted of each; `sequences`: (source, mode, shard) ->
-    number of the newest frame; `released`: held readings that were counted before, when they were sent again.
+    numbers of the frames seen; `released`: held readings that were counted before, when they were sent again.
     """
 
     def __init__(self, partition: int, partitions: int, limits: Limits, reference: Reference) -> None:
@@ -56,7 +56,7 @@ class AcceptedCounter:
         self.reference = reference
         self.tick: int | None = None
         self.registers = Registers()
-        self.sequences: dict[tuple[str, str, int], int] = {}
+        self.sequences: dict[tuple[str, str, int], Runs] = {}
         self.released: set[Origin] = set()
         self._gaps: list[Gap] = []
         self._lines: defaultdict[Line, list[int]] = defaultdict(lambda: [0, 0])
@@ -185,7 +185,7 @@ class AcceptedCounter:
                 continue
             amount = value * scale
             milli = milli_at(meter.history, meter.multiplier_milli, end)
-            if not 0 <= amount * max(milli, 1_000) <= MOST_WH * 1_000:
+            if not 0 <= amount * max(milli, 1_000) <= MAX_QUANTITY * 1_000:
                 continue
             if not meter.register:
                 line[1] += round(amount) * milli // 1_000
@@ -211,7 +211,7 @@ class AcceptedCounter:
         milli = meters.multiplier_milli[which]
         with np.errstate(invalid="ignore", over="ignore"):
             claimed = amount * meters.least_milli[which]
-            sound = meters.electric[which] & (claimed >= 0) & (claimed <= MOST_WH * 1_000)
+            sound = meters.electric[which] & (claimed >= 0) & (claimed <= MAX_QUANTITY * 1_000)
         index = np.rint(np.where(sound, amount, 0)).astype(np.int64)
         register = meters.register[which]
         wh = np.where(sound & ~register, index * milli // 1_000, 0)
@@ -276,15 +276,12 @@ class AcceptedCounter:
         return seen
 
     def _is_known(self, frame: Any) -> bool:
-        """Whether a frame of this or a higher number was counted before: then it is not taken again."""
+        """Whether a frame of this number was counted before: then it is not taken again."""
         key = frame["source"], frame.get("mode", "live"), frame["shard"]
-        known, seq = self.sequences.get(key), frame["seq"]
-        if known is not None and seq <= known:
-            return True
-        if known is not None and seq > known + 1:
-            self._gaps.append(Gap(*key, known + 1, seq - 1, newest_day(_times(frame["end"]))))
-        self.sequences[key] = seq
-        return False
+        runs, seq = self.sequences.setdefault(key, []), frame["seq"]
+        if gap := skipped(runs, seq):
+            self._gaps.append(Gap(*key, *gap, newest_day(_times(frame["end"]))))
+        return not take(runs, seq)
 
     def _move(self, meter: ListedMeter, end: int, index: int) -> int:
         """Wh a register's index (Wh before the multiplier) moved since the newest before it, or up to the first."""

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from carbonstream.processors.accepted_registers import between, milli_at
+from carbonstream.processors.judged import MAX_QUANTITY
 from carbonstream.processors.register_history import History
 from carbonstream.schemas.frames import EDITORS
 
-MOST_WH: Final = 10**15
 MOST_REPLACED: Final = 2**62
 MOST_QUALITY: Final = 100
 
@@ -36,7 +36,7 @@ def edited_wh(
         return 0
     index = _wh(frame["value"][i], scale)
     if not meter.register:
-        return index if index is not None and index <= MOST_WH else 0
+        return index if index is not None and index <= MAX_QUANTITY else 0
     starts, firsts, replaces = (_column(frame, name) for name in ("start", "first_index", "replaces"))
     if frame["source"] not in EDITORS or starts is None or firsts is None or replaces is None:
         return 0
@@ -46,7 +46,7 @@ def edited_wh(
     if index is None or first is None or type(replaced) is not int or abs(replaced) > MOST_REPLACED:
         return 0
     factor = max(milli_at(meter.history, meter.multiplier_milli, end), 1_000)
-    if max(index, first) * factor > MOST_WH * 1_000:
+    if max(index, first) * factor > MAX_QUANTITY * 1_000:
         return 0
     wh = between(meter.history, meter.multiplier_milli, meter.modulus, (start, first), (end, index))
     return 0 if wh is None else wh - replaced
@@ -62,7 +62,7 @@ def _wh(value: Any, scale: float) -> int | None:
     if type(value) not in (int, float):
         return None
     amount = value * scale
-    return round(amount) if 0 <= amount <= MOST_WH * 1_000 else None
+    return round(amount) if 0 <= amount <= MAX_QUANTITY * 1_000 else None
 
 
 def _is_quality(frame: dict[str, Any], i: int) -> bool:

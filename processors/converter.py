@@ -27,6 +27,7 @@ from carbonstream.processors.frames import Frame, Refusal, Tick
 from carbonstream.processors.judged import Judged, Limits
 from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, ShardState
 from carbonstream.processors.reference import Reference
+from carbonstream.processors.sequences import Runs, runs_of, take
 from carbonstream.processors.vee import keeping
 from carbonstream.processors.vee.examine import examine
 from carbonstream.processors.vee.findings import NOTHING, Readings
@@ -80,7 +81,7 @@ class Converter:
         self.reference = reference
         self.shards: dict[int, ShardState] = {}
         self.habits: dict[int, Habits] = {}
-        self.seqs: dict[str, int] = {}
+        self.seqs: dict[str, Runs] = {}
         self.tick: int | None = None
         self.at = -1  # source offset of the last handled record
         self.outcomes: np.ndarray[Any, np.dtype[np.int64]] = np.zeros(64, np.int64)  # readings by Outcome
@@ -131,7 +132,6 @@ class Converter:
                 return None
             self.outcomes[refused] += len(frame)
             return Answer(refuse_frame(frame, refused, known, at), rejects=len(frame))
-        self.seqs[sequence_key(frame)] = frame.seq
         state = self.shards.get(frame.shard)
         if state is None:
             state = self.shards[frame.shard] = ShardState()
@@ -173,9 +173,10 @@ class Converter:
         )
 
     def _refused(self, frame: Frame) -> Outcome | None:
+        """Why the whole frame is not taken; its number counts as seen from now on."""
         if partition_of(frame.shard, self.layout.partitions) != self.layout.partition:
             return Outcome.WRONG_PARTITION
-        if frame.seq <= self.seqs.get(sequence_key(frame), -1):
+        if not take(self.seqs.setdefault(sequence_key(frame), []), frame.seq):
             return Outcome.DUPLICATE
         return None
 
@@ -332,7 +333,8 @@ class Converter:
                     f"meter.state of partition {self.layout.partition} was written for {name} {document[name]}, "
                     f"now it is {ours}; `carbonstream repair` opens a new epoch"
                 )
-        self.at, self.tick, self.seqs = document["at"], document["tick"], document["seqs"]
+        self.at, self.tick = document["at"], document["tick"]
+        self.seqs = {key: runs_of(kept) for key, kept in document["seqs"].items()}
         return dict(document["reference"])
 
     def restored(self) -> None:

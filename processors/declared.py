@@ -6,12 +6,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
+from carbonstream.processors.judged import MAX_QUANTITY
 from carbonstream.processors.total_records import EXACT
 from carbonstream.schemas.carriers import THOUSANDTHS, Carrier
 
 SOURCE: Final = "declared"
 MAX_DAYS: Final = 366  # one frame holds a year of days
-MAX_THOUSANDTHS: Final = 10**15  # as processors.checks takes a reading
 
 
 def by_stock(opening: Decimal, purchases: Decimal, closing: Decimal) -> Decimal:
@@ -31,8 +31,8 @@ def in_thousandths(amount: Decimal, unit: str, carrier: Carrier) -> int:
     exact = EXACT.multiply(amount, Decimal(str(scale)))
     if exact != int(exact):
         raise ValueError(f"gives an amount finer than a thousandth of a {base}: round the amount")
-    if exact > MAX_THOUSANDTHS:
-        raise ValueError("gives an amount beyond 10^12 base units: check the unit")
+    if exact > MAX_QUANTITY:
+        raise ValueError("gives an amount beyond 10^10 base units: check the unit")
     return int(exact)
 
 

@@ -77,8 +77,11 @@ class Refusal:
     seq: int = -1
 
 
-def parse_record(value: bytes | None, type_: str) -> Frame | Tick | Refusal:
-    """Parse one record of meter.readings by its CloudEvents type (missing type: a frame)."""
+def parse_record(value: bytes | None, type_: str, latest_tick: int | None = None) -> Frame | Tick | Refusal:
+    """Parse one record of meter.readings by its CloudEvents type (missing type: a frame).
+
+    latest_tick: UTC ms; a later tick is refused, as the clock never goes back. None: any is taken.
+    """
     try:
         document = orjson.loads(value or b"")
     except orjson.JSONDecodeError as error:
@@ -86,14 +89,20 @@ def parse_record(value: bytes | None, type_: str) -> Frame | Tick | Refusal:
     if not isinstance(document, dict):
         return Refusal(Outcome.INVALID_FRAME, f"a frame is a JSON object, not {type(document).__name__}")
     if type_ == TYPE_TICK or "tick" in document:
-        return _tick(document)
+        return _tick(document, latest_tick)
     return _frame(document)
 
 
-def _tick(document: dict[str, Any]) -> Tick | Refusal:
+def _tick(document: dict[str, Any], latest: int | None) -> Tick | Refusal:
     time, reference = document.get("time"), document.get("reference")
     if not _whole(time) or not 0 < time < MAX_TIME_MS:
         return Refusal(Outcome.INVALID_FRAME, f"time: {_shown(time)} is not UTC milliseconds")
+    if latest is not None and time > latest:
+        ahead = (time - latest) // 1_000
+        return Refusal(
+            Outcome.INVALID_FRAME,
+            f"time: a tick {ahead} s further ahead of Kafka's clock than is taken: set the ticker's",
+        )
     if not isinstance(reference, dict) or not all(_whole(v) and 0 <= v < 2**62 for v in reference.values()):
         return Refusal(Outcome.INVALID_FRAME, "reference: must map topic to end offset")
     return Tick(time, {topic: reference[topic] for topic in REFERENCE if topic in reference})

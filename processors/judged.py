@@ -17,8 +17,8 @@ Array = NDArray[Any]
 
 # An interval longer than a month is not a reading but a declaration (processors.declared), which comes by days.
 MAX_INTERVAL_MS: Final = 32 * DAY_MS
-# 1e15 thousandths = 1e12 kWh, a tenth of China's yearly electricity: beyond it is a slip
-MAX_QUANTITY: Final = 10**15
+# 1e13 thousandths = 1e10 kWh, what all of China uses in nine hours: beyond it is a slip, and sums would leave 64 bits
+MAX_QUANTITY: Final = 10**13
 NO_INDEX: Final = -1
 NONE: Final = np.empty(0, np.int64)
 NO_PAST: Final = np.empty((0, PAST), np.int64)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.apportion import apportion
 from carbonstream.processors.declared import SOURCE as DECLARED
+from carbonstream.processors.judged import MAX_INTERVAL_MS
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, RowFlag
 from carbonstream.schemas.errors import BrokenChain
+from carbonstream.schemas.periods import HOUR_MS
 
 Ints = NDArray[np.int64]
 COLUMNS: Final = ("start", "end", "quantity", "raw_index", "quality", "code", "multiplier_version")
@@ -25,6 +27,7 @@ ADJUSTED_COLUMNS: Final = {
     "start": "start", "end": "end", "quantity": "quantity", "raw_index": "raw_index", "multiplier_version": "version",
 }  # fmt: skip
 NONE: Final = np.empty(0, np.int64)
+MOST_ROWS: Final = MAX_INTERVAL_MS // HOUR_MS + 2  # of one reading
 STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
 
 
@@ -90,6 +93,19 @@ class Readings:
         """Whether an entry is no reading, but what a late one left of an interval stored before."""
         adjusted: NDArray[np.bool_] = self.cause != np.arange(len(self.cause))
         return adjusted
+
+
+def rows_made(document: dict[str, Any]) -> int:
+    """How many rows a frame of carbon.emissions makes at most: its readings are cut at hours, a month's makes 745."""
+    start, end, n = document["start"], document["end"], len(document["meter"])
+    if not n or start is None:
+        return n
+    # ms, of each or of all; of what was rejected it may be anything
+    span = np.subtract(end, start, dtype=np.float64)
+    if span.max() <= HOUR_MS:
+        return n
+    made = np.clip(span // HOUR_MS + 2, 1, MOST_ROWS)
+    return int(made.sum() if made.ndim else made * n)
 
 
 def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     partitions: int = Field(
         8, ge=1, le=64, description="partitions of each partitioned topic; fixed once created"
     )
+    replicas: int = Field(
+        1,
+        ge=1,
+        description="copies of each topic that `carbonstream topics` creates; with several, a reading is acknowledged "
+        "when all but one of them have it (min.insync.replicas)",
+    )
     state_dir: Path = Field(
         Path(".runtime/state"), description="where sources keep their sequence numbers and known files"
     )
@@ -52,7 +58,8 @@ class Settings(BaseSettings):
         31 * 86_400, description="a live reading older than this is refused (code ANCIENT)"
     )
     live_max_ahead_s: int = Field(
-        300, description="a live reading further ahead of the tick is refused (FUTURE)"
+        300,
+        description="a live reading further ahead of the tick is refused (FUTURE), and a tick further ahead of Kafka",
     )
     backfill_max_ahead_s: int = Field(
         86_400, description="no reading of any mode may end later than tick + this"
@@ -148,10 +155,13 @@ class Settings(BaseSettings):
         """Full name of a catalogue topic."""
         return self.topic_prefix + name
 
+    def latest_tick(self, appended_ms: int) -> int | None:
+        """How late (UTC ms) a tick may be that Kafka appended at `appended_ms`; None: in virtual time any is taken."""
+        return None if self.virtual_time else appended_ms + self.live_max_ahead_s * 1_000
+
     def partitions_of(self, name: str) -> int:
         """Partition count of a catalogue topic under this layout."""
-        topic = next(t for t in topics.CATALOGUE if t.name == name)
-        return topic.partitions or self.partitions
+        return topics.BY_NAME[name].partitions or self.partitions
 
 
 def as_environment(settings: Settings, names: Collection[str]) -> dict[str, str]:

@@ -40,22 +40,17 @@ class Topic:
     compact: bool = False
     retention_ms: int | None = None  # None: kept for ever (compacted)
 
-    def config(self) -> dict[str, str]:
-        """Broker configuration of this topic."""
-        if not self.compact:
-            return {
-                "cleanup.policy": "delete",
-                "retention.ms": str(self.retention_ms),
-                "message.timestamp.type": "LogAppendTime",
-                "max.message.bytes": str(MAX_RECORD_BYTES),
-            }
+    def config(self, replicas: int = 1) -> dict[str, str]:
+        """Broker configuration of this topic, of which there are so many copies."""
         config = {
-            "cleanup.policy": "compact",
-            # recovery must find the same reference changes it saw the first time
-            "min.compaction.lag.ms": str(DAY_MS),
             "message.timestamp.type": "LogAppendTime",
             "max.message.bytes": str(MAX_RECORD_BYTES),
+            "min.insync.replicas": str(max(replicas - 1, 1)),
         }
+        if not self.compact:
+            return config | {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+        # recovery must find the same reference changes it saw the first time
+        config |= {"cleanup.policy": "compact", "min.compaction.lag.ms": str(DAY_MS)}
         if self.name == STATE:
             # rewritten every 10-30 s: compact early, so that recovery reads little
             config |= {"min.compaction.lag.ms": "0", "segment.ms": "600000", "segment.bytes": str(64 << 20)}
@@ -82,3 +77,4 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     Topic(REF_ACTIVITY, "value added and output by entity and month", partitions=1, compact=True),
     Topic(REF_RULES, "check and warning rules", partitions=1, compact=True),
 )
+BY_NAME: Final = {topic.name: topic for topic in CATALOGUE}

@@ -2,7 +2,8 @@
 
 Faust delivers at least once; this agent makes it exactly once without Faust's tables. A checkpoint writes the
 changed blocks of state to meter.state and only then acks the frames up to there, so the group's offset is a
-checkpoint. A stalled old worker may answer an offset a second time: consumers take the first copy.
+checkpoint. It is one transaction under an id of the partition: who loads a partition fences who had it before. A
+stalled old worker may still answer an offset a second time: consumers take the first copy.
 
 What it writes goes through librdkafka, not through Faust's producer: that one costs 0.6 ms a record on two busy cores.
 """
@@ -12,14 +13,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import faust
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.processors.converter import Block, Converter, Layout
@@ -33,26 +34,29 @@ from carbonstream.schemas.frames import HEADER_REJECTS, HEADER_TICK, TYPE_EMISSI
 from carbonstream.schemas.settings import Settings, settings
 from carbonstream.streams.faust_app import end_process, faust_app, gather, raw_topic
 from carbonstream.streams.reference_log import ReferenceLog
-from carbonstream.streams.watchdog import Stall, Watchdog
+from carbonstream.streams.watchdog import Watchdog
 
-Delivered = Callable[[KafkaError | None, Message], None]
 STOP_POLL_S = 0.05
-IN_FLIGHT = (
-    1_024  # frames answered but not yet acknowledged by the broker: at 100 ms each, 8,000 small ones a second
-)
+# Frames answered but not yet acknowledged by the broker: at 100 ms each, 8,000 small ones a second.
+IN_FLIGHT = 1_024
 REPORT_S = 0.01  # how often acknowledgements are looked for
 IDLE_S = 0.25  # without a record it may be looked seldom, and the next one need not wait for others
 # Kept long and read three times. zstd packs twice as tight as lz4; at level 1 as tight as at 3, in half the time. A
 # request, one for each partition, costs the broker as much as storing 100 readings: what comes within 100 ms leaves
 # together.
-WRITING: dict[str, Any] = {"compression.type": "zstd", "compression.level": 1, "linger.ms": 100}
+PACKED: dict[str, Any] = {"compression.type": "zstd", "compression.level": 1}
+WRITING: dict[str, Any] = PACKED | kafka.GAPLESS | {"linger.ms": 100}
 
 
 class Partition:
-    """A converter, and the frames of it that wait for their answer's acknowledgement and for a checkpoint."""
+    """A converter, and the frames of it that wait for their answer's acknowledgement and for a checkpoint.
 
-    def __init__(self, converter: Converter, answered: int) -> None:
+    keeper: writes meter.state; nobody else can until another keeper of the partition is initialised.
+    """
+
+    def __init__(self, converter: Converter, answered: int, keeper: Producer) -> None:
         self.converter = converter
+        self.keeper = keeper
         self.answered = answered  # S: the last source offset that carbon.emissions answers
         self.unacked: deque[Any] = deque()  # events whose answer is acknowledged, not yet acked to the group
         self.confirmed = converter.at  # source offset up to which answers are acknowledged
@@ -80,6 +84,7 @@ class Convert:
         self.config = config
         self.log = telemetry.configure(config, "convert")
         self.partitions: dict[int, Partition] = {}
+        self.taken = 0  # records that partitions were taken up from
         self.reference = ReferenceLog(config)
         self.topic_ids = kafka.partitioned_topic_ids(
             config, [topics.READINGS, topics.EMISSIONS, topics.STATE]
@@ -87,7 +92,6 @@ class Convert:
         self.producer = kafka.producer(config, **WRITING)
         self.pending: deque[Answered] = deque()  # in the order they were handled
         self.has_come = asyncio.Event()  # a record, since `confirm` last waited for one
-        self.stall = Stall(kafka.SESSION_S)
         self.limits = Limits(
             config.live_max_age_s * 1_000,
             config.live_max_ahead_s * 1_000,
@@ -96,6 +100,7 @@ class Convert:
 
     def load(self, number: int) -> Partition:
         """Take a partition's state up from meter.state and carbon.emissions. Blocks."""
+        keeper = kafka.keeper(self.config, number, **PACKED)
         count = self.config.partitions
         layout = Layout(self.topic_ids[topics.READINGS], self.topic_ids[topics.EMISSIONS], number, count)
         reference = Reference(number, count)
@@ -106,13 +111,16 @@ class Convert:
         first, end = kafka.end_offsets_of(consumer, state, number)
         newest: dict[bytes, bytes] = {}
         for message in kafka.read_range(consumer, state, number, first, end):
+            self.taken += 1
             key, value = message.key(), message.value()
             if key is not None and value is not None and key.startswith(b"convert/"):
                 newest[bytes(key)] = value
         for key, value in newest.items():
             in_force |= converter.restore(key, value)
+            self.taken += 1
         converter.restored()
-        answered = last_answered(self.config, consumer, emissions, number)
+        last = last_origin(self.config, consumer, emissions, number)
+        answered = last["offset"] if last.get("topic_id") == layout.readings_topic else -1
         consumer.close()
         if answered >= 0 and not newest and answered > self._first_offset(number):
             self.log.warning("no checkpoint, replaying from the start", partition=number, answered=answered)
@@ -121,10 +129,11 @@ class Convert:
             self.reference.apply(reference, in_force)
         if converter.tick is not None:
             reference.advance_clock(converter.tick)
+        self.taken += 1
         self.log.info(
             "partition loaded", partition=number, at=converter.at, answered=answered, blocks=len(newest)
         )
-        return Partition(converter, answered)
+        return Partition(converter, answered, keeper)
 
     def _first_offset(self, number: int) -> int:
         consumer = kafka.reader(self.config)
@@ -141,13 +150,9 @@ class Convert:
             if partition is None:
                 partition = await asyncio.to_thread(self.load, message.partition)
                 self.partitions[message.partition] = partition
-                self.watchdog.progress()
             at = partition.converter.at
             if 0 <= at < message.offset - 1:
-                raise BrokenChain(
-                    f"meter.readings[{message.partition}] goes on at {message.offset}, state stands at {at}: what lies "
-                    "between is gone (retention) or was not handed out; a restart reads it again while it is there"
-                )
+                await asyncio.to_thread(self.check_hole, message.partition, at + 1, message.offset)
             while len(self.pending) >= IN_FLIGHT:
                 await asyncio.sleep(REPORT_S)
             if message.offset > at:
@@ -155,16 +160,39 @@ class Convert:
             else:
                 self.pending.append(Answered(partition, event, is_acknowledged=True))
 
+    def check_hole(self, number: int, first: int, end: int) -> None:
+        """Nobody was to get a record of meter.readings[first, end): a transaction's mark takes an offset and is none.
+
+        Blocks. Raises BrokenChain where a record was there.
+        """
+        consumer, topic = kafka.reader(self.config), self.config.topic(topics.READINGS)
+        try:
+            retained, _ = kafka.end_offsets_of(consumer, topic, number)
+            if retained <= first and not any(kafka.read_range(consumer, topic, number, first, end)):
+                return
+        finally:
+            consumer.close()
+        raise BrokenChain(
+            f"meter.readings[{number}] goes on at {end}, state stands at {first - 1}: what lies "
+            "between was not handed out, and a restart reads it again, or is gone (retention): then recreate "
+            "meter.readings and carbon.emissions, and `carbonstream repair --new-epoch` books what was lost"
+        )
+
     async def _answer(self, partition: Partition, event: Any) -> None:
         converter, message, payload = partition.converter, event.message, event.value
-        record = parse_record(payload, kafka.type_of(header_list(message.headers)))
+        appended_ms = int(message.timestamp * 1_000)
+        record = parse_record(
+            payload,
+            kafka.type_of(header_list(message.headers)),
+            self.config.latest_tick(appended_ms),
+        )
         if isinstance(record, Tick):
             if not self.reference.has(record.reference):
                 await asyncio.to_thread(self.reference.catch_up, record.reference)
             self.reference.apply(converter.reference, record.reference)
             converter.reference.advance_clock(max(record.time, converter.tick or 0))
         answer = message.offset > partition.answered
-        out = converter.handle(message.offset, record, payload, int(message.timestamp * 1_000), answer=answer)
+        out = converter.handle(message.offset, record, payload, appended_ms, answer=answer)
         if isinstance(record, Refusal):
             self.log.warning(
                 "record refused",
@@ -185,27 +213,15 @@ class Convert:
         if out.rejects:
             headers.append((HEADER_REJECTS, b"%d" % out.rejects))
         answered = Answered(partition, event)
-        self._write(topics.EMISSIONS, message.partition, None, out.value, answered.delivered, headers)
-        self.pending.append(answered)
-
-    def _write(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes,
-        delivered: Delivered,
-        headers: kafka.Headers | None = None,
-    ) -> None:
         self.producer.produce(
-            self.config.topic(topic), value, key, partition,
-            on_delivery=delivered, headers=headers or [],  # type: ignore[arg-type]
+            self.config.topic(topics.EMISSIONS), out.value, None, message.partition,
+            on_delivery=answered.delivered, headers=headers,  # type: ignore[arg-type]
         )  # fmt: skip
+        self.pending.append(answered)
 
     async def confirm(self, app: Any) -> None:
         """Take acknowledgements in for ever."""
         while True:
-            self.stall.turn(time.monotonic())
             self._confirm()
             if self.pending:
                 await asyncio.sleep(REPORT_S)
@@ -221,7 +237,6 @@ class Convert:
             partition, event = answered.partition, answered.event
             partition.confirmed = max(partition.confirmed, event.message.offset)
             partition.unacked.append(event)
-            self.watchdog.progress()
 
     async def checkpoints(self, app: Any) -> None:
         """Every checkpoint_s one of each partition, in turn, so that none waits for the others'; of all at once and
@@ -239,7 +254,7 @@ class Convert:
             await asyncio.sleep(STOP_POLL_S)
 
     async def checkpoint(self, numbers: Sequence[int]) -> None:
-        """Write changed blocks, then each partition's own record, then ack. Never before answers are confirmed."""
+        """Write what changed, then ack. Never before answers are confirmed."""
         for number, partition in [(n, self.partitions[n]) for n in numbers]:
             at = partition.converter.at
             if not partition.unacked and partition.confirmed >= at:
@@ -248,30 +263,17 @@ class Convert:
             while partition.confirmed < at:
                 await asyncio.sleep(REPORT_S)
                 self._confirm()
-            *changed, own = blocks
-            await self._write_blocks(number, changed)
-            await self._write_blocks(number, [own])
+            await asyncio.to_thread(self.keep, partition.keeper, number, blocks)
             while partition.unacked and partition.unacked[0].message.offset <= at:
                 partition.unacked.popleft().ack()
         self._count()
 
-    async def _write_blocks(self, number: int, blocks: Sequence[Block]) -> None:
-        """Write blocks of state, and return when Kafka holds them."""
-        under_way = len(blocks)
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            nonlocal under_way
-            if error is not None:
-                raise KafkaException(error)
-            under_way -= 1
-
-        # of state the newest record counts, not the first: ours must not be late
-        self.stall.turn(time.monotonic())
-        for block in blocks:
-            self._write(topics.STATE, number, block.key, block.value, delivered)
-        while under_way:
-            await asyncio.sleep(REPORT_S)
-            self._confirm()
+    def keep(self, keeper: Producer, number: int, blocks: Sequence[Block]) -> None:
+        """Write blocks of a partition's state, all or none. Blocks. Raises KafkaException, for one where another has
+        loaded the partition since."""
+        with kafka.transaction(keeper):
+            for block in blocks:
+                keeper.produce(self.config.topic(topics.STATE), block.value, block.key, number)
 
     def _count(self) -> None:
         for partition in self.partitions.values():
@@ -279,8 +281,6 @@ class Convert:
             for code in outcomes.nonzero()[0].tolist():
                 telemetry.READINGS.labels("convert", Outcome(code).name.lower()).inc(int(outcomes[code]))
             outcomes[:] = 0
-
-    watchdog: Watchdog
 
 
 async def happens(event: asyncio.Event, within_s: float) -> bool:
@@ -302,13 +302,13 @@ def header_list(headers: Any) -> kafka.Headers:
     return list(headers.items()) if isinstance(headers, dict) else list(headers)
 
 
-def last_answered(config: Settings, consumer: Any, topic: str, partition: int) -> int:
-    """Source offset the last record of carbon.emissions answers; -1 where there is none."""
+def last_origin(config: Settings, consumer: Any, topic: str, partition: int) -> dict[str, Any]:
+    """What the last record of carbon.emissions answers; {} where there is none."""
     first, end = kafka.end_offsets_of(consumer, topic, partition)
-    answered = -1
+    origin: dict[str, Any] = {}
     for message in kafka.read_range(consumer, topic, partition, max(first, end - 1), end):
-        answered = orjson.loads(message.value() or b"{}")["origin"]["offset"]
-    return answered
+        origin = orjson.loads(message.value() or b"{}")["origin"]
+    return origin
 
 
 def create() -> Any:
@@ -317,9 +317,14 @@ def create() -> Any:
     convert = Convert(config)
     app = faust_app(config, "convert")
     readings = raw_topic(app, config, topics.READINGS)
-    convert.watchdog = Watchdog(config, "convert", app, config.topic(topics.READINGS), lambda: {
-        n: p.converter.at for n, p in convert.partitions.items()
-    })  # fmt: skip
+    watchdog = Watchdog(
+        config,
+        "convert",
+        app,
+        config.topic(topics.READINGS),
+        at=lambda: {n: p.converter.at for n, p in convert.partitions.items()},
+        taken=lambda: convert.taken,
+    )
 
     @app.on_partitions_revoked.connect(weak=False)
     async def revoked(_: faust.App, revoked: Any, **__: Any) -> None:
@@ -333,7 +338,7 @@ def create() -> Any:
                 convert.run(stream),
                 convert.confirm(app),
                 convert.checkpoints(app),
-                convert.watchdog.run(),
+                watchdog.run(),
             )
         except Exception as error:
             end_process(convert.log, error)

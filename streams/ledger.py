@@ -27,8 +27,10 @@ from carbonstream.processors.accepted import AcceptedCounter
 from carbonstream.processors.accepted_frames import Gap
 from carbonstream.processors.frames import Tick, parse_record
 from carbonstream.processors.judged import Limits
+from carbonstream.processors.ledger import Count
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.release import Origin, release_of
+from carbonstream.processors.sequences import runs_of
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.frames import TYPE_TICK
@@ -93,38 +95,59 @@ class LedgerReader:
     def run(self) -> None:
         """Count for ever; outages are waited out."""
         self.log = telemetry.configure(self.config, "ledger")
-        run_rounds(lambda: self._round(None), self.stopping, self.log)
+        run_rounds(lambda: self._round(is_once=False), self.stopping, self.log)
 
     def catch_up(self) -> bool:
         """Count up to the present end of meter.readings; False where another ledger reader is at work."""
-        consumer = kafka.reader(self.config)
-        ends = {n: kafka.end_offsets_of(consumer, self.topic, n)[1] for n in range(self.config.partitions)}
-        consumer.close()
-        return self._round(ends)
+        return self._round(is_once=True)
 
-    def _round(self, ends: dict[int, int] | None) -> bool:
+    def counted_on(self, connection: psycopg.Connection, to: dict[int, int]) -> list[Count]:
+        """What the records behind those that the ledger has counted add, each partition's up to and with an offset; in
+        memory only. connection: within a transaction that sees the ledger's state."""
+        counters, at = self._load(connection)
+        consumer = kafka.reader(self.config)
+        counts: list[Count] = []
+        try:
+            for n, counter in counters.items():
+                for message in kafka.read_range(consumer, self.topic, n, at[n] + 1, to.get(n, -1) + 1):
+                    self._count(connection, counter, message)
+                counts += counter.take()[0]
+        finally:
+            consumer.close()
+        self._gaps.clear()
+        return counts
+
+    def _round(self, *, is_once: bool) -> bool:
         with connect(self.config, application="ledger", autocommit=True) as connection:
-            if ends is not None and not try_lock(connection, Only.LEDGER):
-                return False
-            if ends is None and not wait_for_lock(connection, Only.LEDGER, self.stopping):
+            if is_once:
+                is_ours = try_lock(connection, Only.LEDGER)
+            else:
+                is_ours = wait_for_lock(connection, Only.LEDGER, self.stopping)
+            if not is_ours:
                 return False
             connection.autocommit = False
             counters, at = self._load(connection)
+            connection.commit()
             consumer = kafka.reader(
                 self.config,
                 **{"auto.offset.reset": "earliest", "fetch.min.bytes": 1 << 20} | kafka.STAYING,
             )
             try:
+                self._pass_gone(consumer, at)
+                ends = (
+                    {n: kafka.end_offsets_of(consumer, self.topic, n)[1] for n in counters}
+                    if is_once
+                    else None
+                )
                 consumer.assign([TopicPartition(self.topic, n, at[n] + 1) for n in counters])
-                self._tell_gone(consumer, at)
                 self._read(connection, consumer, counters, at, ends)
             finally:
                 consumer.close()
             return True
 
-    def _tell_gone(self, consumer: Consumer, at: dict[int, int]) -> None:
-        """Records that retention took before they were counted: what they held shows as a difference for ever.
-        Counting goes on behind them, `at` says so."""
+    def _pass_gone(self, consumer: Consumer, at: dict[int, int]) -> None:
+        """Move `at` behind the records that retention took, and tell which of them were not counted: what they held
+        shows as a difference for ever."""
         for n, offset in at.items():
             first, _ = kafka.end_offsets_of(consumer, self.topic, n)
             at[n] = max(offset, first - 1)
@@ -180,7 +203,7 @@ class LedgerReader:
     def _count(self, connection: psycopg.Connection, counter: AcceptedCounter, message: Message) -> None:
         value, type_ = message.value(), kafka.type_of(message.headers())  # type: ignore[arg-type]
         if type_ == TYPE_TICK or b'"tick"' in (value or b""):
-            tick = parse_record(value, type_)
+            tick = parse_record(value, type_, self.config.latest_tick(message.timestamp()[1]))
             if isinstance(tick, Tick):
                 log = self._reference_log()
                 log.catch_up(tick.reference)
@@ -217,7 +240,7 @@ class LedgerReader:
                 raise LayoutChanged(f"the ledger counted topic {topic_id}, now it is {self.topic_id}")
             counter, at[n] = counters[n], offset
             counter.tick = tick or None
-            counter.sequences = {_sequence_key(text): seq for text, seq in sequences.items()}
+            counter.sequences = {_sequence_key(text): runs_of(kept) for text, kept in sequences.items()}
             log.catch_up(reference)
             log.apply(counter.reference, reference)
         for number, n, *newest_and_first in connection.execute(
@@ -225,7 +248,6 @@ class LedgerReader:
         ).fetchall():
             end, index, *first = newest_and_first
             counters[n].registers.put(number, (end, index), (first[0], first[1]), moved=False)
-        connection.commit()
         return counters, at
 
     def _commit(

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+import orjson
 from confluent_kafka import TopicPartition
 
 from carbonstream.connectors import kafka
@@ -17,6 +18,7 @@ from carbonstream.processors.reference import Reference
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
+from carbonstream.schemas.shards import partition_of
 
 POLL_S: Final = 0.2
 # Topics convert has use for; a tick's offsets of the others are noted but not read.
@@ -25,7 +27,9 @@ READ: Final = (topics.REF_SITES, topics.REF_METERS, topics.REF_COEFFICIENTS, top
 
 @dataclass(slots=True)
 class _Log:
-    records: list[tuple[int, bytes | None]] = field(default_factory=list)  # (offset, value)
+    records: list[tuple[int, int | None, bytes | None]] = field(
+        default_factory=list
+    )  # (offset, shard, value)
     position: int = 0  # offset after the last record seen, compacted ones included
 
 
@@ -51,8 +55,9 @@ class ReferenceLog:
                     for message in messages:
                         kafka.check(message)
                         if message.error() is None:
-                            log = self._logs[names[message.topic() or ""]]
-                            log.records.append((message.offset() or 0, message.value()))
+                            name, value = names[message.topic() or ""], message.value()
+                            record = (message.offset() or 0, _shard_in(name, value), value)
+                            self._logs[name].records.append(record)
                     for at in consumer.position([TopicPartition(full, 0) for full in names]):
                         if at.offset > 0:  # past compacted records and transaction markers too
                             self._logs[names[at.topic]].position = at.offset
@@ -97,17 +102,27 @@ class ReferenceLog:
                 continue
             records = self._logs[name].records
             for i in range(_first_at(records, done), len(records)):
-                offset, value = records[i]
+                offset, shard, value = records[i]
                 if offset >= end:
                     break
-                reference.apply(name, offset, value)
+                # other partitions' meters, seven of eight, need not be decoded again for each
+                if shard is None or partition_of(shard, reference.partitions) == reference.partition:
+                    reference.apply(name, offset, value)
             reference.offsets[name] = end
         for name, end in offsets.items():
             if name not in READ:
                 reference.offsets[name] = max(end, reference.offsets.get(name, 0))
 
 
-def _first_at(records: list[tuple[int, bytes | None]], offset: int) -> int:
+def _shard_in(name: str, value: bytes | None) -> int | None:
+    """The shard a record is of; None where it is for all."""
+    if name != topics.REF_METERS or value is None:
+        return None
+    shard: int = orjson.loads(value)["shard"]
+    return shard
+
+
+def _first_at(records: list[tuple[int, int | None, bytes | None]], offset: int) -> int:
     """Position of the first record at or after `offset`."""
     low, high = 0, len(records)
     while low < high:

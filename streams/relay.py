@@ -18,7 +18,7 @@ import psycopg
 from confluent_kafka import Producer
 
 from carbonstream.connectors import kafka, telemetry
-from carbonstream.connectors.database import connect
+from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.locks import Only
 from carbonstream.connectors.rounds import OnlyService, run_rounds
 from carbonstream.schemas.settings import Settings
@@ -35,6 +35,8 @@ IDLE_S: Final = 2.0
 # under load they come less often, not at the readings' cost.
 REST: Final = 7.0
 LONGEST_REST_S: Final = 8.0
+QUIET_S: Final = 1.0  # nothing was stored for so long: there is no load to give way to
+LOOK_UP: Final = "select last_value, exists (select from restatement) from change_mark_id_seq"
 LOCK_LOOK_S: Final = 2.0
 
 
@@ -47,7 +49,7 @@ class Relay(OnlyService):
     def __init__(self, config: Settings) -> None:
         super().__init__(config)
         self.over = threading.Event()  # the lock's session is gone, or a loop has failed for good
-        self.reference = threading.Event()  # reference data were told that Totals has not read
+        self.reference = threading.Event()  # sites or meters were told that Totals has not read
 
     def stop(self) -> None:
         """End after the passes under way."""
@@ -107,7 +109,18 @@ class Relay(OnlyService):
             took = _observe("totals", began)
             period = self.config.relay_period_ms / 1_000 - took
             rest = min((1.0 if told.is_restating else REST) * took, LONGEST_REST_S)
-            self.over.wait(0.0 if told.is_behind else max(period, rest))
+            if not told.is_behind:
+                self._rest(connection, max(period, rest), told.is_restating)
+
+    def _rest(self, connection: Connection, longest_s: float, is_restating: bool) -> None:
+        """Until the sink is quiet, or a restatement begins; at most so long."""
+        until, before = time.monotonic() + longest_s, None
+        while (left := until - time.monotonic()) > 0 and not self.over.is_set():
+            newest, is_restated = one_row(connection, LOOK_UP)
+            if newest == before or (is_restated and not is_restating):
+                return
+            before = newest
+            self.over.wait(min(left, QUIET_S))
 
 
 class Idle:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import orjson
 import psycopg
 import structlog
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Producer
 from psycopg.types.json import Jsonb
 
-from carbonstream.connectors import telemetry
+from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import one_row
 from carbonstream.schemas import frames, topics
 from carbonstream.schemas.settings import Settings
@@ -27,6 +25,7 @@ delete from outbox where id in (select id from outbox order by id limit %s) retu
 SET_ASIDE: Final = """
 insert into outbox_set_aside (id, topic, shard_key, key, value, bytes) values (%s, %s, %s, %s, %s, %s)
 """
+ENTITIES: Final = (topics.REF_SITES, topics.REF_METERS)  # who is a part of what, and what is expected of it
 LARGEST: Final = topics.MAX_RECORD_BYTES - (16 << 10)  # beside its value a record has a key and headers
 TYPES: Final = {  # of what the outbox holds
     topics.WARNINGS: frames.TYPE_WARNING,
@@ -39,16 +38,16 @@ def tell_outbox(
 ) -> bool:
     """One pass; False: there was nothing to tell. What no record can hold is set aside, counted and kept.
 
-    connection: in autocommit. reference: is set before reference data are told.
+    connection: in autocommit. reference: is set before sites or meters are told.
     """
     if not one_row(connection, ANY)[0]:
         return False
     set_aside: list[dict[str, Any]] = []
     with connection.transaction():
         rows = sorted(connection.execute(TAKE_OUTBOX, (OUTBOX_PASS,)).fetchall())
-        if any(topic in topics.REFERENCE for _, topic, *_ in rows):
+        if any(topic in ENTITIES for _, topic, *_ in rows):
             reference.set()
-        with told_together(producer):
+        with kafka.transaction(producer):
             for id_, topic, shard_key, key, value in rows:
                 record = None if value is None else orjson.dumps(value)
                 if record is not None and len(record) > LARGEST:
@@ -61,21 +60,6 @@ def tell_outbox(
         telemetry.FAULTS.labels("relay", "record too large").inc()
         structlog.get_logger(service="relay").error("record too large, kept in outbox_set_aside", **row)
     return True
-
-
-@contextmanager
-def told_together(producer: Producer) -> Iterator[None]:
-    """One transaction of Kafka, committed at the end and given up on any error."""
-    producer.begin_transaction()
-    try:
-        yield
-        producer.commit_transaction(30)
-    except BaseException:
-        with suppress(
-            KafkaException
-        ):  # what went wrong first is what is told; the next producer fences this one
-            producer.abort_transaction(10)
-        raise
 
 
 def tell(

@@ -14,6 +14,7 @@ import orjson
 import psycopg
 from confluent_kafka import Producer
 
+from carbonstream.connectors import kafka
 from carbonstream.connectors.database import one_row
 from carbonstream.processors.expectation import Metering, coverage, readings_due
 from carbonstream.processors.expectation import Span as Validity
@@ -23,15 +24,22 @@ from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import next_bucket, to_datetime, to_ms
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.relay_beside import beside
-from carbonstream.streams.relay_outbox import tell, told_together
+from carbonstream.streams.relay_outbox import tell
 
 MARKS_PASS: Final = 200
 BUCKETS_PASS: Final = 50_000
+# A pass that is not behind rests after every so many totals as long as they took, up to LONGEST_S in all: told in one
+# go, ten seconds' worth of a thousand sites holds up readings on their way by half a second.
+PACE: Final = 50
+LONGEST_S: Final = 2.0
 KEYS_REMEMBERED: Final = 200_000
+Record = dict[str, Any]
 GRAINS: Final = {int(grain): grain for grain in Grain}
 ANY: Final = "select exists (select from change_mark), exists (select from restatement)"
 # Marks repeat: a busy bucket is in every batch of the sink. One mark of a backfill names 10,000 buckets, so a pass is
-# bounded by them too: it must end within a transaction of Kafka (60 s), at 0.1 ms a total. Last: marks that are left.
+# bounded by them too: it must end within a transaction of Kafka (60 s), at 0.1 ms a total. Ten seconds' marks of a full
+# load name 100,000, most of them again and again; a fifth of the bound leaves a backlog, and the relay never rests.
+# Last: marks that are left.
 TAKE_MARKS: Final = """
 with due as (
   select id, sum(cardinality(bucket)) over (order by id) - cardinality(bucket) as before
@@ -61,7 +69,7 @@ OLDEST_MISSING: Final = "select entity, since, start from oldest_missing(%s::int
 
 @dataclass(slots=True)
 class Masters:
-    """What the relay knows of entities; read again when reference data have changed."""
+    """What the relay knows of entities; read again when sites or meters have changed."""
 
     ids: dict[int, str] = field(default_factory=dict)
     validity: dict[int, list[Validity]] = field(default_factory=dict)  # part -> what it expects
@@ -100,7 +108,7 @@ class Told:
 
 
 class Totals:
-    """Passes over change marks and restatements. reference: set when reference data are about to be told.
+    """Passes over change marks and restatements. reference: set when sites or meters are about to be told.
 
     A mark of a new entity is not to be seen before that entity was told: readings are converted with what was told.
     So `reference` is asked after the marks were taken, and what it stands for is read in their snapshot. It is only
@@ -131,8 +139,10 @@ class Totals:
                 self.masters = load_masters(self.connection)
             keys = {Key(entity, GRAINS[grain], bucket) for entity, grain, bucket, _ in marks}
             keys |= restated_keys(restated)
-            with told_together(self.producer):
-                for record in self._records(keys):
+            told = Told(bool(marks) and marks[0][3] > 0, bool(restated))
+            rest_s = 0.0 if told.is_behind or told.is_restating else LONGEST_S
+            with kafka.transaction(self.producer):
+                for record in paced(self._records(keys), rest_s):
                     key = f"{record['entity']}|{record['grain']}|{record['bucket']}"
                     tell(
                         self.config,
@@ -143,9 +153,9 @@ class Totals:
                         key,
                         orjson.dumps(record),
                     )
-        return Told(bool(marks) and marks[0][3] > 0, bool(restated))
+        return told
 
-    def _records(self, keys: set[Key]) -> Iterator[dict[str, Any]]:
+    def _records(self, keys: set[Key]) -> Iterator[Record]:
         connection, masters = self.connection, self.masters
         computed = time.time_ns() // 1_000_000  # when it was read, for the reader's information only
         tick, any_missing = one_row(connection, STANDING)
@@ -182,6 +192,18 @@ class Totals:
         ):
             found.setdefault(Key(entity, span.grain, to_ms(bucket)), []).append(Part(*part))
         return found
+
+
+def paced(items: Iterable[Record], rest_s: float) -> Iterator[Record]:
+    """The same, resting after every so many as long as they took; at most `rest_s` in all."""
+    began = time.monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % PACE == 0 and rest_s > 0:
+            rest = min(time.monotonic() - began, rest_s)
+            rest_s -= rest
+            time.sleep(rest)
+            began = time.monotonic()
 
 
 def load_masters(connection: psycopg.Connection) -> Masters:

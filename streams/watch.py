@@ -20,6 +20,7 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.frames import TYPE_REJECTS, TYPE_SIGNAL, cloud_event_headers
 from carbonstream.schemas.settings import Settings
+from carbonstream.streams.watchdog import LOOKS, Progress
 
 BATCH: Final = 500
 GATHER_S: Final = 0.1  # the longest a tick waits for others to be passed on with
@@ -46,19 +47,14 @@ class Watch(RoundsService):
         consumer = kafka.member(config, "watch", **FETCHING)
         consumer.subscribe([config.topic(topics.EMISSIONS)], on_revoke=self._revoked, on_lost=self._revoked)
         try:
-            looked = progressed = time.monotonic()
+            progress, looked = Progress(config.watchdog_s), time.monotonic()
             while not self.stopping.is_set():
-                messages = consumer.consume(BATCH, GATHER_S)
-                self._pass_on(producer, consumer, messages)
+                self._pass_on(producer, consumer, consumer.consume(BATCH, GATHER_S))
                 now = time.monotonic()
-                if messages:
-                    progressed = now
-                elif now - looked > config.watchdog_s / 6:
+                if now - looked > config.watchdog_s / LOOKS:
                     looked = now
-                    lag = self._lag(consumer)
-                    progressed = progressed if lag else now
-                    if now - progressed > config.watchdog_s:
-                        raise NotReady(f"{lag} records behind and no progress for {config.watchdog_s} s")
+                    if stuck := progress.stuck(now, self._standing(consumer)):
+                        raise NotReady(f"partitions {stuck} are behind and do not move")
         finally:
             consumer.close()  # commits what is stored
 
@@ -87,15 +83,15 @@ class Watch(RoundsService):
             _, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
             telemetry.LAG.labels("watch", str(partition)).set(max(end - offset, 0))
 
-    def _lag(self, consumer: Consumer) -> int:
-        """Records that its partitions hold beyond what was passed on, by the broker's own word."""
-        lag = 0
-        for at in consumer.committed(consumer.assignment(), timeout=10):
-            first, end = consumer.get_watermark_offsets(at, timeout=10)
-            behind = max(end - max(first, at.offset, self.at.get(at.partition, 0)), 0)
-            telemetry.LAG.labels("watch", str(at.partition)).set(behind)
-            lag += behind
-        return lag
+    def _standing(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
+        """What was passed on of each partition, and how many records it holds beyond, by the broker's own word."""
+        standing = {}
+        for group in consumer.committed(consumer.assignment(), timeout=10):
+            first, end = consumer.get_watermark_offsets(group, timeout=10)
+            at = max(first, group.offset, self.at.get(group.partition, 0))
+            standing[group.partition] = (at, max(end - at, 0))
+            telemetry.LAG.labels("watch", str(group.partition)).set(standing[group.partition][1])
+        return standing
 
     def _tell(self, producer: Producer, message: Message, delivered: Any) -> None:
         said, partition = heads(message.headers()), message.partition() or 0  # type: ignore[arg-type]

@@ -10,14 +10,19 @@ import os
 import re
 import shutil
 import sys
+import uuid
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, sync_playwright
 
 from carbonstream.ops.local import Addresses, start
+from carbonstream.schemas.settings import Settings
 from tests.running import PROFILE
+from tests.topics import create_topics, delete_topics
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
@@ -25,6 +30,8 @@ settings.register_profile(
 )
 settings.register_profile("search", max_examples=2_000, deadline=None, suppress_health_check=SLOW)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# As services do it: a command that runs in this process prints its answer alone.
+structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 FLAGS = [
     "--disable-gpu",
@@ -46,6 +53,22 @@ def servers() -> Addresses:
 def server() -> str:
     """URL of a superuser's database on the running database server."""
     return start(PROFILE, only="postgres").database
+
+
+@pytest.fixture
+def kafka_settings(servers: Addresses, tmp_path: Path) -> Iterator[Settings]:
+    """Topics of its own on the running broker."""
+    own = Settings(
+        kafka=servers.kafka,
+        topic_prefix=f"t{uuid.uuid4().hex[:10]}.",
+        state_dir=tmp_path / "state",
+        partitions=2,
+        metrics_port=0,
+        log_level="error",
+    )
+    create_topics(own)
+    yield own
+    delete_topics(own)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
+from psycopg import OperationalError
+
 from carbonstream.connectors.database import connect
 from carbonstream.ops.load import load_files, load_packaged
 from carbonstream.ops.load.in_force import wait_until_in_force
@@ -22,8 +24,8 @@ from carbonstream.ops.local import addresses, start
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas.settings import Settings, as_environment
-from tests.databases import create_migrated, drop_database
-from tests.sources.topic import delete_topics
+from tests.databases import create_migrated, drop_database, query
+from tests.topics import delete_topics
 
 T = TypeVar("T")
 DEMO = Path(str(files("carbonstream.schemas") / "reference" / "demo"))
@@ -54,8 +56,7 @@ class Running:
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Rows of a query."""
-        with connect(self.settings, application="test") as connection:
-            return connection.execute(statement, values).fetchall()
+        return query(self.settings.database, statement, values)
 
     def stored(self, source: str) -> int:
         """Readings of a source that the sink has decided about; -1 while the database is away."""
@@ -63,7 +64,7 @@ class Running:
             rows = self.query(
                 "select coalesce(sum(readings), 0) from ledger where source = %s and hop = 'outcome'", source
             )
-        except Exception:
+        except OperationalError:
             return -1
         return int(rows[0][0])
 

@@ -17,7 +17,6 @@ import psycopg
 from carbonstream.connectors import kafka
 from carbonstream.connectors.locks import SPACE, Only
 from carbonstream.connectors.sources.framing import Columns, Stamp, headers, record
-from carbonstream.connectors.sources.replay.sending import GAPLESS
 from carbonstream.processors.declared import SOURCE, by_days
 from carbonstream.schemas import topics
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
@@ -51,7 +50,7 @@ def send_approved(
     Raises NotReady where Kafka does not: call again to go on.
     """
     clock = now_ms or (lambda: time.time_ns() // 1_000_000)
-    producer = kafka.producer(config, **GAPLESS)
+    producer = kafka.producer(config, **kafka.GAPLESS)
     topic, partitions = config.topic(topics.READINGS), config.partitions_of(topics.READINGS)
     stamp = Stamp(SOURCE, Mode.BACKFILL, clock())
     errors: list[str] = []

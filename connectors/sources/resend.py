@@ -24,7 +24,6 @@ from carbonstream.schemas.shards import partition_of
 
 FLUSH_S: Final = 60.0
 POLL_S: Final = 0.1
-GAPLESS: Final[dict[str, Any]] = {"enable.gapless.guarantee": True}
 
 
 class Again(NamedTuple):
@@ -52,7 +51,7 @@ class Resending:
         )
         self._store = SequenceStore(settings.state_dir, source, wall_ms())
         self._stamp = Stamp(source, mode, wall_ms())
-        self._producer = kafka.producer(settings, **GAPLESS)
+        self._producer = kafka.producer(settings, **kafka.GAPLESS)
         self._failed: KafkaError | None = None
         self.reached: dict[int, int] = {}  # highest acknowledged offset by partition
 

@@ -9,8 +9,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.bench.db_limit import db_limit
 from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, SOURCE, Fleet, shard_loads
+from carbonstream.ops.bench.published import Publication, api_client, factor_in_force
 from carbonstream.ops.bench.visible import VisibleClock
 from carbonstream.ops.bench.warned import Sent, WarnedClock, crossings, write_rules
 from carbonstream.ops.load import load_files, load_packaged
@@ -57,6 +60,8 @@ class Plan:
     throughput_s: int = 45
     latency_rate: int = 33_000
     latency_s: int = 25
+    publication_rate: int = 10_000
+    publication_s: int = 8
 
 
 def bench(plan: Plan, say: Say) -> dict[str, Any]:
@@ -107,6 +112,10 @@ def _measured(plan: Plan, say: Say) -> dict[str, Any]:
         watch.wait(len(limits), 30.0)
         watch.stop()
         warned = watch.latencies_s(limits, steady["acks"])
+        say(f"a factor is published while {plan.publication_rate:,} readings/s flow")
+        published, flowed = _published(settings, environment, plan, steady["next_round"])
+        sent += flowed
+        _drained(settings, sent)
         say("accounting")
         counted = ledger(settings, 120.0)
         lost, doubled = _lost_and_doubled(settings, sent, counted)
@@ -136,6 +145,7 @@ def _measured(plan: Plan, say: Say) -> dict[str, Any]:
             "p50_s": round(float(np.quantile(warned, 0.5)), 3),
             "p99_s": round(float(np.quantile(warned, 0.99)), 3),
         },
+        "publication": published,
         "lost": lost,
         "doubled": doubled,
         "balanced": counted["balanced"],
@@ -197,6 +207,26 @@ def _limits(settings: Settings, fleet: Fleet, plan: Plan, first: int) -> dict[st
         connection.commit()
     _in_force(settings)
     return limits
+
+
+def _published(
+    settings: Settings, environment: dict[str, str], plan: Plan, first: int
+) -> tuple[dict[str, Any], int]:
+    """What readers saw around the approval of a factor while readings flowed, and how many flowed."""
+    with api_client(settings) as client, ThreadPoolExecutor(1) as pool:
+        old = factor_in_force(client)
+        publication = Publication(settings, old, (old * Decimal("0.97")).quantize(Decimal("0.0001")))
+        rate, seconds = plan.publication_rate, plan.publication_s
+        flowing = pool.submit(_source, environment, plan, (first, 10_000), rate, seconds)
+        publication.start()
+        try:
+            publication.approve(client)
+            publication.until_told(plan.sites)
+            flowed = flowing.result()
+        finally:
+            publication.stop()
+    achieved = round(flowed["sent"] / (flowed["ended"] - flowed["began"]))
+    return {"rate": rate, "achieved_rate": achieved, **publication.report()}, int(flowed["sent"])
 
 
 def _source(

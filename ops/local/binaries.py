@@ -4,10 +4,10 @@
 """
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-from carbonstream.ops.local import kafka_jars, postgres_root
+from carbonstream.ops.local import kafka, postgres_root
 from carbonstream.ops.local.errors import LocalError
 from carbonstream.ops.local.process import end_at_once_on_interrupt
 from carbonstream.ops.local.runtime import runtime_folder
@@ -16,8 +16,8 @@ from carbonstream.ops.local.runtime import runtime_folder
 def fetch_all(runtime: Path) -> None:
     """Both at once; raises LocalError of the first that failed."""
     with ThreadPoolExecutor() as threads:
-        running = [
-            threads.submit(kafka_jars.fetch, runtime, lambda step: print(f"kafka: {step}", flush=True)),
+        running: list[Future[object]] = [
+            threads.submit(kafka.archive_classes, runtime, lambda step: print(f"kafka: {step}", flush=True)),
             threads.submit(
                 postgres_root.install, runtime, lambda step: print(f"postgres: {step}", flush=True)
             ),

@@ -79,7 +79,7 @@ paths = st.sampled_from(READS) | st.builds(
 )
 
 
-@how(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@how(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(paths, queries)
 def test_no_request_is_a_fault(client: httpx.Client, path: str, query: list[tuple[str, str]]) -> None:
     answer = client.get(f"/v1/{path}", params=urlencode(query))

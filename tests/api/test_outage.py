@@ -21,6 +21,7 @@ from carbonstream.schemas.settings import Settings
 from tests.api.conftest import TOKEN, served
 from tests.api.listener import listening
 from tests.databases import migrated_database
+from tests.running import eventually
 
 PROGRAM = """
 import asyncio
@@ -120,9 +121,7 @@ def test_without_the_database_every_read_is_refused_within_3_s_and_answered_afte
         assert (ready.status_code, ready.json()["database"]) == (503, "away")
         cable.cut()
         cable.mend()
-        until = time.monotonic() + 10
-        while client.get("/v1/entities").status_code != 200:
-            assert time.monotonic() < until, "it did not come back"
+        eventually(lambda: client.get("/v1/entities").status_code == 200, "it came back", 10)
 
 
 def test_an_unmigrated_database_is_not_ready_and_says_what_to_do(
@@ -159,27 +158,25 @@ def free_port() -> str:
         return str(probe.getsockname()[1])
 
 
+def is_live(client: httpx.Client) -> bool:
+    try:
+        return client.get("/health/live").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def test_sigterm_ends_the_process_in_order_also_with_a_stream_open(settings: Settings) -> None:
     port = free_port()
     running = process(settings, CARBONSTREAM_API_PORT=port)
     try:
-        url, until = f"http://127.0.0.1:{port}", time.monotonic() + 20
-        while True:
-            try:
-                httpx.get(f"{url}/health/live", trust_env=False)
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < until
-                assert running.poll() is None
-        with (
-            httpx.Client(
-                base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False
-            ) as client,
-            listening(client) as events,
-        ):
-            next(events)
-            running.send_signal(signal.SIGTERM)
-            assert all(event.name in ("heartbeat", "reset") for event in events)
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False
+        ) as client:
+            eventually(lambda: running.poll() is not None or is_live(client), "it is live", 20)
+            with listening(client) as events:
+                next(events)
+                running.send_signal(signal.SIGTERM)
+                assert all(event.name in ("heartbeat", "reset") for event in events)
         assert running.wait(10) == 0
     finally:
         running.kill()

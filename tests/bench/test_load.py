@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import numpy as np
 import orjson
 import pytest
 
 from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, Fleet, ShardLoad, round_frames, shard_loads
+from carbonstream.ops.bench.published import Publication, factor_of
 from carbonstream.ops.bench.visible import VisibleClock
 from carbonstream.ops.bench.warned import WarnedClock, crossings
 from carbonstream.schemas.periods import HOUR_MS
@@ -101,3 +104,32 @@ def test_a_warning_that_never_came_is_missing() -> None:
     limits = {"S/1": (1.0, (3, 7)), "S/2": (1.0, (3, 8)), "S/3": (1.0, (3, 99))}
     acks = np.array([[0, 0, 1_000, 200, 3, 7], [0, 1, 1_000, 200, 3, 8]], np.float64)
     assert watch.latencies_s(limits, acks).tolist() == [0.5, np.inf]  # the third was not sent
+
+
+OLD, NEW = Decimal("0.4974"), Decimal("0.4825")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "used"),
+    [
+        ([("3000", "1.4922"), ("0", "0")], "old"),
+        ([("3000", "1.4475"), ("1", "0.0004825"), ("0", "0")], "new"),
+        ([("3000", "1.4922"), ("3000", "1.4475")], "mixed"),
+        ([("3000", "1.4921")], "mixed"),
+        ([("3000", None)], "mixed"),
+        ([], "mixed"),
+    ],
+)
+def test_an_answer_is_of_one_factor_to_the_last_digit_or_mixed(
+    pairs: list[tuple[str, str | None]], used: str
+) -> None:
+    figures = [(Decimal(wh), None if kg is None else Decimal(kg)) for wh, kg in pairs]
+    assert factor_of(figures, OLD, NEW) == used
+
+
+def test_the_publication_s_report_counts_from_the_approval() -> None:
+    found = Publication(Settings(), OLD, NEW)
+    found.approved = 100.0
+    found.answers = {"a": [(99.0, "old"), (100.5, "new")], "b": [(100.25, "old"), (100.4, "mixed")]}
+    found.told = {"site:1": 100.75, "site:2": 101.5}
+    assert found.report() == {"answers": 4, "mixed": 1, "old_after_s": 0.25, "told_s": 1.5}

@@ -153,7 +153,7 @@ def test_freshness_says_the_age_the_completeness_and_the_late_partition(desk: De
     fresh = page.locator(".fresh")
     expect(fresh).to_contain_text("99.8 %")
     expect(fresh.locator("[data-fresh=ok]")).to_contain_text("3 分 2")
-    expect(fresh).to_contain_text("1 个迟到")
+    expect(fresh).to_contain_text(re.compile("1 个迟到：告警与估算落后 .*[秒分]"))
 
 
 def test_an_age_past_the_limit_is_said_in_words(desk: Desk) -> None:

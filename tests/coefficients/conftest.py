@@ -18,7 +18,7 @@ from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.settings import settings as of_this_process
 from tests.api.plant import store
-from tests.databases import migrated_database
+from tests.databases import migrated_database, query
 from tests.reference.files import FEED, METERS, PAPER, SITES, STEEL
 
 HEADER = "carrier,kind,scope,month,value,unit,document"
@@ -38,8 +38,7 @@ class Plant:
         return CliRunner().invoke(app, [str(a) for a in arguments])
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.settings.database, autocommit=True) as connection:
-            return connection.execute(statement, values).fetchall()
+        return query(self.settings.database, statement, values)
 
     def write(self, *rows: str, header: str = HEADER, name: str = "march.csv") -> Path:
         path = self.folder / name

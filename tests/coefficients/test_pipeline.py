@@ -11,7 +11,6 @@ from typing import Any
 
 import orjson
 import pytest
-from confluent_kafka import TopicPartition
 from typer.testing import CliRunner
 
 from carbonstream.connectors import kafka
@@ -24,6 +23,7 @@ from carbonstream.schemas.settings import settings as of_this_process
 from carbonstream.schemas.totals import Restated, Total
 from tests.reference.files import FEED, METERS, PAPER, SITES, STEEL
 from tests.running import Running, eventually, running
+from tests.topics import messages
 
 from .conftest import HEADER, POWER
 
@@ -72,24 +72,11 @@ def command(*arguments: object) -> dict[str, Any]:
 
 def told(settings: Settings) -> list[tuple[str, dict[str, Any]]]:
     """All records of carbon.totals: type and document."""
-    name, partitions = settings.topic(topics.TOTALS), settings.partitions_of(topics.TOTALS)
-    consumer = kafka.reader(settings)
-    try:
-        ends = {p: kafka.end_offsets_of(consumer, name, p)[1] for p in range(partitions)}
-        consumer.assign([TopicPartition(name, p, 0) for p, end in ends.items() if end])
-        open_ = {p for p, end in ends.items() if end}
-        found = []
-        while open_:
-            for message in consumer.consume(1_000, 1.0):
-                kafka.check(message)
-                if message.error() is None and message.value() is not None:
-                    headers = dict(message.headers() or [])
-                    found.append((headers["ce_type"].decode(), orjson.loads(message.value())))
-            at = {t.partition: t.offset for t in consumer.position([TopicPartition(name, p) for p in open_])}
-            open_ = {p for p in open_ if at[p] < ends[p]}
-        return found
-    finally:
-        consumer.close()
+    return [
+        (kafka.type_of(m.headers()), orjson.loads(value))  # type: ignore[arg-type]
+        for m in messages(settings, topics.TOTALS)
+        if (value := m.value()) is not None
+    ]
 
 
 def newest(run: Running, entity: str) -> dict[tuple[str, str], Decimal]:

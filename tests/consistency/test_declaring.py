@@ -10,7 +10,6 @@ import orjson
 import pytest
 
 from carbonstream.api.declared import SQL as DECLARED
-from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.sources.declaring import send_approved
 from carbonstream.ops.declarations import approve, declare, listed
@@ -19,6 +18,7 @@ from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.totals import Total
 from tests.running import Running, eventually, running
+from tests.topics import messages
 
 from .conftest import METERS, SITES, Write
 
@@ -50,14 +50,11 @@ def used(running: Running) -> int:
 
 def newest_total(running: Running) -> dict[str, Any]:
     """The enterprise's month on carbon.totals, once all of it is told."""
-    consumer, topic, found = kafka.reader(running.settings), running.settings.topic(topics.TOTALS), {}
-    for partition in range(running.settings.partitions_of(topics.TOTALS)):
-        first, end = kafka.end_offsets_of(consumer, topic, partition)
-        for message in kafka.read_range(consumer, topic, partition, first, end):
-            record = orjson.loads(message.value() or b"{}")
-            if (record.get("entity"), record.get("grain")) == ("enterprise:ENT-K", "month"):
-                found = Total.model_validate(record).model_dump(by_alias=True)
-    consumer.close()
+    found: dict[str, Any] = {}
+    for message in messages(running.settings, topics.TOTALS):
+        record = orjson.loads(message.value() or b"{}")
+        if (record.get("entity"), record.get("grain")) == ("enterprise:ENT-K", "month"):
+            found = Total.model_validate(record).model_dump(by_alias=True)
     quantities = [c["quantity"] for c in found.get("carriers", ())]
     return found if quantities == ["340250"] else {}
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 from carbonstream.processors.consistency import BY_ID
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, to_datetime
 from carbonstream.streams.consistency_figures import local_day
+from tests.commands import Done, carbonstream
 
 from .conftest import DAY, NEXT_DAY, TREE_ROWS, Park
 
@@ -192,8 +190,8 @@ def test_the_command_prints_what_the_service_keeps(park: Park) -> None:
     park.connection.commit()
     day = local_day(DAY)
     printed = run_command(park, "--entity", "enterprise:OP", "--day", str(day), "--json")
-    assert printed.returncode == 1, printed.stderr  # a target is missed
-    result = json.loads(printed.stdout)
+    assert printed.code == 1, printed.err  # a target is missed
+    result = printed.told()
     assert [i["indicator"] for i in result["indicators"] + result["checks"]] == list(BY_ID)
     for shown in result["indicators"] + result["checks"]:
         kept = park.rows(
@@ -206,16 +204,11 @@ def test_the_command_prints_what_the_service_keeps(park: Park) -> None:
          "verdict": "short"}
     )  # fmt: skip
     for_people = run_command(park, "--entity", "site:a", "--day", str(day))
-    assert for_people.returncode == 0
-    assert "数据一致性率" in for_people.stdout
-    assert "MISSED" not in for_people.stdout
-    assert run_command(park, "--entity", "site:nowhere").returncode == 2
+    assert for_people.code == 0
+    assert "数据一致性率" in for_people.out
+    assert "MISSED" not in for_people.out
+    assert run_command(park, "--entity", "site:nowhere").code == 2
 
 
-def run_command(park: Park, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "carbonstream.ops", "consistency", *arguments],
-        env=os.environ | {"CARBONSTREAM_DATABASE": park.settings.database},
-        capture_output=True,
-        text=True,
-    )
+def run_command(park: Park, *words: str) -> Done:
+    return carbonstream(park.settings, "consistency", *words)

@@ -1,11 +1,15 @@
-"""kill -9 of every part in the middle of a replay changes nothing: same rows, totals, ledger, warnings."""
+"""kill -9 of every part in the middle of a replay, and a part that wakes up when another has taken its place, change
+nothing: same rows, totals, ledger, warnings."""
 
 from __future__ import annotations
 
 import gzip
 import os
+import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +18,6 @@ from typing import Any, Literal
 import orjson
 import pytest
 
-from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.replay import Format, Options, replay
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.local import kill, start, stop
@@ -22,16 +25,20 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.frames import HEADER_TICK
-from tests.running import STEEL, Running, eventually, running
+from tests.running import STEEL, Running, eventually, running, supervised
+from tests.topics import ends, messages
 
 pytestmark = pytest.mark.timeout(900)  # replays with recoveries that wait for a session time-out
 PROFILE = os.environ.get("CARBONSTREAM_FAULTS_PROFILE", "faults")
 SOURCE = "replay/steel"
-READINGS = 91 * 96  # a quarter of the year
+READINGS = 31 * 96  # a month of the year
 QUARTER_S = 900
-PART_S = 12  # for one part of it, some of which is stored when the victim is killed
+PIECES, PIECE_S = 26, 7  # the month is sent so slowly that the last victim is killed long before its end
+BETWEEN = 25  # readings stored since the victim before was killed
 SERVERS: dict[str, Literal["kafka", "postgres"]] = {"kafka": "kafka", "postgres": "postgres"}
-DRILLS = ("convert", "timescale", "relay", "warn", "watch", "kafka", "postgres", "convert")
+STALLED = "a convert that stands still while another takes its place"
+WITHOUT_DATABASE = "convert while the database is away"
+DRILLS = ("convert", "timescale", "relay", "warn", "watch", "kafka", "postgres", WITHOUT_DATABASE, STALLED)
 
 
 @dataclass(frozen=True)
@@ -75,27 +82,21 @@ def outcome(run: Running) -> Outcome:
 
 def told(run: Running, topic: str) -> list[dict[str, Any]]:
     """What subscribers of a topic read, in the order of each partition, repetitions and all."""
-    consumer = kafka.reader(run.settings)
-    try:
-        name = run.settings.topic(topic)
-        return [
-            orjson.loads(message.value() or b"")
-            for n in range(run.settings.partitions_of(topic))
-            for message in kafka.read_range(consumer, name, n, *kafka.end_offsets_of(consumer, name, n))
-        ]
-    finally:
-        consumer.close()
+    return [orjson.loads(message.value() or b"") for message in messages(run.settings, topic)]
 
 
 def send(run: Running, part: Path, speed: float = 0.0) -> None:
     """Replay a part; a replay that Kafka left alone goes on where it stood."""
     options = Options(SOURCE, Format.UCI_STEEL, "330502-steel/E01", 2_191, Mode.BACKFILL, speed)
-    while True:
+
+    def is_sent() -> bool:
         try:
             replay(run.settings, part, options)
-            return
         except NotReady:
-            start(PROFILE, only="kafka")
+            return False
+        return True
+
+    eventually(is_sent, "the part is sent", 120)
 
 
 def until_stored(run: Running, readings: int) -> None:
@@ -121,92 +122,78 @@ def settled(run: Running) -> Outcome:
 
 
 def _warn_has_caught_up(run: Running) -> bool:
-    consumer = kafka.reader(run.settings)
-    try:
-        topic = run.settings.topic(topics.TOTALS)
-        at = dict(
-            run.query("select partition, next_offset from warn_position where topic = %s", topics.TOTALS)
-        )
-        for n in range(run.settings.partitions):
-            first, end = kafka.end_offsets_of(consumer, topic, n)
-            if end > first and at.get(n, 0) < end - 1:  # the last offset may be a transaction's marker
-                return False
-        return True
-    finally:
-        consumer.close()
+    read = dict(run.query("select partition, next_offset from warn_position where topic = %s", topics.TOTALS))
+    # the last offset may be a transaction's marker
+    return all(read.get(n, 0) >= end - 1 for n, end in enumerate(ends(run.settings, topics.TOTALS)) if end)
 
 
-@pytest.fixture(scope="module")
-def parts(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, int]:
-    """The quarter cut into a part for each drill, with the readings each part ends at."""
+def cut(folder: Path, pieces: int) -> list[Path]:
+    """The month as files that follow each other."""
     head, *lines = gzip.decompress(STEEL.read_bytes()).decode("utf-8-sig").splitlines()
-    marks = [READINGS * n // len(DRILLS) for n in range(len(DRILLS) + 1)]
-    folder = tmp_path_factory.mktemp("parts")
-    parts = {}
-    for begin, end in pairwise(marks):
-        part = folder / f"{end}.csv"
-        part.write_text("\n".join([head, *lines[begin:end], ""]), encoding="utf-8")
-        parts[part] = end
-    return parts
+    marks = [READINGS * n // pieces for n in range(pieces + 1)]
+    paths = [folder / f"{end}.csv" for end in marks[1:]]
+    for path, (begin, end) in zip(paths, pairwise(marks), strict=True):
+        path.write_text("\n".join([head, *lines[begin:end], ""]), encoding="utf-8")
+    return paths
 
 
 @pytest.fixture(scope="module")
-def undisturbed(parts: dict[Path, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
-    """The quarter as fast as it goes, nothing killed. Its servers end with the module."""
-    with running(tmp_path_factory.mktemp("undisturbed"), profile=PROFILE) as run:
-        for part in parts:
-            send(run, part)
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+    """The month in one go, nothing killed. Its servers end with the module."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    with running(folder, profile=PROFILE) as run:
+        send(run, *cut(folder, 1))
         undisturbed = settled(run)
     yield undisturbed
     stop(PROFILE)
 
 
-def test_a_quarter_survives_the_death_of_every_part(
-    undisturbed: Outcome, parts: dict[Path, int], tmp_path: Path
-) -> None:
-    with running(tmp_path, profile=PROFILE) as run:
-        for victim, (part, end) in zip(DRILLS, parts.items(), strict=True):
-            readings = READINGS // len(DRILLS)
-            sending = threading.Thread(target=send, args=(run, part, readings * QUARTER_S / PART_S))
-            sending.start()
-            until_stored(run, end - readings * 3 // 4)
-            assert sending.is_alive(), "the replay must still be going on"
+def test_a_month_survives_the_death_of_every_part(undisturbed: Outcome, tmp_path: Path) -> None:
+    hurry = threading.Event()
+    with (
+        running(tmp_path, profile=PROFILE) as run,
+        ThreadPoolExecutor(1) as pool,
+        ExitStack() as leaving,
+    ):
+        leaving.callback(hurry.set)
+
+        def send_all() -> None:
+            for piece in cut(tmp_path, PIECES):
+                send(run, piece, 0.0 if hurry.is_set() else READINGS / PIECES * QUARTER_S / PIECE_S)
+
+        sending = pool.submit(send_all)
+        for victim in DRILLS:
+            until_stored(run, max(run.stored(SOURCE), 0) + BETWEEN)
+            assert not sending.done(), "the replay must still be going on"
             if victim in SERVERS:
                 kill(PROFILE, SERVERS[victim])
                 start(PROFILE, only=SERVERS[victim])
+            elif victim == WITHOUT_DATABASE:
+                kill(PROFILE, "postgres")
+                run.kill("convert")
+                before = _emissions(run)
+                eventually(lambda before=before: _emissions(run) > before + 3, "carbon.emissions flows")
+                assert run.stored(SOURCE) == -1
+                start(PROFILE, only="postgres")
+            elif victim == STALLED:
+                stalled = run.pid("convert")
+                os.kill(stalled, signal.SIGSTOP)
+                other = run.settings.model_copy(
+                    update={"instance": "second", "state_dir": tmp_path / "second"}
+                )
+                before = _emissions(run)
+                leaving.enter_context(supervised(other, "convert"))
+                eventually(lambda before=before: _emissions(run) > before + 3, "the other answers")
+                os.kill(stalled, signal.SIGCONT)  # with a checkpoint to write that is not its own any more
             else:
                 run.kill(victim)
-            sending.join(300)
-            assert not sending.is_alive()
-            until_stored(run, end)
+        hurry.set()
+        sending.result(300)
         disturbed = settled(run)
     assert disturbed == undisturbed
-
-
-def test_conversion_goes_on_without_the_database_even_after_a_restart(
-    undisturbed: Outcome, parts: dict[Path, int], tmp_path: Path
-) -> None:
-    with running(tmp_path, profile=PROFILE) as run:
-        kill(PROFILE, "postgres")
-        run.kill("convert")
-        before = _emissions(run)
-        for part in parts:
-            send(run, part)
-        # frames of 500: all answered while nothing can be stored
-        eventually(lambda: _emissions(run) >= before + READINGS // 500, "carbon.emissions flows", 90)
-        assert run.stored(SOURCE) == -1
-        start(PROFILE, only="postgres")
-        assert settled(run) == undisturbed
+    assert len(disturbed.history) > 2  # the month's target was in danger
 
 
 def _emissions(run: Running) -> int:
-    consumer = kafka.reader(run.settings)
-    try:
-        name = run.settings.topic(topics.EMISSIONS)
-        return sum(
-            HEADER_TICK not in dict(message.headers() or ())
-            for n in range(run.settings.partitions)
-            for message in kafka.read_range(consumer, name, n, *kafka.end_offsets_of(consumer, name, n))
-        )
-    finally:
-        consumer.close()
+    found = messages(run.settings, topics.EMISSIONS)
+    return sum(HEADER_TICK not in dict(message.headers() or ()) for message in found)

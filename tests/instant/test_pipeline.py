@@ -14,6 +14,7 @@ from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
+from tests.topics import ends
 from tests.warn.conftest import Pipeline, Told, running
 from tests.warn.steel import METER, SHANGHAI
 
@@ -82,20 +83,13 @@ def tick(pipeline: Pipeline, at: datetime) -> None:
 
 def settle(pipeline: Pipeline) -> None:
     """Return when convert has answered and instant has judged all that was sent, and wrote it down."""
-
-    def ends(name: str) -> list[int]:
-        consumer = kafka.reader(pipeline.settings)
-        found = [
-            kafka.end_offsets_of(consumer, pipeline.settings.topic(name), n)[1]
-            for n in range(pipeline.settings.partitions)
-        ]
-        consumer.close()
-        return found
-
-    pipeline.until("convert has answered all", lambda: ends(topics.EMISSIONS) == ends(topics.READINGS))
-    sent = ends(topics.EMISSIONS)
-    at = "select next_offset from instant_position order by partition"
-    pipeline.until("instant has judged all", lambda: [n for (n,) in pipeline.query(at)] == sent)
+    at = pipeline.settings
+    pipeline.until(
+        "convert has answered all", lambda: ends(at, topics.EMISSIONS) == ends(at, topics.READINGS)
+    )
+    sent = ends(at, topics.EMISSIONS)
+    judged = "select next_offset from instant_position order by partition"
+    pipeline.until("instant has judged all", lambda: [n for (n,) in pipeline.query(judged)] == sent)
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import orjson
-import psycopg
 from confluent_kafka import Producer
-from psycopg import sql
 
 from carbonstream.connectors import kafka
-from carbonstream.connectors.database import connect
 from carbonstream.connectors.sinks.timescale.sink import Sink
 from carbonstream.connectors.sources.framing import Stamp, headers, record
 from carbonstream.connectors.sources.resend import Again, columns_of
@@ -26,10 +22,11 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of, site_of
-from carbonstream.streams.convert import last_answered
-from tests.databases import create_migrated
+from carbonstream.streams.convert import last_origin
+from tests.databases import create_migrated, drop_database, url_of
+from tests.databases import query as ask
 from tests.running import eventually, load
-from tests.sources.topic import delete_topics
+from tests.topics import delete_topics, ends, kept_reader, messages
 
 PARTITIONS = 2
 SOURCE = "test/plant"
@@ -126,9 +123,7 @@ class Figures:
 
 
 def query(settings: Settings, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with connect(settings, application="test") as connection:
-        given = values[0] if values and isinstance(values[0], dict) else values
-        return connection.execute(statement, given).fetchall()
+    return ask(settings.database, statement, values[0] if values and isinstance(values[0], dict) else values)
 
 
 def figures(settings: Settings) -> Figures:
@@ -183,44 +178,26 @@ def sink_until(settings: Settings, reached: Callable[[], bool], what: str) -> No
 def is_stored(settings: Settings) -> bool:
     """Whether the sink has passed every record of meter.readings."""
     stored = dict(query(settings, "select partition, source_offset from position"))
-    return all(stored.get(n, -1) >= end - 1 for n, end in ends(settings, topics.READINGS).items())
+    return all(stored.get(n, -1) >= end - 1 for n, end in enumerate(ends(settings, topics.READINGS)))
 
 
-def is_replayed(settings: Settings) -> bool:
-    """Whether the sink has passed every record of carbon.emissions; a tick of the very end may have no answer."""
+def is_replayed(settings: Settings, *partitions: int) -> bool:
+    """Whether the sink has passed every record of carbon.emissions, of these partitions or all; a tick of the very end
+    may have no answer."""
     stored = dict(query(settings, "select partition, source_offset from position"))
-    consumer = kafka.reader(settings)
-    try:
+    topic = settings.topic(topics.EMISSIONS)
+    with kept_reader(settings) as reader:
         return all(
-            stored.get(n, -1) >= last_answered(settings, consumer, settings.topic(topics.EMISSIONS), n)
-            for n in range(settings.partitions)
+            stored.get(n, -1) >= last_origin(settings, reader, topic, n).get("offset", -1)
+            for n in partitions or range(settings.partitions)
         )
-    finally:
-        consumer.close()
-
-
-def ends(settings: Settings, topic: str) -> dict[int, int]:
-    consumer = kafka.reader(settings)
-    try:
-        return {
-            n: kafka.end_offsets_of(consumer, settings.topic(topic), n)[1]
-            for n in range(settings.partitions_of(topic))
-        }
-    finally:
-        consumer.close()
 
 
 Records = list[tuple[int, bytes | None, bytes | None, Any]]  # offset, key, value, headers
 
 
 def records(settings: Settings, topic: str, partition: int) -> Records:
-    consumer = kafka.reader(settings)
-    try:
-        first, end = kafka.end_offsets_of(consumer, settings.topic(topic), partition)
-        found = kafka.read_range(consumer, settings.topic(topic), partition, first, end)
-        return [(m.offset() or 0, m.key(), m.value(), m.headers()) for m in found]
-    finally:
-        consumer.close()
+    return [(m.offset() or 0, m.key(), m.value(), m.headers()) for m in messages(settings, topic, partition)]
 
 
 COPIES: list[Settings] = []  # what `copied` and `empty_database` have made
@@ -230,10 +207,7 @@ def clear_away() -> None:
     """Delete the databases and topics of all copies."""
     while COPIES:
         settings = COPIES.pop()
-        server = urlunsplit(urlsplit(settings.database)._replace(path="/postgres"))
-        with psycopg.connect(server, autocommit=True) as connection:
-            name = sql.Identifier(urlsplit(settings.database).path[1:])
-            connection.execute(sql.SQL("drop database {} with (force)").format(name))
+        drop_database(url_of(settings.database, "postgres"), settings.database)
         if settings.topic_prefix.startswith("copy_"):
             delete_topics(settings)
 

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from carbonstream.ops import local
 from carbonstream.ops.local import Addresses, kafka, postgres, process, runtime
+from tests.running import eventually
 
 COMMAND = [sys.executable, "-m", "carbonstream.ops.local"]
 
@@ -29,6 +30,7 @@ def topics(addresses: Addresses) -> set[str]:
 def create_topic(addresses: Addresses, name: str) -> None:
     admin = AdminClient({"bootstrap.servers": addresses.kafka})
     admin.create_topics([NewTopic(name, 1, 1)])[name].result(timeout=10)
+    eventually(lambda: name in topics(addresses), "the controller's word has come to the broker")
 
 
 def query(addresses: Addresses, sql: str) -> object:
@@ -38,11 +40,18 @@ def query(addresses: Addresses, sql: str) -> object:
         return row[0] if row else None
 
 
-def test_up_from_nothing_gives_a_broker_and_a_database_with_timescaledb(clean_profile: str) -> None:
+def test_two_ups_at_once_from_nothing_start_one_pair_of_servers(clean_profile: str) -> None:
     local.reset(clean_profile)
+    up = [*COMMAND, "up", "--profile", clean_profile]
+    both = [subprocess.Popen(up, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    for one in both:
+        _, errors = one.communicate(timeout=120)
+        assert one.returncode == 0, errors
+    profile = runtime.profile(clean_profile)
+    assert len(kafka.processes(profile)) == 1
+    assert profile.state().postgres in postgres.processes(profile)
     addresses = local.start(clean_profile)
     create_topic(addresses, "first")
-    assert "first" in topics(addresses)
     version = query(addresses, "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'")
     assert str(version).startswith("2.19.")
 
@@ -82,19 +91,6 @@ def test_a_second_up_finds_the_servers_and_returns_within_a_second(
     assert local.start(clean_profile) == running
     assert time.monotonic() - begun < 1
     assert pids(clean_profile) == before
-
-
-def test_two_ups_at_once_start_one_pair_of_servers(clean_profile: str) -> None:
-    local.stop(clean_profile)
-    up = [*COMMAND, "up", "--profile", clean_profile]
-    both = [subprocess.Popen(up, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    for one in both:
-        _, errors = one.communicate(timeout=120)
-        assert one.returncode == 0, errors
-    profile = runtime.profile(clean_profile)
-    assert len(kafka.processes(profile)) == 1
-    recorded = profile.state().postgres
-    assert recorded in postgres.processes(profile)
 
 
 def test_down_leaves_no_process_and_no_mount_and_up_brings_the_data_back(
@@ -151,14 +147,6 @@ def test_up_after_the_postmaster_alone_was_killed_waits_for_no_backend_it_left(
         busy.close()
 
 
-def test_one_server_alone_is_started_and_the_others_address_is_known(clean_profile: str) -> None:
-    local.reset(clean_profile)
-    addresses = local.start(clean_profile, only="postgres")
-    assert query(addresses, "SELECT 1") == 1
-    assert [server.running for server in local.status(clean_profile)] == [False, True]
-    assert local.start(clean_profile) == addresses
-
-
 def test_a_server_whose_record_was_lost_is_found_and_stopped(running: Addresses, clean_profile: str) -> None:
     profile = runtime.profile(clean_profile)
     was = postgres.processes(profile)
@@ -168,14 +156,16 @@ def test_a_server_whose_record_was_lost_is_found_and_stopped(running: Addresses,
     assert not any(process.alive(one) for one in was)
 
 
-def test_half_finished_data_folders_are_made_anew(clean_profile: str) -> None:
+def test_half_finished_data_folders_are_made_anew_and_one_server_alone_is_started(clean_profile: str) -> None:
     local.reset(clean_profile)
     folder = runtime.profile(clean_profile).folder
     for name in ("kafka.partial", "postgres.partial/cluster"):
         (folder / name).mkdir(parents=True)
         (folder / name / "half").write_text("written")
-    addresses = local.start(clean_profile)
+    addresses = local.start(clean_profile, only="postgres")
     assert query(addresses, "SELECT 1") == 1
+    assert [server.running for server in local.status(clean_profile)] == [False, True]
+    assert local.start(clean_profile) == addresses
     assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["kafka", "postgres"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from carbonstream.processors.recomputing import ALWAYS
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import LoadRefused
+from tests.commands import carbonstream
+from tests.commands import told as told_with
 from tests.ledger.stage import (
     METER_HEAD,
     QUARTER_MS,
@@ -171,25 +172,15 @@ def why(work: Callable[[Any], object], run: Running) -> str:
     return str(refusal.value.errors[0])
 
 
-def command(run: Running, *words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "carbonstream.ops", *words, "--json"],
-        env=run.environment, capture_output=True, check=False, timeout=150,
-    )  # fmt: skip
-
-
 def told(run: Running, *words: str) -> Any:
-    """What a command prints as JSON; it must end well."""
-    done = command(run, *words)
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
+    return told_with(run.settings, *words)
 
 
 def refused(run: Running, *words: str) -> str:
     """The one error of a command that must be refused."""
-    done = command(run, *words)
-    assert done.returncode == 2
-    (error,) = json.loads(done.stdout)["errors"]
+    done = carbonstream(run.settings, *words, "--json")
+    assert done.code == 2
+    (error,) = done.told()["errors"]
     return str(error)
 
 

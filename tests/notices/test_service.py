@@ -22,7 +22,7 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.notices import Subscription
 from carbonstream.schemas.settings import Settings
 from tests.running import eventually, supervised
-from tests.sources.topic import delete_topics
+from tests.topics import delete_topics
 
 from .changes import record
 from .conftest import Received, Receiver

@@ -21,6 +21,7 @@ from carbonstream.schemas.codes import Mode, Quality
 from carbonstream.schemas.periods import SHANGHAI, to_ms
 from carbonstream.schemas.totals import Total
 from tests.running import Running, eventually, running
+from tests.topics import messages
 
 QUARTER = timedelta(minutes=15)
 HOUR = timedelta(hours=1)
@@ -139,14 +140,11 @@ class Plant:
 
     def told(self, entity: str) -> dict[str, Any]:
         """The newest total of the month that subscribers of carbon.totals read."""
-        consumer, topic, found = kafka.reader(self.run.settings), self.run.settings.topic(topics.TOTALS), {}
-        for partition in range(self.run.settings.partitions):
-            first, end = kafka.end_offsets_of(consumer, topic, partition)
-            for message in kafka.read_range(consumer, topic, partition, first, end):
-                record = orjson.loads(message.value() or b"")
-                if (record["entity"], record["grain"]) == (entity, "month"):
-                    found = Total.model_validate(record).model_dump(by_alias=True)
-        consumer.close()
+        found: dict[str, Any] = {}
+        for message in messages(self.run.settings, topics.TOTALS):
+            record = orjson.loads(message.value() or b"")
+            if (record["entity"], record["grain"]) == (entity, "month"):
+                found = Total.model_validate(record).model_dump(by_alias=True)
         return found
 
     def estimates(self) -> int:

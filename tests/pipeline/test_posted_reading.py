@@ -12,9 +12,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from carbonstream.api.auth import one_time_link
+from carbonstream.connectors import kafka
+from carbonstream.connectors.sources.ticker import send_ticks
+from carbonstream.ops.balance import ledger
 from carbonstream.ops.load.in_force import wait_until_in_force
+from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
+from carbonstream.schemas.shards import partition_of, shard_of
 from tests.running import SERVICES, Running, eventually, load, running
 
 TOKEN = "a token for pushing"
@@ -123,3 +128,31 @@ def test_a_users_rule_rejects_what_it_says_once_it_is_loaded(plant: Running, tmp
     eventually(
         lambda: plant.query("select 1 from reject where code = %s", Outcome.RULE), "the rule rejects it"
     )
+
+
+def test_what_other_producers_write_holds_nothing_up(plant: Running) -> None:
+    config, services = plant.settings, ("convert", "timescale", "ledger", "watch")
+    before = [plant.pid(name) for name in services]
+    topic = config.topic(topics.READINGS)
+    partition = partition_of(shard_of("330502-a"), config.partitions)
+    plain = kafka.producer(config)
+    far = int(time.time() * 1_000) + 400 * DAY_MS
+    send_ticks(plain, config, far)
+    for headers in ([("ce_type", None)], [("ce_type", b"\xff"), ("ce_id", None)]):
+        plain.produce(topic, b"not JSON", partition=partition, headers=headers)
+    assert plain.flush(30) == 0
+    transactional = kafka.producer(config, transactional_id=f"{config.topic_prefix}somebody")
+    transactional.init_transactions(30)
+    with kafka.transaction(transactional):
+        transactional.produce(topic, b"[]", partition=partition)
+    codes = "select count(*) from reject where code = %s"
+    unread = config.partitions + 3  # ticks, two without a type, one of a transaction
+    eventually(lambda: plant.query(codes, Outcome.INVALID_FRAME) == [(unread,)], "all of them are kept")
+    stored = plant.stored("http/test")
+    reading = {"meter": "330502-a/E1", "end": local_iso(int(time.time() * 1_000)), "value": 5}
+    assert post(plant, reading).status_code == 202
+    eventually(lambda: plant.stored("http/test") == stored + 1, "what comes behind is stored")
+    assert [plant.pid(name) for name in services] == before
+    assert plant.query("select max(tick_ms) < %s from position", far) == [(True,)]
+    account = ledger(config, 60)
+    assert account["balanced"], account["differences"]

@@ -13,13 +13,13 @@ import pytest
 from confluent_kafka import Producer
 from psycopg import IsolationLevel
 
-from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
 from carbonstream.schemas import topics
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.relay_totals import Totals
 from tests.databases import migrated_database
 from tests.running import Running, eventually, running
+from tests.topics import messages
 
 WARNING = """
 insert into outbox (topic, shard_key, key, value) values ('carbon.warnings', 'site:S', 'W-1', '{"id": "W-1"}')
@@ -49,16 +49,7 @@ def test_what_no_record_can_hold_is_set_aside_and_kept(tmp_path: Path) -> None:
         eventually(lambda: waiting(pipeline) == 0, "the warning behind it is told")
         kept = pipeline.query("select value ->> 'id', bytes > 5000000 from outbox_set_aside")
         assert kept == [("W-0", True)]
-        consumer = kafka.reader(pipeline.settings)
-        topic = pipeline.settings.topic(topics.WARNINGS)
-        told = [
-            message.value()
-            for partition in range(pipeline.settings.partitions)
-            for message in kafka.read_range(
-                consumer, topic, partition, *kafka.end_offsets_of(consumer, topic, partition)
-            )
-        ]
-        consumer.close()
+        told = [message.value() for message in messages(pipeline.settings, topics.WARNINGS)]
         assert told == [b'{"id":"W-1"}']
 
 

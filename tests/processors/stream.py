@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -144,7 +145,7 @@ def counted(
     counter = AcceptedCounter(PARTITION, PARTITIONS, LIMITS, Reference(PARTITION, PARTITIONS))
     if before is not None:
         counter.tick, counter.registers = before.tick, before.registers.copy()
-        counter.sequences, counter.released = dict(before.sequences), set(before.released)
+        counter.sequences, counter.released = deepcopy(before.sequences), set(before.released)
         apply(counter.reference, before.reference.offsets)
     for record in records:
         parsed = parse_record(record.value, record.type)

@@ -9,15 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carbonstream.processors.declared import MAX_DAYS, MAX_THOUSANDTHS, by_days, by_stock, in_thousandths
+from carbonstream.processors.declared import MAX_DAYS, by_days, by_stock, in_thousandths
+from carbonstream.processors.judged import MAX_QUANTITY
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 
 COAL = CARRIER_BY_ID["raw_coal"]
 
 
-@given(
-    st.integers(0, MAX_THOUSANDTHS), st.dates(date(2000, 1, 1), date(2099, 1, 1)), st.integers(1, MAX_DAYS)
-)
+@given(st.integers(0, MAX_QUANTITY), st.dates(date(2000, 1, 1), date(2099, 1, 1)), st.integers(1, MAX_DAYS))
 def test_the_days_sum_to_the_amount_and_differ_by_one_at_most(amount: int, first: date, days: int) -> None:
     found = by_days(amount, first, first + timedelta(days=days - 1))
     assert [day for day, _ in found] == [first + timedelta(days=i) for i in range(days)]

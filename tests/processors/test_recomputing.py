@@ -144,7 +144,7 @@ def cases(draw: st.DrawFn) -> tuple[Life, list[list[int]], int, int, tuple[int, 
     return life, frames, known, done, draw(corrections(len(life.indexes)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(cases())
 def test_every_interval_becomes_what_the_right_multiplier_makes_of_its_indexes(
     case: tuple[Life, list[list[int]], int, int, tuple[int, int | None, int]],

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carbonstream.processors.meters import Meter
-from carbonstream.processors.rows import STORED_BEFORE, Position, Rows, fold, follow
+from carbonstream.processors.rows import STORED_BEFORE, Position, Rows, fold, follow, rows_made
 from carbonstream.schemas.codes import Quality
 from carbonstream.schemas.errors import BrokenChain
+from carbonstream.schemas.periods import HOUR_MS
 from tests.processors.table import Table, keys_of, totals_of_rows
 from tests.processors.world import METERS, T0, directory
 
@@ -132,3 +135,22 @@ def test_a_gap_or_another_topic_stops_the_partition_and_names_what_to_do(answer:
     with pytest.raises(BrokenChain, match="carbonstream repair"):
         follow(position, answer, 7, "t")
     assert position.source_offset == 4
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "rows"),
+    [
+        ([], [], 0),
+        (None, [], 0),
+        (0, HOUR_MS // 4, 3),
+        ([0, 0, 0], HOUR_MS // 4, 3),
+        (0, 30 * 24 * HOUR_MS, 3 * 722),
+        ([0, 0, 29 * HOUR_MS], 30 * HOUR_MS, 32 + 32 + 3),
+        ([np.iinfo(np.int64).min, np.iinfo(np.int64).max, 0], [HOUR_MS] * 3, 770 + 1 + 3),
+    ],
+)
+def test_a_frame_makes_at_most_a_row_for_each_hour_its_readings_touch(
+    start: Any, end: Any, rows: int
+) -> None:
+    meters = [] if end == [] else [0, 1, 2]
+    assert rows_made({"start": start, "end": end, "meter": meters}) == rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -22,8 +23,9 @@ def test_migrating_twice_applies_everything_once(empty_database_settings: Settin
 
 
 def test_three_processes_at_once_apply_each_migration_once(empty_database_settings: Settings) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        applied = pool.map(migrate, [empty_database_settings] * 3)
+    # a Pool ends its processes by SIGTERM, and one that is busy writing its coverage may never end
+    with ProcessPoolExecutor(3, multiprocessing.get_context("spawn")) as pool:
+        applied = list(pool.map(migrate, [empty_database_settings] * 3))
     assert sorted(id_ for ids in applied for id_ in ids) == SQL
 
 

@@ -62,7 +62,7 @@ def library(server: str) -> Iterator[Connection]:
         yield connection
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     keys=st.lists(KEYS, max_size=40, unique=True),
     ladders=st.lists(LADDERS, min_size=3, max_size=3),

@@ -12,6 +12,7 @@ import httpx
 
 from carbonstream.connectors.sources.http import serve
 from carbonstream.schemas.settings import Settings
+from tests.running import eventually
 
 TOKEN = "a-token-of-a-test"
 SOURCE = "http/gw-7"
@@ -50,8 +51,8 @@ def served(settings: Settings, wait_ready: bool = True) -> Iterator[httpx.Client
         timeout=30,
     )
     try:
-        while wait_ready and not ended and not _is_ready(client):
-            continue
+        if wait_ready:
+            eventually(lambda: bool(ended) or _is_ready(client), "the edge is ready")
         yield client
     finally:
         client.close()

@@ -17,10 +17,11 @@ from carbonstream.connectors.sources.replay import Options, replay
 from carbonstream.ops.local import addresses, kill, start, stop
 from carbonstream.ops.local.servers import existing
 from carbonstream.schemas.settings import Settings
+from tests.running import eventually
+from tests.topics import create_topics, frames, readings
 
 from .files import write_csv
 from .pushing import PATH, pushing, served
-from .topic import create_topics, frames, readings
 
 PROFILE = "outage"  # a broker of its own: killing the shared one would disturb other tests
 NOW = wall_ms()
@@ -53,11 +54,15 @@ def kill_broker(settings: Settings) -> None:
     """Returns when its port is closed, too."""
     kill(PROFILE, "kafka")
     host, port = settings.kafka.split(":")
-    while True:
+
+    def is_closed() -> bool:
         try:
             socket.create_connection((host, int(port)), timeout=1).close()
         except OSError:
-            return
+            return True
+        return False
+
+    eventually(is_closed, "the broker's port is closed")
 
 
 def test_a_killed_broker_gives_503_and_loses_nothing_that_was_accepted(settings: Settings) -> None:
@@ -78,8 +83,10 @@ def test_a_killed_broker_gives_503_and_loses_nothing_that_was_accepted(settings:
         assert [push(i) for i in range(50)] == [202] * 50
         kill_broker(settings)
         began = time.monotonic()
-        while push(1_000) == 503 and client.get("/health/ready").status_code == 200:
-            continue  # until the edge knows that Kafka is away
+        eventually(
+            lambda: push(1_000) == 202 or client.get("/health/ready").status_code == 503,
+            "the edge knows that Kafka is away",
+        )
         assert time.monotonic() - began < 2 * DELIVERY_TIMEOUT_S
         assert client.get("/health/ready").status_code == 503
         assert client.get("/health/live").status_code == 200
@@ -87,8 +94,7 @@ def test_a_killed_broker_gives_503_and_loses_nothing_that_was_accepted(settings:
         assert push(1_001) == 503
         assert time.monotonic() - began < 1  # at once, without waiting for a delivery
         start(PROFILE, only="kafka")
-        while push(2_000) != 202:
-            continue
+        eventually(lambda: push(2_000) == 202, "readings are accepted again")
         assert [push(i) for i in range(3_000, 3_050)] == [202] * 50
     found = frames(settings)
     assert Counter(accepted) - Counter(readings(found)) == Counter()

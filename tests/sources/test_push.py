@@ -21,9 +21,9 @@ from carbonstream.schemas.errors import NotReady, SourceInUse
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of, shard_of
 from tests.databases import migrated_database
+from tests.topics import frames, held, readings
 
 from .pushing import PATH, SOURCE, TOKEN, pushing, served
-from .topic import frames, held, readings
 
 NOW = wall_ms() // 1_000 * 1_000
 SITE = "330502-0001"

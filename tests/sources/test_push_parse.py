@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from carbonstream.connectors.sources.framing import Stamp, by_shard, frames
 from carbonstream.connectors.sources.http.openapi import EXAMPLES, NDJSON_EXAMPLE
 from carbonstream.connectors.sources.http.parse import JSON, NDJSON, Pushed, parse
-from carbonstream.connectors.sources.http.problems import Refused
+from carbonstream.connectors.sources.http.problems import Refused, answer
 from carbonstream.processors.frames import MISSING, UNIT_UNKNOWN, Frame, parse_record
 from carbonstream.schemas.codes import Edge, Mode
 from carbonstream.schemas.frames import ReadingsFrame
@@ -80,7 +80,9 @@ def test_every_documented_example_is_taken(name: str, document: object) -> None:
         (b'{"a":' * 2_000 + b"NaN", "body", Edge.NOT_JSON),
         (b'{"meter":"a/1","end":1717171717000,"value":NaN}', "value", Edge.NOT_FINITE),
         (b'[{"meter":"a/1","end":1717171717000,"value":-Infinity}]', "[0].value", Edge.NOT_FINITE),
-        (b'{"meter":"a/1","end":1717171717000,"value":1e999}', "body", Edge.NOT_JSON),
+        (b'{"meter":"a/1","end":1717171717000,"value":1e999}', "value", Edge.NOT_FINITE),
+        (b'{"meter":"a/1","end":1717171717000,"value":' + b"9" * 400 + b"}", "value", Edge.NOT_FINITE),
+        (b'{"meter":"a/1","end":1717171717000,"value":01}', "body", Edge.NOT_JSON),
         (b'{"meter":"a/1","end":NaN,"value":' + b"9" * 400 + b"}", "end", Edge.WRONG_TYPE),
         (1, "body", Edge.WRONG_TYPE),
         (None, "body", Edge.WRONG_TYPE),
@@ -151,6 +153,12 @@ def test_every_documented_example_is_taken(name: str, document: object) -> None:
 )  # fmt: skip
 def test_a_faulty_document_is_refused_by_field_and_code(document: object, field: str, code: Edge) -> None:
     assert fault(document) == (field, code)
+
+
+def test_half_a_surrogate_pair_is_told_of_in_an_answer_that_can_be_sent() -> None:
+    with pytest.raises(Refused) as refusal:
+        parse(b'[{"\\ud800":1,"value":NaN}]', JSON, LATEST)
+    assert b"?" in bytes(answer(refusal.value, close=False).body)
 
 
 def test_a_faulty_line_is_named_by_its_number() -> None:

@@ -18,9 +18,9 @@ from carbonstream.schemas.errors import LayoutChanged, LoadRefused, NotReady, So
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of
+from tests.topics import create_topics, delete_topics, frames, held, readings
 
 from .files import BEGIN_MS, QUARTER_MS, write_csv
-from .topic import create_topics, delete_topics, frames, held, readings
 
 
 def test_every_reading_arrives_once_in_order_on_its_partition(

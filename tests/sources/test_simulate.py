@@ -21,8 +21,7 @@ from carbonstream.schemas.carriers import CARRIER_BY_ID, THOUSANDTHS
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
 from carbonstream.schemas.settings import Settings
-
-from .topic import frames, readings
+from tests.topics import frames, readings
 
 MIDNIGHT = 1_717_171_200_000  # 2024-06-01T00:00 local
 PARK = build_park(8, 60, seed=1)

@@ -17,8 +17,7 @@ from carbonstream.connectors.sources.ticker import next_tick, reference_ends, se
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
-
-from .topic import held, ticks
+from tests.topics import held, ticks
 
 
 @given(st.lists(st.integers(0, 2**42), min_size=1))

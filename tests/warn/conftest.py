@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,8 +19,9 @@ from carbonstream.ops.load import load_files
 from carbonstream.schemas import topics
 from carbonstream.schemas.frames import TYPE_OPERATION
 from tests.api.conftest import TOKEN, Served, served
-from tests.running import DEMO, Running
+from tests.running import DEMO, Running, eventually
 from tests.running import running as running_anywhere
+from tests.topics import ends, messages
 
 if TYPE_CHECKING:
     from tests.warn.desk import Control
@@ -37,11 +36,7 @@ class Pipeline(Running):
 
     def until(self, what: str, condition: Callable[[], bool]) -> None:
         """Wait for a condition of the database."""
-        give_up = time.monotonic() + WAIT_S
-        while not condition():
-            if time.monotonic() > give_up:
-                raise TimeoutError(f"not within {WAIT_S} s: {what}")
-            threading.Event().wait(0.02)
+        eventually(condition, what, WAIT_S)
 
     def until_told(self, changes: int) -> None:
         """Wait until the history has this many entries."""
@@ -66,43 +61,29 @@ class Pipeline(Running):
     def relayed(self) -> list[tuple[str, int, str, datetime]]:
         """What subscribers of carbon.warnings read of conditions, sorted; every copy of it."""
         self.until("the outbox is told", lambda: self.query("select count(*) from outbox") == [(0,)])
-        consumer = kafka.reader(self.settings)
         told = []
-        for partition in range(self.settings.partitions):
-            topic = self.settings.topic(topics.WARNINGS)
-            first, end = kafka.end_offsets_of(consumer, topic, partition)
-            for message in kafka.read_range(consumer, topic, partition, first, end):
-                if kafka.type_of(message.headers()) == TYPE_OPERATION:  # type: ignore[arg-type]
-                    continue
-                r = orjson.loads(message.value() or b"")
-                told.append((r["id"], r["version"], r["state"], datetime.fromisoformat(r["bucket"])))
-        consumer.close()
+        for message in messages(self.settings, topics.WARNINGS):
+            if kafka.type_of(message.headers()) == TYPE_OPERATION:  # type: ignore[arg-type]
+                continue
+            r = orjson.loads(message.value() or b"")
+            told.append((r["id"], r["version"], r["state"], datetime.fromisoformat(r["bucket"])))
         return sorted(told)
 
     def settle(self) -> None:
         """Return when warn has judged what meter.readings holds now: stored by the sink, told by the relay, read."""
-        sent = self._ends(topics.READINGS)
+        sent = ends(self.settings, topics.READINGS)
         self.until(
             "the sink has stored everything",
             lambda: all(at >= end for at, end in zip(self._stored(), sent, strict=True)),
         )
         marks = "select (select count(*) from change_mark) + (select count(*) from outbox)"
         self.until("the relay has told everything", lambda: self.query(marks) == [(0,)])
-        told = self._ends(topics.TOTALS)
+        told = ends(self.settings, topics.TOTALS)
         # a partition ends with the mark of the relay's transaction, which no reader sees
         self.until(
             "warn has read everything",
             lambda: all(at >= end - 1 for at, end in zip(self._read(), told, strict=True)),
         )
-
-    def _ends(self, name: str) -> list[int]:
-        consumer = kafka.reader(self.settings)
-        ends = [
-            kafka.end_offsets_of(consumer, self.settings.topic(name), partition)[1]
-            for partition in range(self.settings.partitions)
-        ]
-        consumer.close()
-        return ends
 
     def _stored(self) -> list[int]:
         return [

@@ -19,6 +19,7 @@ from carbonstream.schemas.frames import TYPE_OPERATION
 from carbonstream.schemas.periods import local_text, to_ms
 from carbonstream.schemas.warnings import Warning as WarningRecord
 from carbonstream.streams.warn_book import write_warnings
+from tests.topics import messages
 from tests.warn.conftest import Pipeline, running
 from tests.warn.steel import SHANGHAI
 
@@ -119,18 +120,11 @@ class Control:
         self.pipeline.until(
             "the outbox is told", lambda: self.pipeline.query("select count(*) from outbox") == [(0,)]
         )
-        consumer = kafka.reader(self.pipeline.settings)
-        found = []
-        for partition in range(self.pipeline.settings.partitions):
-            topic = self.pipeline.settings.topic(topics.WARNINGS)
-            first, end = kafka.end_offsets_of(consumer, topic, partition)
-            found += [
-                orjson.loads(message.value() or b"")
-                for message in kafka.read_range(consumer, topic, partition, first, end)
-                if kafka.type_of(message.headers()) == TYPE_OPERATION  # type: ignore[arg-type]
-            ]
-        consumer.close()
-        return found
+        return [
+            orjson.loads(message.value() or b"")
+            for message in messages(self.pipeline.settings, topics.WARNINGS)
+            if kafka.type_of(message.headers()) == TYPE_OPERATION  # type: ignore[arg-type]
+        ]
 
 
 @contextmanager

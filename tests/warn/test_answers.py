@@ -14,7 +14,7 @@ from carbonstream.connectors.sinks.notify.subscriptions import subscribe
 from carbonstream.schemas.notices import Subscription
 from carbonstream.schemas.periods import local_text
 from tests.warn.desk import NOON, Control, controlled, told
-from tests.warn.test_operator_api import carbonstream, get, given
+from tests.warn.test_operator_api import get, given, told_by
 
 OWN = "enterprise:uci-851"
 METER = "330502-steel/E01"
@@ -128,8 +128,8 @@ def test_an_enterprise_answers_for_its_own_entities_only(control: Control, clien
 def test_the_command_line_answers_and_decides(control: Control, client: httpx.Client) -> None:
     id_ = raised(control, "line")
     own = ("--enterprise", OWN, "--by", "Zhao Min", "--why", "wrong CT")
-    code, done = carbonstream(control, "answer", "dispute", id_, *own, "--of", "multiplier", "--meter", METER)
+    code, done = told_by(control, "answer", "dispute", id_, *own, "--of", "multiplier", "--meter", METER)
     assert (code, done["outcome"]) == (0, "applied")
-    code, done = carbonstream(control, "decide", "dismiss", id_, "--by", "Li Na", "--why", "CT is right")
+    code, done = told_by(control, "decide", "dismiss", id_, "--by", "Li Na", "--why", "CT is right")
     assert (code, done["outcome"]) == (0, "applied")
     assert answer(client, id_)["state"] == "received"

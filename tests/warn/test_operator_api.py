@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,6 +15,7 @@ from carbonstream.api import auth
 from carbonstream.schemas.periods import to_ms
 from carbonstream.streams.warn_health import tell_health
 from tests.api.conftest import TOKEN, Served, served
+from tests.commands import carbonstream
 from tests.warn.desk import Control, controlled, told, warning_id
 
 COMMANDS = "/v1/warnings/commands"
@@ -220,23 +217,17 @@ def test_the_hand_over_tells_what_is_open_shelved_suppressed_and_what_was_done(
     assert get(client, f"/v1/warnings/{suppressed}")["operator"]["state"] == "active-unacked"
 
 
-def carbonstream(control: Control, *arguments: str) -> tuple[int, dict[str, Any]]:
-    environment = os.environ | {
-        f"CARBONSTREAM_{name.upper()}": str(getattr(control.pipeline.settings, name))
-        for name in ("kafka", "database", "topic_prefix", "partitions")
-    }
-    command = [sys.executable, "-m", "carbonstream.ops", "warnings", *arguments, "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+def told_by(control: Control, *words: str) -> tuple[int, dict[str, Any]]:
+    done = carbonstream(control.pipeline.settings, "warnings", *words, "--json")
+    return done.code, done.told()
 
 
 def test_the_command_line_lists_and_answers_warnings(control: Control) -> None:
     (one,) = raised(control, 41, severity="alarm")
-    code, listed = carbonstream(control, "list", "--state", "annunciated")
+    code, listed = told_by(control, "list", "--state", "annunciated")
     assert code == 0
     assert one in {w["id"] for w in listed["warnings"]}
-    code, done = carbonstream(control, "ack", one, "--by", "Li Na", "--why", "seen")
+    code, done = told_by(control, "ack", one, "--by", "Li Na", "--why", "seen")
     assert (code, done["outcome"]) == (0, "applied")
-    code, done = carbonstream(control, "ack", "none", "--by", "Li Na")
+    code, done = told_by(control, "ack", "none", "--by", "Li Na")
     assert (code, done["targets"][0]["reason"]) == (1, "unknown")

@@ -16,6 +16,7 @@ from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.periods import to_ms
+from tests.topics import messages
 from tests.warn.conftest import Pipeline, running
 from tests.warn.steel import METER, SHANGHAI
 
@@ -33,15 +34,7 @@ def id_of(message: Message) -> str:
 
 def records(pipeline: Pipeline, name: str, partition: int) -> list[tuple[str, Any]]:
     """(ce_id, document) of all that a partition holds."""
-    consumer = kafka.reader(pipeline.settings)
-    topic = pipeline.settings.topic(name)
-    first, end = kafka.end_offsets_of(consumer, topic, partition)
-    found = [
-        (id_of(m), orjson.loads(m.value() or b""))
-        for m in kafka.read_range(consumer, topic, partition, first, end)
-    ]
-    consumer.close()
-    return found
+    return [(id_of(m), orjson.loads(m.value() or b"")) for m in messages(pipeline.settings, name, partition)]
 
 
 def newest_ticks(pipeline: Pipeline, name: str) -> list[int]:

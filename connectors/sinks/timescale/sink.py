@@ -9,13 +9,14 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import orjson
 import psycopg
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from carbonstream.connectors import kafka, telemetry
 from carbonstream.connectors.database import connect
@@ -24,7 +25,7 @@ from carbonstream.connectors.rounds import RoundsService
 from carbonstream.connectors.sinks.timescale.ownership import APPLICATION, rebalance
 from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
 from carbonstream.processors.directory import ENTRY, Directory, place_key
-from carbonstream.processors.rows import Position, concatenate, follow
+from carbonstream.processors.rows import Position, concatenate, follow, rows_made
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Check, Outcome
 from carbonstream.schemas.errors import BrokenChain
@@ -35,6 +36,7 @@ REBALANCE_S: Final = 2.0
 # the next gathers for half as long, at most this: the larger batches halve the database's work at full load.
 REST: Final = 0.5
 LONGEST_REST_S: Final = 0.2
+READ_AHEAD: Final = 400  # messages beyond the batch being gathered
 DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
   m.kind = 'register', s.site_id
@@ -43,10 +45,15 @@ from meter m join site s using (site_id)
 PLACED: Final = """
 select meter, (extract(epoch from valid_from) * 1000)::bigint, levels from meter_counting order by meter, valid_from
 """
+LOST: Final = (
+    "carbon.emissions no longer holds what follows the answer to offset {}, stored last (retention); "
+    "run `carbonstream repair`"
+)
 
 
 class Sink(RoundsService):
-    """Runs rounds until stopped; a broken chain or layout ends the process."""
+    """Runs rounds until stopped; a broken chain stops its partition, a layout that has changed when a round
+    begins ends the process."""
 
     name = "timescale"
 
@@ -81,7 +88,7 @@ class Sink(RoundsService):
         """Read and write with a fixed set of partitions until the fair share changes; what is owned then."""
         positions = load_positions(connection, owned)
         masters = max(_masters_end(position) for position in positions.values())
-        reader = Reader(self.config, self.topic, positions, topic_id)
+        reader = Reader(self.config, self.topic, positions, topic_id, self.log)
         reader.start()
         until = time.monotonic() + REBALANCE_S
         try:
@@ -101,6 +108,8 @@ class Sink(RoundsService):
                         return directory, fair
         finally:
             reader.stop()
+            for n in positions:
+                telemetry.STANDING_STILL.remove("timescale", str(n))
         return directory, owned
 
     def _write(self, writer: Writer, batch: Batch, directory: Directory) -> None:
@@ -124,17 +133,22 @@ def _masters_end(position: Position) -> tuple[int, int]:
 class Reader(threading.Thread):
     """Reads the owned partitions from their positions and makes batches; `next` hands them over.
 
-    Only the first copy of an answer is taken; a broken chain or any other error is raised in `next`, behind a batch of
-    what came before it: so the stored position shows where the chain broke.
+    Only the first copy of an answer is taken. A partition whose chain is broken stands still, what came before the
+    break is stored, and the others go on. Any other error is raised in `next`, behind a batch of what came before it.
     """
 
-    def __init__(self, config: Settings, topic: str, positions: dict[int, Position], topic_id: str) -> None:
+    def __init__(
+        self, config: Settings, topic: str, positions: dict[int, Position], topic_id: str, log: Any
+    ) -> None:
         super().__init__(name="emissions", daemon=True)
-        self._config, self._topic, self._topic_id = config, topic, topic_id
+        self._config, self._topic, self._topic_id, self._log = config, topic, topic_id, log
         self._positions = positions
+        self._broken: set[int] = set()
+        self._read_ahead: dict[int, deque[Message]] = {}  # by partition
+        for n in positions:
+            telemetry.STANDING_STILL.labels("timescale", str(n)).set(0)
         self._out: queue.Queue[Batch | Exception] = queue.Queue(1)
         self._ending = threading.Event()
-        self._broken: BrokenChain | None = None
         self._handed_at = self._wanted_at = 0.0  # monotonic; wanted: 0 while the writer is busy
 
     def run(self) -> None:
@@ -148,8 +162,6 @@ class Reader(threading.Thread):
                 batch = self._gather(consumer)
                 if batch is not None:
                     self._put(batch)
-                if self._broken is not None:
-                    raise self._broken  # handed over below like any other error
         except Exception as error:  # handed to the writing thread, which ends the round
             self._put(error)
         finally:
@@ -164,26 +176,37 @@ class Reader(threading.Thread):
                 continue
 
     def _gather(self, consumer: Consumer) -> Batch | None:
-        """Frames until the writer has rested and sink_linger_ms have passed, or of sink_batch_rows readings."""
+        """Frames until the writer has rested and sink_linger_ms have passed, or of sink_batch_rows rows.
+
+        Partitions take turns: a year of indexes in one of them, many batches long, does not hold the others up.
+        """
         frames: list[dict[str, Any]] = []
         touched: set[int] = set()
-        rows, until = 0, 0.0
-        while not self._ending.is_set() and rows < self._config.sink_batch_rows:
-            for message in consumer.consume(200, 0.02):
+        rows, until, most = 0, 0.0, self._config.sink_batch_rows
+        while not self._ending.is_set() and rows < most:
+            self._read(consumer)
+            while self._read_ahead and rows < most:
+                number, message = self._take_turn()
+                if number in self._broken:
+                    continue
+                if kafka.is_lost_position(message):
+                    self._stand_still(
+                        consumer, number, BrokenChain(LOST.format(self._positions[number].source_offset))
+                    )
+                    continue
                 kafka.check(message)
                 if message.error() is not None:
                     continue
-                number = message.partition() or 0
                 document = orjson.loads(message.value() or b"")
-                touched.add(number)
                 try:
                     is_next = follow(self._positions[number], document, message.offset() or 0, self._topic_id)
                 except BrokenChain as error:
-                    self._broken = error
-                    return self._batch(frames, touched)
+                    self._stand_still(consumer, number, error)
+                    continue
+                touched.add(number)
                 if is_next:
                     frames.append(document)
-                    rows += len(document["meter"])
+                    rows += rows_made(document)
                 else:
                     telemetry.FAULTS.labels("timescale", "second copy").inc()
             if touched and not until:
@@ -193,6 +216,27 @@ class Reader(threading.Thread):
             if until and time.monotonic() >= until and self._is_due():
                 break
         return self._batch(frames, touched)
+
+    def _read(self, consumer: Consumer) -> None:
+        """What has come since, behind what was read and is still to be taken."""
+        left = sum(map(len, self._read_ahead.values()))
+        if left < READ_AHEAD:
+            for message in consumer.consume(200, 0.0 if left else 0.02):
+                self._read_ahead.setdefault(message.partition() or 0, deque()).append(message)
+
+    def _take_turn(self) -> tuple[int, Message]:
+        number = next(iter(self._read_ahead))
+        waiting = self._read_ahead.pop(number)
+        message = waiting.popleft()
+        if waiting:
+            self._read_ahead[number] = waiting  # behind the other partitions
+        return number, message
+
+    def _stand_still(self, consumer: Consumer, partition: int, error: BrokenChain) -> None:
+        self._broken.add(partition)
+        consumer.pause([TopicPartition(self._topic, partition)])
+        telemetry.STANDING_STILL.labels("timescale", str(partition)).set(1)
+        self._log.error("partition stands still", partition=partition, error=str(error))
 
     def _batch(self, frames: list[dict[str, Any]], touched: set[int]) -> Batch | None:
         if not touched:

@@ -17,6 +17,7 @@ from carbonstream.schemas.codes import SENT_MODES, Edge, Mode
 from carbonstream.schemas.texts import shown
 
 MAX_READINGS: Final = 10_000  # a request; 20 full frames of one shard
+MAX_DIGITS: Final = 18  # of an integer; a longer one is read as a float, as orjson does
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 
@@ -98,15 +99,19 @@ def _lines(body: bytes) -> list[Any]:
     return [_loads(line, f"lines[{i}]") for i, line in enumerate(lines) if line.strip()]
 
 
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
+
+
 def _loads(text: bytes, field: str) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         why = error
-    if b"NaN" in text or b"Infinity" in text:
-        # not JSON, but many encoders write it: read it so that the answer can name the reading
+    if b"NaN" in text or b"Infinity" in text or "number" in str(why):
+        # no number that is finite, but many encoders write it: read it so that the answer can name the reading
         try:
-            return json.loads(text)
+            return json.loads(text, parse_int=_integer)
         except (ValueError, RecursionError):
             pass
     raise refused(field, Edge.NOT_JSON, f"not JSON: {why}; send e.g. {EXAMPLE_READING}") from why

@@ -43,14 +43,19 @@ class Refused(Exception):
     """A request of which nothing is accepted. `total` faults were found; the first MAX_TOLD are kept."""
 
     def __init__(self, faults: list[Fault], total: int | None = None) -> None:
-        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in faults))
-        self.faults = faults[:MAX_TOLD]
+        self.faults = [Fault(_told(f.field), f.code, _told(f.detail)) for f in faults[:MAX_TOLD]]
         self.total = len(faults) if total is None else total
+        super().__init__("; ".join(f"{fault.field}: {fault.detail}" for fault in self.faults))
 
 
 def refused(field: str, code: Edge, detail: str) -> Refused:
     """A refusal for one reason."""
     return Refused([Fault(field, code, detail)])
+
+
+def _told(text: str) -> str:
+    # half a surrogate pair, which JSON may escape, cannot be sent
+    return text.encode("utf-8", "replace").decode()
 
 
 def answer(refusal: Refused, *, close: bool) -> Response:

@@ -8,6 +8,7 @@ one.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,8 @@ from carbonstream.schemas.codes import Mode
 from carbonstream.schemas.frames import TYPE_READINGS
 from carbonstream.schemas.settings import Settings
 
-READINGS: Final = TYPE_READINGS.encode()
+# framing.frame_id, of a source of that name: what others write into the topic may have any id
+OF_FRAME: Final = re.compile(rb"(?P<mode>[a-z]+)/(?P<shard>[0-9]{1,4})/(?P<seq>[0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def partition_ends(settings: Settings) -> dict[str, int]:
 
 def held(settings: Settings, source: str, mode: Mode, entry: Entry) -> dict[int, int]:
     """Highest seq of this replay that Kafka holds, by shard. Each shard's frames go in order and without gaps
-    (sending.GAPLESS), so all below are there too."""
+    (kafka.GAPLESS), so all below are there too."""
     highest: dict[int, int] = {}
     consumer = kafka.reader(settings)
     try:
@@ -86,13 +88,23 @@ def held(settings: Settings, source: str, mode: Mode, entry: Entry) -> dict[int,
         for partition, since in entry.offsets.items():
             first, end = kafka.end_offsets_of(consumer, topic, int(partition))
             for message in kafka.read_range(consumer, topic, int(partition), max(first, since), end):
-                found = dict(message.headers() or ())
-                if found.get("ce_type") != READINGS or found.get("ce_source") != source.encode():
+                headers: Any = message.headers() or ()
+                found = dict(headers)
+                if (
+                    kafka.type_of(headers) != TYPE_READINGS
+                    or _bytes(found.get("ce_source")) != source.encode()
+                ):
                     continue
-                id_ = found.get("ce_id") or b""
-                sent_mode, shard, seq = (id_ if isinstance(id_, str) else id_.decode()).split("/")
-                if sent_mode == mode and int(seq) >= entry.first_seq.get(shard, 1 << 62):
-                    highest[int(shard)] = max(int(seq), highest.get(int(shard), -1))
+                of = OF_FRAME.fullmatch(_bytes(found.get("ce_id")))
+                if of is None or of["mode"].decode() != mode:
+                    continue
+                shard, seq = of["shard"].decode(), int(of["seq"])
+                if seq >= entry.first_seq.get(shard, 1 << 62):
+                    highest[int(shard)] = max(seq, highest.get(int(shard), -1))
     finally:
         consumer.close()
     return highest
+
+
+def _bytes(value: str | bytes | None) -> bytes:
+    return value.encode() if isinstance(value, str) else value or b""

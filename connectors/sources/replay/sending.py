@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, Message
 
@@ -21,12 +21,6 @@ from carbonstream.schemas.shards import partition_of
 # Longer than a broker takes to come back after a kill (some 10 s); then the person in front should know.
 SILENCE_S: Final = 60.0
 POLL_S: Final = 0.1
-GAPLESS: Final[dict[str, Any]] = {
-    # A frame given up while later ones get through would be taken for sent by the next run, and its seq for a
-    # duplicate by convert: rather never give up, and end the producer where a frame cannot be delivered.
-    "delivery.timeout.ms": 0,
-    "enable.gapless.guarantee": True,
-}
 
 Progress = Callable[[int, int], None]  # readings acknowledged, readings in all
 
@@ -62,7 +56,7 @@ class Sending:
         )
         self._topic = settings.topic(topics.READINGS)
         self._partitions = settings.partitions_of(topics.READINGS)
-        self._producer = kafka.producer(settings, **GAPLESS)
+        self._producer = kafka.producer(settings, **kafka.GAPLESS)
         self._ticks = Ticks(settings, self._producer) if pace.ticks else None
         self._failed: KafkaError | None = None
         self._heard = time.monotonic()

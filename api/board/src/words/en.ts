@@ -244,7 +244,7 @@ export const en: Readonly<Record<Key, string>> = {
   'fresh.meters': 'Live meters',
   'fresh.ticks': 'Partition clock delay',
   'fresh.tick.ok': 'ok',
-  'fresh.ticks.late': '{count} late',
+  'fresh.ticks.late': '{count} late: warnings and estimates are {age} behind',
   'fresh.tick.late': 'late',
   'fresh.tick.none': 'none',
 

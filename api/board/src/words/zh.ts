@@ -240,7 +240,7 @@ export const zh = {
   'fresh.meters': '在线表计',
   'fresh.ticks': '各分区时钟延迟',
   'fresh.tick.ok': '正常',
-  'fresh.ticks.late': '{count} 个迟到',
+  'fresh.ticks.late': '{count} 个迟到：告警与估算落后 {age}',
   'fresh.tick.late': '迟到',
   'fresh.tick.none': '无',
 

@@ -1,9 +1,13 @@
-"""What meter.readings holds, as a test sees it."""
+"""Topics of a test's own, and what they hold."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
+from confluent_kafka import Consumer, Message
 from confluent_kafka.admin import NewTopic
 
 from carbonstream.connectors import kafka
@@ -40,18 +44,45 @@ def delete_topics(settings: Settings) -> None:
         deleted.result()
 
 
+_reading = threading.Lock()
+_kept: dict[str, Consumer] = {}
+
+
+@contextmanager
+def kept_reader(settings: Settings) -> Iterator[Consumer]:
+    """A reader of this broker, for one at a time. It is kept: a new one costs the broker 20 ms of CPU, and tests ask
+    while they wait."""
+    with _reading:
+        if settings.kafka not in _kept:
+            _kept[settings.kafka] = kafka.reader(settings, **{"reconnect.backoff.max.ms": 500})
+        yield _kept[settings.kafka]
+
+
+def ends(settings: Settings, name: str) -> list[int]:
+    """Where each partition of a topic ends; name as in the catalogue."""
+    with kept_reader(settings) as reader:
+        return [
+            kafka.end_offsets_of(reader, settings.topic(name), n)[1]
+            for n in range(settings.partitions_of(name))
+        ]
+
+
+def messages(settings: Settings, name: str, *partitions: int) -> list[Message]:
+    """Every record of a topic (name as in the catalogue), of these partitions or all, one after the other."""
+    topic, found = settings.topic(name), []
+    with kept_reader(settings) as reader:
+        for n in partitions or range(settings.partitions_of(name)):
+            found += kafka.read_range(reader, topic, n, *kafka.end_offsets_of(reader, topic, n))
+    return found
+
+
 def held(settings: Settings) -> list[Held]:
     """Every record of meter.readings, partition by partition."""
-    consumer = kafka.reader(settings)
-    topic = settings.topic(topics.READINGS)
     found: list[Held] = []
-    for partition in range(settings.partitions):
-        first, end = kafka.end_offsets_of(consumer, topic, partition)
-        for message in kafka.read_range(consumer, topic, partition, first, end):
-            headers = {k: bytes(v).decode() for k, v in message.headers() or ()}
-            record = parse_record(message.value(), headers.get("ce_type", ""))
-            found.append(Held(partition, message.offset(), headers, record))
-    consumer.close()
+    for message in messages(settings, topics.READINGS):
+        headers = {k: bytes(v).decode() for k, v in message.headers() or ()}
+        record = parse_record(message.value(), headers.get("ce_type", ""))
+        found.append(Held(message.partition() or 0, message.offset() or 0, headers, record))
     return found
 
 
