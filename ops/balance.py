@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,7 +15,6 @@ from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
 from carbonstream.ops.chain import Break, find_break
 from carbonstream.ops.ledger_beside import beside_the_lines, kwh
-from carbonstream.processors.frames import Frame, Refusal, parse_record
 from carbonstream.processors.ledger import Count
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import HELD_OUTCOMES, STORED_OUTCOMES, Outcome
@@ -26,10 +25,12 @@ from carbonstream.streams.ledger import LedgerReader
 # Sources of their own that say nothing about what customers sent: left out of the top figures.
 NOT_COUNTED: Final = ("simulate/", "canary/", SOURCE_ESTIMATOR)
 POLL_S: Final = 0.1
-LINES: Final = """
-select source, site, day, hop, outcome, readings, quantity_wh, converted from ledger order by 1, 2, 3, 4, 5
+ACCEPTED: Final = """
+select source, site, day, hop, outcome, readings, quantity_wh, converted from ledger where hop = 'accepted'
+order by 1, 2, 3, 4, 5
 """
-Line = tuple[Any, ...]  # as the columns of LINES
+BECAME: Final = ACCEPTED.replace("hop = 'accepted'", "hop = 'outcome'")
+Line = tuple[Any, ...]  # as the columns of ACCEPTED
 STORED_AT: Final = "select partition, source_offset, emissions_offset from position"
 PLACES: Final = ("stored", "rejected", "superseded", "held")
 
@@ -44,36 +45,42 @@ def place_of(outcome: int) -> str:
 
 
 def ledger(settings: Settings, wait_s: float = 30.0) -> dict[str, Any]:
-    """Count what is in Kafka, then compare the hops in one snapshot; waits for readings in flight up to `wait_s`.
+    """Count what is in Kafka, then compare the hops; waits for readings in flight up to `wait_s`.
 
-    The ledger's reader commits behind the sink. What lies between is counted on in memory, so that the hops are
-    compared where they stand at the same record, also while readings come.
+    What was accepted is seen as it was counted at one moment, and counted on in memory up to where the sink stands when
+    it has passed that moment: so the hops are compared at the same record, also while readings come without a pause.
     """
-    ends = _ends(settings)
-    lines: list[Line] = []
-    beside: dict[str, Any] = {}
-    behind = 0
+    ends = {n: end - 1 for n, end in _ends(settings).items()}
     reader = LedgerReader(settings)
     until = time.monotonic() + wait_s
-    with connect(settings, application="ledger report") as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with (
+        connect(settings, application="ledger report") as counting,
+        connect(settings, application="ledger report") as storing,
+    ):
+        for connection in (counting, storing):
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         while True:
             reader.catch_up()  # nothing to do where the ledger service is at work
-            with connection.transaction():
-                counted_at = _positions(connection, "select partition, source_offset from ledger_position")
-                positions = connection.execute(STORED_AT).fetchall()
-                stored_at = {n: source for n, source, _ in positions}
-                is_counted = _has_reached(counted_at, {n: end - 1 for n, end in ends.items()})
-                is_level = _has_reached(stored_at, {n: end - 1 for n, end in ends.items()} | counted_at)
-                if (is_counted and is_level) or time.monotonic() > until:
-                    lines = connection.execute(LINES).fetchall()
-                    if _between(settings, counted_at, stored_at):  # mostly it is ticks
-                        lines += [_line(count) for count in reader.counted_on(connection, stored_at)]
-                    beside = beside_the_lines(connection)
-                    behind = _between(settings, stored_at, counted_at)
-                    break
+            counted_at = _positions(counting, "select partition, source_offset from ledger_position")
+            if _has_reached(counted_at, ends) or time.monotonic() > until:
+                break
+            counting.rollback()
             time.sleep(POLL_S)
-    late = [row for row in positions if row[1] < ends.get(row[0], 0) - 1]
+        lines: list[Line] = counting.execute(ACCEPTED).fetchall()
+        goal = {n: max(end, counted_at.get(n, -1)) for n, end in ends.items()}
+        while True:
+            positions = storing.execute(STORED_AT).fetchall()
+            stored_at = {n: source for n, source, _ in positions}
+            if _has_reached(stored_at, goal) or time.monotonic() > until:
+                break
+            storing.rollback()
+            time.sleep(POLL_S)
+        if reader.counted_between(counted_at, stored_at):  # mostly it is ticks
+            lines += [_line(count) for count in reader.counted_on(counting, stored_at)]
+        behind = reader.counted_between(stored_at, counted_at)
+        lines += storing.execute(BECAME).fetchall()
+        beside = beside_the_lines(storing)
+    late = [row for row in positions if row[1] < ends.get(row[0], -1)]
     return summary(lines, behind, beside, _breaks(settings, late))
 
 
@@ -81,32 +88,33 @@ def _has_reached(at: Mapping[int, int], goal: Mapping[int, int]) -> bool:
     return all(at.get(n, -1) >= offset for n, offset in goal.items())
 
 
+def _key(count: Count) -> tuple[str, str, date]:
+    return count.source, count.site, date(1970, 1, 1) + timedelta(days=count.day)
+
+
 def _line(count: Count) -> Line:
-    day = date(1970, 1, 1) + timedelta(days=count.day)
-    return (count.source, count.site, day, "accepted", count.outcome, count.readings, count.quantity_wh, 0)
+    return (*_key(count), "accepted", count.outcome, count.readings, count.quantity_wh, 0)
 
 
 def summary(
     lines: Iterable[Line],
-    behind: int,
+    behind: Sequence[Count] = (),
     beside: Mapping[str, Any] | None = None,
     breaks: Sequence[Break] = (),
 ) -> dict[str, Any]:
     """The report. behind: readings of records that the ledger has counted and the sink has not reached yet.
 
-    Balanced: every reading is accounted for; where none is behind also every Wh, and both for each source, site and
-    day by itself; and no partition waits at a broken chain (`breaks`). beside: what is told but not balanced.
+    Balanced: every reading, and where none is behind every Wh, is accounted for, each source, site and day by itself;
+    and no partition waits at a broken chain (`breaks`). beside: what is told but not balanced.
     """
     counts: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     codes: defaultdict[str, int] = defaultdict(int)
     groups: defaultdict[tuple[str, str, Any], Hops] = defaultdict(Hops)
-    missing_readings = 0
     by: list[dict[str, Any]] = []
     for source, site, day, hop, outcome, readings, wh, converted in lines:
         if not (readings or wh or converted):
             continue
         groups[source, site, day].add(hop, readings, wh, converted)
-        missing_readings += readings if hop == "accepted" else -readings
         place = "accepted" if hop == "accepted" else place_of(outcome)
         code = Outcome(outcome).name.lower() if hop == "outcome" else None
         by.append(
@@ -132,12 +140,19 @@ def summary(
         for (s, p, d), hops in groups.items()
     ]
     in_flight = [max(counts["accepted"][i] - sum(counts[place][i] for place in PLACES), 0) for i in (0, 1)]
-    differing = {group: found for group, hops in groups.items() if (found := hops.difference()) is not None}
+    on_the_way: Counter[tuple[str, str, Any]] = Counter()
+    for count in behind:
+        on_the_way[_key(count)] += count.readings
+    differing = {
+        group: found
+        for group, hops in groups.items()
+        if (found := hops.difference(on_the_way[group] if behind else None)) is not None
+    }
     return {
         "accepted": _figure(counts["accepted"]),
         **{place: _figure(counts[place]) for place in PLACES},
         "in_flight": _figure(in_flight),
-        "balanced": missing_readings == behind and (behind > 0 or not differing) and not breaks,
+        "balanced": not differing and not breaks,
         "rejected_by_code": dict(sorted(codes.items())),
         "differences": [
             {
@@ -176,19 +191,22 @@ class Hops:
         self.converted += converted
         self.accepted += readings if hop == "accepted" else 0
 
-    def difference(self) -> tuple[str, int, int] | None:
-        """(hop, readings, Wh) that are missing in a hop; None where all hops agree.
+    def difference(self, on_the_way: int | None = None) -> tuple[str, int, int] | None:
+        """(hop, readings, Wh) that are missing in a hop; None where all hops agree. on_the_way: of the accepted
+        readings, how many the sink has not reached; then energy is not compared, as it may be on the way with others.
 
         accepted: the sink stored what the ledger's reader has not counted; converted: accepted and not in
         carbon.emissions, or with another quantity; stored: in carbon.emissions and not with what became of it.
         """
-        if self.accepted > self.converted:
-            return "converted", self.accepted - self.converted, self.wh
-        if self.accepted < self.converted:
-            return "accepted", self.converted - self.accepted, -self.wh
-        if self.readings:
-            return "stored", self.readings, self.wh
-        return ("converted", 0, self.wh) if self.wh else None
+        wh = self.wh if on_the_way is None else 0
+        accepted, missing = self.accepted - (on_the_way or 0), self.readings - (on_the_way or 0)
+        if accepted > self.converted:
+            return "converted", accepted - self.converted, wh
+        if accepted < self.converted:
+            return "accepted", self.converted - accepted, -wh
+        if missing:
+            return "stored", missing, wh
+        return ("converted", 0, wh) if wh else None
 
 
 def _figure(count: list[int]) -> dict[str, Any]:
@@ -220,22 +238,3 @@ def _breaks(settings: Settings, late: Sequence[tuple[int, int, int]]) -> list[Br
 def _positions(connection: psycopg.Connection, query: str) -> dict[int, int]:
     return dict(connection.execute(query).fetchall())
 
-
-def _between(settings: Settings, first: dict[int, int], last: dict[int, int]) -> int:
-    """Readings of meter.readings past the positions `first` up to `last`, counted from Kafka."""
-    if all(first.get(n, -1) >= at for n, at in last.items()):
-        return 0
-    consumer = kafka.reader(settings)
-    topic = settings.topic(topics.READINGS)
-    readings = 0
-    try:
-        for n, at in last.items():
-            for message in kafka.read_range(consumer, topic, n, first.get(n, -1) + 1, at + 1):
-                record = parse_record(message.value(), kafka.type_of(message.headers()))  # type: ignore[arg-type]
-                if isinstance(record, Frame):
-                    readings += len(record)
-                elif isinstance(record, Refusal):
-                    readings += record.readings
-    finally:
-        consumer.close()
-    return readings

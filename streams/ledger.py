@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from math import ceil
 from typing import Final
 
@@ -115,6 +115,22 @@ class LedgerReader:
         finally:
             consumer.close()
         self._gaps.clear()
+        return counts
+
+    def counted_between(self, after: dict[int, int], to: dict[int, int]) -> list[Count]:
+        """Readings, by line, of the records past `after` up to and with `to`; what registers moved is not known then,
+        and no energy is told."""
+        consumer = kafka.reader(self.config)
+        counts: list[Count] = []
+        try:
+            for n, last in to.items():
+                partitions = self.config.partitions
+                counter = AcceptedCounter(n, partitions, self.limits, Reference(n, partitions))
+                for message in kafka.read_range(consumer, self.topic, n, after.get(n, -1) + 1, last + 1):
+                    counter.count(message.value())
+                counts += [replace(count, quantity_wh=0) for count in counter.take()[0] if count.readings]
+        finally:
+            consumer.close()
         return counts
 
     def _round(self, *, is_once: bool) -> bool:

@@ -150,12 +150,12 @@ def play(run: Running, stage: Stage) -> None:
 
 
 def amid_readings(settings: Settings, sender: Sender) -> list[dict[str, Any]]:
-    """What the ledger says, three times, while readings of both sites come without a pause."""
+    """What the ledger says, three times, while some 300 readings a second of both sites come without a pause."""
     over = threading.Event()
 
     def send() -> None:
         number = 0
-        while not over.wait(0.002):
+        while not over.wait(0.01):
             number += 1
             sender.send(at(40 + number, f"{A}/I", 3 + number))
             sender.send(at(40 + number, f"{B}/I", 5), at(40 + number, f"{B}/NEW", 60 + number))
@@ -164,7 +164,7 @@ def amid_readings(settings: Settings, sender: Sender) -> list[dict[str, Any]]:
     sending = threading.Thread(target=send)
     sending.start()
     try:
-        return [ledger(settings, 60) for _ in range(3)]
+        return [ledger(settings, 120) for _ in range(3)]
     finally:
         over.set()
         sending.join()

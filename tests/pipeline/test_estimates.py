@@ -45,6 +45,9 @@ GAPS = """
 select split_part(m.meter_id, '/', 2), g.start, g.until from gap g join meter m on m.number = g.meter order by 1, 2
 """
 ESTIMATES = "select count(*) from reading where quality in (8, 9)"
+ESTIMATOR = """
+select from pg_stat_activity where datname = current_database() and application_name = 'carbonstream estimator'
+"""
 Row = tuple[datetime, int, int]  # end, thousandths, quality
 
 
@@ -91,6 +94,11 @@ class Plant:
         assert self.producer.flush(30) == 0
         self.at = at
 
+    def tick_on(self, first: datetime, last: datetime) -> None:
+        """The next of steady ticks between these two, once there is an estimator to see them go on."""
+        if self.query(ESTIMATOR):
+            self.tick(min(max(self.at, first) + timedelta(seconds=2), last))
+
     def looked_past(self, end: datetime) -> None:
         """The estimator has looked for the intervals up to `end`: ticks go on until it has."""
         last = end + timedelta(minutes=15)  # with a minute of grace: before the next interval is due
@@ -99,7 +107,7 @@ class Plant:
             rows = self.run.query("select looked_to from estimator_position")
             if rows and rows[0][0] >= end:
                 return True
-            self.tick(min(max(self.at, end) + timedelta(seconds=5), last))
+            self.tick_on(end, last)
             return False
 
         eventually(has_looked, f"the estimator has looked up to {end}", 240)
@@ -108,7 +116,7 @@ class Plant:
         """Ticks go on until the condition holds; then the estimator may be anywhere on its way to `end`."""
 
         def holds() -> bool:
-            self.tick(min(max(self.at, end) + timedelta(seconds=5), end + timedelta(minutes=8)))
+            self.tick_on(end, end + timedelta(minutes=8))
             return condition()
 
         eventually(holds, "the first estimates come", 240)
