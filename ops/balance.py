@@ -237,4 +237,3 @@ def _breaks(settings: Settings, late: Sequence[tuple[int, int, int]]) -> list[Br
 
 def _positions(connection: psycopg.Connection, query: str) -> dict[int, int]:
     return dict(connection.execute(query).fetchall())
-

@@ -136,6 +136,8 @@ class _Lost:
     def add(self, offset: int, value: bytes, record: Frame | Tick | Refusal) -> None:
         """Take one record in."""
         if isinstance(record, Tick):
+            record = self._log.taken(record)
+        if isinstance(record, Tick):
             self._apply(record.reference)
             self._counter.advance(record.time)
             return

@@ -186,9 +186,9 @@ class Convert:
             kafka.type_of(header_list(message.headers)),
             self.config.latest_tick(appended_ms),
         )
+        if isinstance(record, Tick) and not self.reference.has(record.reference):
+            record = await asyncio.to_thread(self.reference.taken, record)
         if isinstance(record, Tick):
-            if not self.reference.has(record.reference):
-                await asyncio.to_thread(self.reference.catch_up, record.reference)
             self.reference.apply(converter.reference, record.reference)
             converter.reference.advance_clock(max(record.time, converter.tick or 0))
         answer = message.offset > partition.answered

@@ -220,9 +220,10 @@ class LedgerReader:
         value, type_ = message.value(), kafka.type_of(message.headers())  # type: ignore[arg-type]
         if type_ == TYPE_TICK or b'"tick"' in (value or b""):
             tick = parse_record(value, type_, self.config.latest_tick(message.timestamp()[1]))
+            log = self._reference_log()
+            if isinstance(tick, Tick) and not log.has(tick.reference):
+                tick = log.taken(tick)
             if isinstance(tick, Tick):
-                log = self._reference_log()
-                log.catch_up(tick.reference)
                 log.apply(counter.reference, tick.reference)
                 counter.advance(tick.time)
                 return

@@ -11,16 +11,19 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import orjson
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from carbonstream.connectors import kafka
+from carbonstream.processors.frames import Refusal, Tick
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas import topics
+from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
 from carbonstream.schemas.shards import partition_of
 
 POLL_S: Final = 0.2
+ELECTED_S: Final = 10.0  # within it a leader knows how far its topic is committed
 # Topics convert has use for; a tick's offsets of the others are noted but not read.
 READ: Final = (topics.REF_SITES, topics.REF_METERS, topics.REF_COEFFICIENTS, topics.REF_RULES)
 
@@ -40,6 +43,8 @@ class ReferenceLog:
         self._settings = settings
         self._logs = {name: _Log() for name in READ}
         self._changed = threading.Condition()
+        self._ends: dict[str, int] = {}  # topic without prefix -> its end when it was last asked for
+        self._beyond_until = 0.0  # monotonic: from then on a tick that names more is refused
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._read, name="reference", daemon=True)
         self._thread.start()
@@ -90,9 +95,40 @@ class ReferenceLog:
                         )
                     self._changed.wait(left)
 
+    def taken(self, tick: Tick) -> Tick | Refusal:
+        """The tick, once every record below its offsets is here; a refusal where it names more than there is. Blocks.
+
+        A ticker names what it saw committed, so only a false tick names more; a leader that has just been elected may
+        not know for a moment how far its topic is committed. Raises as `catch_up`.
+        """
+        consumer = kafka.reader(self._settings)
+        try:
+            for name, named in tick.reference.items():
+                while named > self._end(consumer, name):
+                    if time.monotonic() > self._beyond_until:
+                        return Refusal(
+                            Outcome.INVALID_FRAME,
+                            f"reference: {name} ends at {self._ends[name]}, the tick names {named}",
+                        )
+                    time.sleep(POLL_S)
+        finally:
+            consumer.close()
+        self.catch_up(tick.reference)
+        return tick
+
+    def _end(self, consumer: Consumer, name: str) -> int:
+        """End offset of a topic now. Where it is not the one of before, a new leader is given its moment."""
+        _, end = kafka.end_offsets_of(consumer, self._settings.topic(name), 0)
+        if self._ends.get(name) != end:
+            self._ends[name], self._beyond_until = end, time.monotonic() + ELECTED_S
+        return end
+
     def has(self, offsets: dict[str, int]) -> bool:
-        """Whether catch_up(offsets) would return at once."""
-        return all(self._logs[name].position >= offsets.get(name, 0) for name in READ)
+        """Whether every record below `offsets` is here, or is known to be there where it is not read."""
+        return all(
+            end <= (self._logs[name].position if name in READ else self._ends.get(name, 0))
+            for name, end in offsets.items()
+        )
 
     def apply(self, reference: Reference, offsets: dict[str, int]) -> None:
         """Bring `reference` up to `offsets`; it never goes back."""

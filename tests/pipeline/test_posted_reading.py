@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import orjson
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -18,6 +19,7 @@ from carbonstream.ops.balance import ledger
 from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.frames import TYPE_TICK, cloud_event_headers
 from carbonstream.schemas.periods import DAY_MS, OFFSET_MS, local_iso
 from carbonstream.schemas.shards import partition_of, shard_of
 from tests.running import SERVICES, Running, eventually, load, running
@@ -138,6 +140,10 @@ def test_what_other_producers_write_holds_nothing_up(plant: Running) -> None:
     plain = kafka.producer(config)
     far = int(time.time() * 1_000) + 400 * DAY_MS
     send_ticks(plain, config, far)
+    ahead = {"time": int(time.time() * 1_000), "reference": {topics.REF_METERS: 10**12}}
+    plain.produce(
+        topic, orjson.dumps(ahead), partition=partition, headers=cloud_event_headers(TYPE_TICK, "t", "1")
+    )
     for headers in ([("ce_type", None)], [("ce_type", b"\xff"), ("ce_id", None)]):
         plain.produce(topic, b"not JSON", partition=partition, headers=headers)
     assert plain.flush(30) == 0
@@ -146,7 +152,9 @@ def test_what_other_producers_write_holds_nothing_up(plant: Running) -> None:
     with kafka.transaction(transactional):
         transactional.produce(topic, b"[]", partition=partition)
     codes = "select count(*) from reject where code = %s"
-    unread = config.partitions + 3  # ticks, two without a type, one of a transaction
+    unread = (
+        config.partitions + 4
+    )  # ticks, one that names records there are not, two without a type, a transaction's
     eventually(lambda: plant.query(codes, Outcome.INVALID_FRAME) == [(unread,)], "all of them are kept")
     stored = plant.stored("http/test")
     reading = {"meter": "330502-a/E1", "end": local_iso(int(time.time() * 1_000)), "value": 5}
