@@ -44,17 +44,31 @@ COMMIT_S: Final = 5.0  # the longest wait for one answer to a commit
 GAPLESS: Final[dict[str, Any]] = {"delivery.timeout.ms": 0, "enable.gapless.guarantee": True}
 
 
+def client(settings: Settings) -> dict[str, Any]:
+    """What every client of librdkafka is told: which brokers, and how to speak to them."""
+    config: dict[str, Any] = {"bootstrap.servers": settings.kafka, "log_level": 2}
+    if settings.kafka_security != "plaintext":
+        config["security.protocol"] = settings.kafka_security
+    if settings.kafka_security.startswith("sasl"):
+        config["sasl.mechanism"] = settings.kafka_sasl
+        config["sasl.username"], config["sasl.password"] = settings.kafka_user, settings.kafka_password
+    if settings.kafka_security.endswith("ssl"):
+        config["ssl.ca.location"] = settings.kafka_ca or "probe"  # where systems keep them
+        if settings.kafka_certificate:
+            for part in ("certificate", "key"):
+                config[f"ssl.{part}.location"] = settings.kafka_certificate
+    return config
+
+
 def producer(settings: Settings, *, transactional_id: str | None = None, **overrides: Any) -> Producer:
     """An idempotent producer, acks=all; every call of produce() must name its partition."""
-    config: dict[str, Any] = {
-        "bootstrap.servers": settings.kafka,
+    config: dict[str, Any] = client(settings) | {
         "enable.idempotence": True,
         "acks": "all",
         "linger.ms": 20,  # a request costs the broker as much as storing 100 readings
         "compression.type": "lz4",
         "queue.buffering.max.kbytes": 262_144,
         "message.max.bytes": 4 << 20,
-        "log_level": 2,
     }
     if transactional_id is not None:
         config["transactional.id"] = settings.topic_prefix + transactional_id
@@ -104,8 +118,8 @@ STAYING: Final = {"fetch.wait.max.ms": 500}
 def reader(settings: Settings, **overrides: Any) -> Consumer:
     """A consumer for assign() only: no group, no commits; a lost offset is an error, never a silent skip."""
     return Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
+        client(settings)
+        | {
             "group.id": settings.topic_prefix + "reader",  # required by the client, never used
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
@@ -113,7 +127,6 @@ def reader(settings: Settings, **overrides: Any) -> Consumer:
             "fetch.wait.max.ms": 50,
             "fetch.max.bytes": 16 << 20,
             "queued.max.messages.kbytes": 32_768,
-            "log_level": 2,
         }
         | overrides
     )
@@ -129,14 +142,13 @@ def member(settings: Settings, group: str, **overrides: Any) -> Consumer:
     stopped for good keeps its partitions for SESSION_S.
     """
     return Consumer(
-        {
-            "bootstrap.servers": settings.kafka,
+        client(settings)
+        | {
             "group.id": settings.topic_prefix + group,
             "enable.auto.offset.store": False,
             "auto.commit.interval.ms": 1_000,
             "auto.offset.reset": "earliest",
             "session.timeout.ms": SESSION_S * 1_000,
-            "log_level": 2,
         }
         | ({"group.instance.id": settings.instance} if settings.instance else {})
         | overrides
@@ -145,7 +157,7 @@ def member(settings: Settings, group: str, **overrides: Any) -> Consumer:
 
 def admin(settings: Settings) -> AdminClient:
     """An administration client."""
-    return AdminClient({"bootstrap.servers": settings.kafka, "log_level": 2})
+    return AdminClient(client(settings))
 
 
 def topic_ids(settings: Settings, names: list[str], timeout_s: float = 15.0) -> dict[str, tuple[str, int]]:

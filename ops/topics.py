@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import ConfigResource, NewTopic, ResourceType
 
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
@@ -14,10 +14,12 @@ from carbonstream.schemas import topics
 from carbonstream.schemas.errors import LayoutChanged, NotReady
 from carbonstream.schemas.settings import Settings
 
+FIXED: Final = ("cleanup.policy", "message.timestamp.type", "max.message.bytes")
+
 
 def create_topics(settings: Settings) -> list[str]:
-    """Create what is missing; names of the created ones. Raises LayoutChanged on another partition count, NotReady
-    where the brokers cannot."""
+    """Create what is missing; names of the created ones. Raises LayoutChanged where one that exists has another
+    partition count or is kept otherwise, NotReady where the brokers cannot."""
     existing = kafka.topic_ids(settings, [settings.topic(t.name) for t in topics.CATALOGUE])
     for topic in topics.CATALOGUE:
         found, wanted = existing.get(settings.topic(topic.name)), settings.partitions_of(topic.name)
@@ -26,6 +28,7 @@ def create_topics(settings: Settings) -> list[str]:
                 f"{settings.topic(topic.name)} has {found[1]} partitions, CARBONSTREAM_PARTITIONS says {wanted}; "
                 "partition counts are fixed once created"
             )
+    _check_settings(settings, [t for t in topics.CATALOGUE if settings.topic(t.name) in existing])
     missing = [t for t in topics.CATALOGUE if settings.topic(t.name) not in existing]
     if not missing:
         return []
@@ -47,6 +50,28 @@ def create_topics(settings: Settings) -> list[str]:
                 raise NotReady(f"cannot create topic {name}: {error}") from error
     _wait_until_known(settings)
     return [t.name for t in missing]
+
+
+def _check_settings(settings: Settings, existing: list[topics.Topic]) -> None:
+    """Raises LayoutChanged where a topic that somebody else has made would lose or date records otherwise than ours.
+    How long it keeps them is its owner's."""
+    if not existing:
+        return
+    resources = {t: ConfigResource(ResourceType.TOPIC, settings.topic(t.name)) for t in existing}
+    client = kafka.admin(settings)  # must outlive its futures
+    answers = client.describe_configs(list(resources.values()))
+    for topic, resource in resources.items():
+        try:
+            found = answers[resource].result(30)
+        except KafkaException as error:
+            raise NotReady(f"cannot read the settings of topic {resource.name}: {error}") from error
+        wanted = topic.config(settings.replicas)
+        for name in FIXED:
+            if set(found[name].value.split(",")) != set(wanted[name].split(",")):
+                raise LayoutChanged(
+                    f"{resource.name} has {name}={found[name].value}, {wanted[name]} is needed: kafka-configs.sh "
+                    f"--alter --entity-type topics --entity-name {resource.name} --add-config '{name}=[{wanted[name]}]'"
+                )
 
 
 def _wait_until_known(settings: Settings, timeout_s: float = 30.0) -> None:

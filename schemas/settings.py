@@ -7,8 +7,9 @@ from collections.abc import Collection
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from carbonstream.schemas import topics
@@ -22,6 +23,20 @@ class Settings(BaseSettings):
     )
 
     kafka: str = Field("127.0.0.1:19092", description="Kafka bootstrap servers")
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = Field(
+        "plaintext", description="how Kafka is spoken to: plaintext, ssl, sasl_plaintext, sasl_ssl"
+    )
+    kafka_ca: str = Field(
+        "", description="file of certificates (PEM) of who may have signed the brokers'; empty: the system's"
+    )
+    kafka_certificate: str = Field(
+        "", description="file of a client certificate with its key (PEM) where the brokers ask for one"
+    )
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512"
+    )
+    kafka_user: str = Field("", description="SASL user; needs rights to read and write every topic and group")
+    kafka_password: str = Field("", description="SASL password")
     database: str = Field(
         "postgresql://carbonstream@127.0.0.1:15432/carbonstream", description="database URL of the owner role"
     )
@@ -150,6 +165,12 @@ class Settings(BaseSettings):
         for network in networks:
             ip_network(network)  # its ValueError names the value
         return networks
+
+    @model_validator(mode="after")
+    def _can_speak_to_kafka(self) -> Self:
+        if self.kafka_security.startswith("sasl") and not (self.kafka_user and self.kafka_password):
+            raise ValueError(f"kafka_security {self.kafka_security} needs kafka_user and kafka_password")
+        return self
 
     def topic(self, name: str) -> str:
         """Full name of a catalogue topic."""

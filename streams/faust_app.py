@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import ssl
 from typing import Any, Final, NoReturn
 
 import faust
@@ -28,6 +29,7 @@ def faust_app(config: Settings, name: str) -> Any:
     app: Any = faust.App(
         config.topic_prefix + name,
         broker=brokers,
+        broker_credentials=credentials(config),
         datadir=str(datadir),
         web_enabled=False,
         topic_disable_leader=True,
@@ -52,6 +54,23 @@ def faust_app(config: Settings, name: str) -> Any:
     )
 
     return app
+
+
+def credentials(config: Settings) -> Any:
+    """What `connectors.kafka.client` says, for Faust's own client; None where nothing is asked for."""
+    context = None
+    if config.kafka_security.endswith("ssl"):
+        context = ssl.create_default_context(cafile=config.kafka_ca or None)
+        if config.kafka_certificate:
+            context.load_cert_chain(config.kafka_certificate)
+    if config.kafka_security.startswith("sasl"):
+        return faust.SASLCredentials(
+            username=config.kafka_user,
+            password=config.kafka_password,
+            ssl_context=context,
+            mechanism=config.kafka_sasl,
+        )
+    return faust.SSLCredentials(context) if context else None
 
 
 def gather(app: Any, *, is_busy: bool) -> None:
