@@ -8,6 +8,7 @@ import ssl
 from typing import Any, Final, NoReturn
 
 import faust
+from faust.transport.drivers import aiokafka as driver
 
 from carbonstream.connectors.kafka import SESSION_S
 from carbonstream.schemas.settings import Settings
@@ -17,6 +18,29 @@ EXIT_RESTART: Final = 75  # EX_TEMPFAIL: the supervisor starts us again
 GATHERED_BYTES: Final = 1 << 18
 GATHERING_MS: Final = 50
 IDLE_FETCH_MS: Final = 500
+
+
+class CommittedThread(driver.AIOKafkaConsumerThread):
+    """Reads what is committed: a producer of somebody else's may write in transactions, and give one up. Faust would
+    only do so in transactions of its own."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"  # taken up when it starts
+        return consumer
+
+
+class CommittedConsumer(driver.Consumer):
+    """With such a thread."""
+
+    def _new_consumer_thread(self) -> CommittedThread:
+        return CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class CommittedTransport(driver.Transport):
+    """With such a consumer."""
+
+    Consumer = CommittedConsumer
 
 
 def faust_app(config: Settings, name: str) -> Any:
@@ -52,7 +76,7 @@ def faust_app(config: Settings, name: str) -> Any:
         broker_heartbeat_interval=2,
         broker_max_poll_interval=120,
     )
-
+    app.transport = CommittedTransport(app.conf.broker_consumer, app)
     return app
 
 

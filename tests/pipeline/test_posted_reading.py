@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -151,6 +152,12 @@ def test_what_other_producers_write_holds_nothing_up(plant: Running) -> None:
     transactional.init_transactions(30)
     with kafka.transaction(transactional):
         transactional.produce(topic, b"[]", partition=partition)
+    given_up = {"source": "http/test", "shard": shard_of("330502-a"), "seq": 2**61, "sent": 1, "mode": "live",
+                "meters": ["330502-a/E1"], "meter": [0], "end": [1_770_084_900_000], "value": [7]}  # fmt: skip
+    with suppress(ZeroDivisionError), kafka.transaction(transactional):
+        transactional.produce(topic, orjson.dumps(given_up), partition=partition)
+        transactional.flush(30)
+        raise ZeroDivisionError
     codes = "select count(*) from reject where code = %s"
     unread = (
         config.partitions + 4
