@@ -225,6 +225,7 @@ class AcceptedCounter:
             before_end, before = known["end"][slot], known["index"][slot]
             first, later = before_end == NEVER, at > before_end
             onward = ~first & later & (now >= before) & (before_end > meters.steady_from)
+            onward &= (now - before) * 10 <= meters.turn[which][rows]
             wh[rows[onward]] = (
                 now[onward] * factor[onward] // 1_000 - before[onward] * factor[onward] // 1_000
             )

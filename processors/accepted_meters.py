@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonstream.processors.accepted_registers import NINE_DIGITS
 from carbonstream.processors.ledger import ELECTRICITY, site_text
 from carbonstream.processors.meters import NEVER, ShardMeters
 from carbonstream.processors.register_history import History
@@ -54,6 +55,7 @@ class ListedMeters:
     scale: NDArray[np.float64]
     multiplier_milli: Ints
     least_milli: Ints
+    turn: Ints  # Wh, NINE_DIGITS where no modulus is known
     steady_from: int  # UTC ms, of all of them: later ends have the multipliers given here
     valid_from: Ints
     valid_to: Ints
@@ -103,6 +105,7 @@ def listed(ids: list[str], each: list[ListedMeter]) -> ListedMeters:
         scale=np.array([meter.scale for meter in each], np.float64),  # None becomes NaN
         multiplier_milli=np.array([meter.multiplier_milli for meter in each], np.int64),
         least_milli=np.array([meter.least_milli for meter in each], np.int64),
+        turn=np.array([meter.modulus or NINE_DIGITS for meter in each], np.int64),
         steady_from=max((m.history.steady_from for m in each if m.history is not None), default=NEVER),
         valid_from=np.array([meter.valid_from for meter in each], np.int64),
         valid_to=np.array([meter.valid_to for meter in each], np.int64),

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.meters import NEVER, grown
 from carbonstream.processors.register_history import NO_MODULUS, History
+from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.shards import SHARDS
 
 Ints = NDArray[np.int64]
+NINE_DIGITS: Final = 10**12  # Wh, where no modulus is known
 REGISTER: Final = np.dtype(
     [("end", "<i8"), ("index", "<i8"), ("first_end", "<i8"), ("first_index", "<i8"), ("moved", "?")]
 )
@@ -71,23 +73,34 @@ def between(
 
     milli, modulus: the newest multiplier and the modulus of the register in use now.
     """
-    legs, index = [], one[1]
+    legs: list[tuple[int, int, int, int, int | None]] = []
+    index, since = one[1], one[0]
     if history is not None:
         modulus = history.modulus
         for exchange in history.exchanges:
             if exchange.at < other[0]:
                 is_new = exchange.at == one[0] and index == exchange.initial != exchange.final
                 if exchange.at >= one[0] and not is_new:
-                    legs.append((index, exchange.final, exchange.at, modulus))
-                    index = exchange.initial
+                    legs.append((index, exchange.final, exchange.at, modulus, None))
+                    index, since = exchange.initial, exchange.at
                 modulus = modulus if exchange.modulus is None else exchange.modulus
-    legs.append((index, other[1], other[0], modulus))
+    legs.append((index, other[1], other[0], modulus, other[0] - since))
     wh = 0
-    for before, after, end, turn in legs:
+    for before, after, end, turn, elapsed in legs:
         factor = milli_at(history, milli, end)
         wh += after * factor // 1_000 - before * factor // 1_000
-        if after < before:
-            if turn == NO_MODULUS or turn <= before or (after + turn - before) * 2 >= turn:
+        step = after - before
+        if step < 0:
+            if turn == NO_MODULUS or turn <= before or (step + turn) * 2 >= turn:
                 return None
-            wh += turn * factor // 1_000
+            wh, step = wh + turn * factor // 1_000, step + turn
+        if elapsed is not None and not is_believed(step, after, turn, elapsed):
+            return None
     return wh
+
+
+def is_believed(step: int, index: int, modulus: int, elapsed_ms: int) -> bool:
+    """Whether a register may have moved by `step` Wh to an index: by a tenth of a turn, a thousandth to 0, or as far as
+    it gets where 1,500 hours make a turn."""
+    turn = modulus or NINE_DIGITS
+    return step * (10 if index else 1_000) <= turn or step * 1_500 * HOUR_MS <= turn * elapsed_ms

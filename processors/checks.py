@@ -74,7 +74,8 @@ def judge_any(frame: Frame, known: Lookup, state: ShardState, window: tuple[int,
     quantity, raw_index = _claims(slot, master, raw, code), np.full(len(frame), NO_INDEX)
     start[taken] = step.start[took]
     quantity[taken] = step.quantity[took]
-    indexed = (took | (step.verdict == Outcome.REGISTER_BACKWARDS)) & master["register"][rows]
+    told = took | (step.verdict == Outcome.REGISTER_BACKWARDS) | (step.verdict == Outcome.REGISTER_JUMP)
+    indexed = told & master["register"][rows]
     raw_index[rows[indexed]] = step.raw[indexed]
     end = frame.end
     if code.any():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Floats, Frame, Ints
 from carbonstream.processors.judged import MAX_INTERVAL_MS, MAX_QUANTITY, NO_INDEX, Judged
 from carbonstream.processors.meters import NEVER, PAST, STATE, UNIT_SCALE, Lookup, ShardState
+from carbonstream.processors.register_history import LARGEST, NO_MODULUS
 from carbonstream.processors.registers import NOTHING_ADJUSTED, multiplied
 from carbonstream.schemas.codes import SENT_MODES, Quality
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
@@ -37,6 +38,7 @@ class Usual:
     milli: Ints  # multiplier, thousandths
     interval: Ints  # ms, 0 of a register
     registers: Ints  # their positions
+    believed: Ints  # of each register: how far it may move at any pace, thousandths before the multiplier
     version: Ints
     history: Ints
 
@@ -108,6 +110,7 @@ def usual(known: Lookup, longest_ms: int) -> Usual | None:
         milli=milli,
         interval=interval,
         registers=at,
+        believed=(np.where(master["modulus"] == NO_MODULUS, LARGEST, master["modulus"]) // 10)[at],
         version=master["version"].astype(np.int64),
         history=master["history"].copy(),
     )
@@ -150,9 +153,11 @@ def take_usual(
     if len(which.registers):
         r = which.registers if len(which.registers) < n else slice(None)
         ends, indexes, behind = last[r], before["raw"][r], past[r]
+        rise = raw[r] - indexes
         if (
             ends.min() == NEVER
-            or np.count_nonzero(indexes > raw[r])
+            or rise.min() < 0
+            or np.count_nonzero(rise > which.believed)
             or np.count_nonzero(before["history"][r] != which.history[r])
         ):
             return None

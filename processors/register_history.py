@@ -12,7 +12,12 @@ from typing import Final
 
 import numpy as np
 
+from carbonstream.schemas.periods import HOUR_MS
+
 NO_MODULUS: Final = 0
+LARGEST: Final = 10**12  # where none is given: nine digits of the base unit
+# IEC 62052-11 (GB/T 17215.211): a register must hold the energy of 1,500 hours at the greatest current.
+TURN_MS: Final = 1_500 * HOUR_MS
 ALWAYS: Final = int(np.iinfo(np.int64).min)  # a multiplier in force from the beginning
 
 
@@ -63,7 +68,7 @@ class History:
         Across exchanges: (final - first) + (last - initial), each times the multiplier in force at its end. Sums of
         intervals are those of any other cut, as long as one multiplier is in force between two exchanges.
         """
-        total, modulus, index = 0, self.modulus, first
+        total, modulus, index, since = 0, self.modulus, first, start
         for exchange in self.exchanges:
             if exchange.at >= end:
                 break
@@ -72,24 +77,38 @@ class History:
                 part = moved(index, exchange.final, self.in_force(exchange.at).milli, modulus)
                 if part is None:
                     return None
-                total, index = total + part, exchange.initial
+                total, index, since = total + part, exchange.initial, exchange.at
             modulus = modulus if exchange.modulus is None else exchange.modulus
-        part = moved(index, last, self.in_force(end).milli, modulus)
+        part = moved(index, last, self.in_force(end).milli, modulus, end - since)
         return None if part is None else total + part
 
 
-def moved(before: int, after: int, milli: int, modulus: int) -> int | None:
+def moved(before: int, after: int, milli: int, modulus: int, elapsed_ms: int | None = None) -> int | None:
     """What one register counted from one index to a later one; None where it cannot have.
 
     An index below the one before it has rolled over where that is less than half a turn. A turn is the same number
-    wherever it falls, so that sums do not depend on the cut.
+    wherever it falls, so that sums do not depend on the cut. elapsed_ms: time between them, by which it is judged
+    whether the register can have come so far (`can_count`); None: a person told the later one.
     """
     energy = after * milli // 1_000 - before * milli // 1_000
-    if after >= before:
-        return energy
-    if modulus > before and (after + modulus - before) * 2 < modulus:
-        return energy + modulus * milli // 1_000
-    return None
+    turn = 0
+    if after < before:
+        if modulus <= before or (after + modulus - before) * 2 >= modulus:
+            return None
+        turn = modulus
+    if elapsed_ms is not None and not can_count(after + turn - before, after, modulus, elapsed_ms):
+        return None
+    return energy + turn * milli // 1_000
+
+
+def can_count(step: int, after: int, modulus: int, elapsed_ms: int) -> bool:
+    """Whether a register can have moved by `step` to index `after` in a time.
+
+    At its greatest load it needs TURN_MS for a turn; a tenth of a turn is believed at any pace, since what lies between
+    may be lost, but of an index of 0 only a thousandth: rather the meter has started anew.
+    """
+    believed = modulus if modulus != NO_MODULUS else LARGEST
+    return step * (10 if after else 1_000) <= believed or step * TURN_MS <= believed * elapsed_ms
 
 
 def _valid_from(multiplier: Multiplier) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.meters import NEVER, PAST, REMEMBERED
-from carbonstream.processors.register_history import ALWAYS, History, Multiplier
+from carbonstream.processors.register_history import ALWAYS, LARGEST, NO_MODULUS, History, Multiplier
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.periods import DAY_MS
 
@@ -60,8 +60,8 @@ def multiplied(raw: Ints, milli: Ints) -> Ints:
 
 
 def advance(end: Ints, raw: Ints, amount: Ints, master: Array, before: Array, register: Mask) -> Moved | None:
-    """The usual case: every index is later and not lower than the one before it (`before`: STATE entries), and
-    nothing was exchanged between.
+    """The usual case: every index is later and not lower than the one before it (`before`: STATE entries), by no more
+    than is believed at any pace, and nothing was exchanged between.
 
     amount: multiplied(raw, multiplier in force).
 
@@ -69,7 +69,9 @@ def advance(end: Ints, raw: Ints, amount: Ints, master: Array, before: Array, re
     """
     milli, first = master["multiplier_milli"], before["end"] == NEVER
     steady = before["end"] > master["steady_from"]
-    sound = first | ~register | ((end > before["end"]) & (raw >= before["raw"]) & steady)
+    rise = raw - before["raw"]
+    believed = rise * 10 <= np.where(master["modulus"] == NO_MODULUS, LARGEST, master["modulus"])
+    sound = first | ~register | ((end > before["end"]) & (rise >= 0) & believed & steady)
     if not sound.all():
         return None
     if first.any():
@@ -159,8 +161,10 @@ class Remembered:
         before = self.points[at - 1]
         quantity = self.history.energy(*before, *this)
         if quantity is None:
-            is_late = at < len(self.points)
-            return Outcome.LATE_INDEX if is_late else Outcome.REGISTER_BACKWARDS, end, 0, None
+            if at < len(self.points):
+                return Outcome.LATE_INDEX, end, 0, None
+            is_below = index < before[1]
+            return Outcome.REGISTER_BACKWARDS if is_below else Outcome.REGISTER_JUMP, end, 0, None
         cut = None
         if at < len(self.points):
             behind = self.points[at]

@@ -23,6 +23,7 @@ class Outcome(IntEnum):
     LATE_INDEX = 28  # a register's index that came late and lies between no two remembered ones
     RANGE = 29  # beyond what an integer quantity can hold
     REGISTER_BACKWARDS = 30  # an index below the last one, with no roll-over or exchange to explain it
+    REGISTER_JUMP = 32  # an index further above the last one than its register can have counted since
     RULE = 31  # a rule of the user's says it cannot be
     WRONG_PARTITION = 40
     OVERSIZED = 41
@@ -51,6 +52,7 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.LATE_INDEX: "send a register's indexes in order; this one's energy is in a later interval",
     Outcome.RANGE: "check value, unit and multiplier",
     Outcome.REGISTER_BACKWARDS: "record the meter's exchange or modulus",
+    Outcome.REGISTER_JUMP: "check the index; where it is right, record the meter's exchange, or its modulus",
     Outcome.RULE: "correct the reading, or the rule in rules.csv",
     Outcome.WRONG_PARTITION: "use shard = crc32(site) mod 64 and partition = shard mod partitions",
     Outcome.OVERSIZED: "send at most 500 readings a frame",

@@ -167,7 +167,7 @@ class PlainConvert:
                 verdict.start, verdict.quantity = start, quantity
                 if end == self.points[id_][-1][0]:
                     self.newest[id_] = Newest(end, start, raw)
-            elif verdict.code == Outcome.REGISTER_BACKWARDS:
+            elif verdict.code in (Outcome.REGISTER_BACKWARDS, Outcome.REGISTER_JUMP):
                 verdict.raw_index = raw
 
     def _place(self, id_: str, row: int, this: tuple[int, int]) -> tuple[Outcome, int, int]:
@@ -197,7 +197,8 @@ class PlainConvert:
         quantity = self._energy(id_, before[-1], this)
         rest = self._energy(id_, this, after[0]) if after else 0
         if quantity is None or rest is None:
-            return Outcome.LATE_INDEX if after else Outcome.REGISTER_BACKWARDS, end, 0
+            falls = Outcome.REGISTER_BACKWARDS if this[1] < before[-1][1] else Outcome.REGISTER_JUMP
+            return Outcome.LATE_INDEX if after else falls, end, 0
         if after:
             if quantity + rest != self._energy(id_, before[-1], after[0]):
                 return Outcome.LATE_INDEX, end, 0
@@ -208,12 +209,14 @@ class PlainConvert:
     def _energy(self, id_: str, a: tuple[int, int], b: tuple[int, int]) -> int | None:
         meter = self.meters[id_]
         milli, modulus = meter.multiplier_milli, meter.modulus
-        energy = b[1] * milli // 1000 - a[1] * milli // 1000
-        if b[1] >= a[1]:
-            return energy
-        if modulus is None or modulus <= a[1] or 2 * (b[1] + modulus - a[1]) >= modulus:
-            return None
-        return energy + modulus * milli // 1000
+        energy, step = b[1] * milli // 1000 - a[1] * milli // 1000, b[1] - a[1]
+        if b[1] < a[1]:
+            if modulus is None or modulus <= a[1] or 2 * (b[1] + modulus - a[1]) >= modulus:
+                return None
+            energy, step = energy + modulus * milli // 1000, step + modulus
+        hours, turn = (b[0] - a[0]) / 3_600_000, modulus or 10**12
+        within = max(turn / (1_000 if b[1] == 0 else 10), turn * hours / 1_500)
+        return energy if step <= within else None
 
 
 @dataclass(frozen=True)

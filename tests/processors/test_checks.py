@@ -210,7 +210,8 @@ def test_however_indexes_are_cut_into_frames_their_quantities_sum_up_to_last_les
     steps: list[int], data: st.DataObject
 ) -> None:
     meter = data.draw(st.sampled_from([m for m in BY_ID.values() if m.register and m.number % 64 == NEAR]))
-    indexes = [sum(steps[: i + 1]) for i in range(len(steps))]
+    most = (meter.modulus or 10**11) // 120  # all of them together at most a tenth of a turn
+    indexes = [sum(step * most // 10**9 for step in steps[: i + 1]) for i in range(len(steps))]
     unit = {"electricity": "Wh", "natural_gas": "L"}["electricity" if meter.carrier == 1 else "natural_gas"]
     rows = [
         {"meter": meter.meter_id, "end": T0 + i * QUARTER_MS, "value": index, "unit": unit}

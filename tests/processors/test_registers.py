@@ -30,8 +30,9 @@ from tests.processors.world import (
 )
 
 R0 = BY_ID[KNOWN_IDS[0]]
-MODULUS = 100_000  # steps below add up to less than half a turn
-MOST_READINGS, MOST_STEP = 12, 1_500
+MODULUS = 1_000_000  # steps below add up to less than a thousandth of a turn
+MOST_READINGS, MOST_STEP = 12, 40
+NEAR_ITS_TURN = st.one_of(st.integers(0, MODULUS - 1), st.integers(MODULUS - 500, MODULUS - 1))
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def lives(draw: st.DrawFn) -> Life:
     """Registers that roll over and are exchanged, the multiplier changing with the register."""
     milli = draw(st.sampled_from([1_000, 80_000, 1_333, 7, 999]))
     modulus = draw(st.sampled_from([MODULUS, MODULUS, None]))
-    index = draw(st.integers(0, MODULUS - 1))
+    index = draw(NEAR_ITS_TURN)
     multipliers, exchanges = [Multiplier(ALWAYS, 1, milli)], []
     indexes, energy = [index], [0]
     meter = replace(R0, modulus=modulus)
@@ -66,7 +67,7 @@ def lives(draw: st.DrawFn) -> Life:
             index, counted = on(
                 index, 0 if at == T0 + (k - 1) * QUARTER_MS else draw(st.integers(0, MOST_STEP))
             )
-            final, index = index, draw(st.integers(0, MODULUS - 1))
+            final, index = index, draw(NEAR_ITS_TURN)
             exchanges.append(Exchange(at, final, index, None))
             if draw(st.booleans()):
                 milli = draw(st.sampled_from([1_000, 120_000, 1_777]))
@@ -225,3 +226,63 @@ def test_what_is_remembered_of_a_meter_fits_into_128_bytes_and_comes_back() -> N
     assert (again.past == shard.state.past).all()
     with pytest.raises(ValueError, match="block"):
         again.restore(0, packed[: -STATE.itemsize])
+
+
+MILLION = replace(R0, modulus=1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "hours", "energy"),
+    [
+        (600_000, 0, 0.25, None),  # momentary zero, not a turn
+        (600_000, 500, 0.25, None),  # begun anew
+        (999_500, 0, 0.25, 500),
+        (980_000, 0, 0.25, None),
+        (980_000, 100, 0.25, 20_100),
+        (999_990, 5, 0.25, 15),
+        (400_000, 480_000, 0.25, 80_000),
+        (400_000, 950_000, 0.25, None),  # as far as it never gets in a quarter of an hour
+        (400_000, 880_000, 720.0, 480_000),  # what lay between was lost for a month
+        (700_000, 100_000, 720.0, 400_000),
+        (700_000, 300_000, 1_500.0, None),  # more than half a turn
+    ],
+)
+def test_a_register_moves_no_further_than_it_can(
+    before: int, after: int, hours: float, energy: int | None
+) -> None:
+    meter = replace(MILLION, multiplier_milli=1_000)
+    shard, counter = Shard(NEAR, world(meter)), AcceptedCounter(PARTITION, PARTITIONS, LIMITS, world(meter))
+    quarter = round(hours * 4)
+    for seq, row in enumerate(((0, before), (quarter, after))):
+        document = quarters(row, meter=meter) | {"seq": seq, "mode": "backfill"}
+        judged = shard.judge(document)
+        counter.count(orjson.dumps(document))
+    falls = Outcome.REGISTER_BACKWARDS if after < before else Outcome.REGISTER_JUMP
+    assert judged.code.tolist() == [int(falls) if energy is None else 0]
+    assert judged.quantity.tolist() == [energy or 0]
+    assert sum(count.quantity_wh for count in counter.take()[0]) == (energy or 0)
+
+
+def test_a_wrong_high_index_is_refused_and_the_next_one_taken() -> None:
+    shard = Shard(NEAR, world(MILLION))
+    shard.judge(quarters((0, 400_001), meter=MILLION))
+    assert codes(shard.judge(quarters((1, 950_000), meter=MILLION))) == ["REGISTER_JUMP"]
+    after = shard.judge(quarters((2, 400_003), meter=MILLION))
+    assert (codes(after), after.start.tolist()) == (["STORED"], [T0])
+
+
+@given(lives(), st.integers(0, 2))
+def test_an_odd_index_among_good_ones_leaves_their_sum(life: Life, kind: int) -> None:
+    """A momentary zero, an index of another meter, one that is far too high: refused, and nothing else changes."""
+    low, high = min(life.indexes), max(life.indexes)
+    odd = (0, high + MODULUS // 2, max(low - MODULUS // 2, 0))[kind]
+    if life.meter.modulus is None or life.meter.exchanges or high - low > MODULUS // 2 or low < MODULUS // 4:
+        return
+    if not MODULUS - high > MODULUS // 100:  # near its turn a zero cannot be told from one
+        return
+    shard, stored = Shard(NEAR, world(life.meter)), 0
+    for k, index in enumerate(life.indexes):
+        stored += int(shard.judge(quarters((k, index), meter=life.meter)).quantity.sum())
+        if k == len(life.indexes) // 2:
+            assert codes(shard.judge(quarters((k + 0.5, odd), meter=life.meter)))[0].startswith("REGISTER_")
+    assert stored == sum(life.energy)
