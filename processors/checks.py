@@ -27,9 +27,10 @@ from carbonstream.processors.judged import (
 from carbonstream.processors.meters import STATE, UNIT_SCALE, Lookup, ShardState
 from carbonstream.processors.register_history import History
 from carbonstream.processors.registers import NOTHING_ADJUSTED, advance, multiplied, push, take_one_by_one
-from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, Quality
+from carbonstream.schemas.codes import ESTIMATED_QUALITIES, SENT_MODES, Mode, Outcome, Quality
 from carbonstream.schemas.errors import InvalidReading
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
+from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.shards import shard_of, site_of
 
 Array = NDArray[Any]
@@ -238,6 +239,8 @@ def _starts(frame: Frame, master: Array, code: Ints) -> Ints:
     outside = (first < master["valid_from"]) | (frame.end > master["valid_to"])
     length = frame.end - first
     bad = (length > MAX_INTERVAL_MS) | (~register & (length <= 0))
+    if frame.mode in SENT_MODES:  # days and months differ in length, what is shorter does not
+        bad |= ~register & (length != master["interval_ms"]) & (master["interval_ms"] < DAY_MS)
     if bad.any():
         code[(code == 0) & bad] = Outcome.INTERVAL
     if outside.any():

@@ -30,7 +30,7 @@ SITES = """site_id,name_zh,name_en,enterprise,enterprise_zh,enterprise_en,park,p
 330502-a,测试站点,Test site,test-a,测试企业,Test enterprise,test-p,测试园区,Test park,330502,C31
 """
 METERS = """meter_id,carrier,kind,unit,multiplier,modulus,interval_s,boundary,valid_from,valid_to
-330502-a/E1,electricity,interval,kWh,1,,900,true,2026-01-01T00:00:00+08:00,
+330502-a/E1,electricity,interval,kWh,1,,60,true,2026-01-01T00:00:00+08:00,
 """
 
 
@@ -89,10 +89,15 @@ def test_a_posted_reading_appears_without_a_reload(plant: Running, page: Page) -
     page.goto(one_time_link(plant.settings, time.time()))
     expect(page.locator(".connection")).to_have_attribute("data-status", "live", timeout=30_000)
     page.evaluate("window.still_the_same = true")
-    now = int(time.time() * 1_000)
-    midnight = (now + OFFSET_MS) // DAY_MS * DAY_MS - OFFSET_MS
-    start = max(now - 900_000, midnight)
-    reading = {"meter": "330502-a/E1", "start": start, "end": local_iso(now), "value": 100_000, "unit": "kWh"}
+    now = int(time.time()) * 1_000
+    end = max(now, (now + OFFSET_MS) // DAY_MS * DAY_MS - OFFSET_MS + 60_000)  # all of it is today's
+    reading = {
+        "meter": "330502-a/E1",
+        "start": end - 60_000,
+        "end": local_iso(end),
+        "value": 100_000,
+        "unit": "kWh",
+    }
     answer = post(plant, reading)
     assert answer.status_code == 202, answer.text
     assert answer.json()["durable"] == "kafka"
@@ -126,7 +131,7 @@ def test_a_users_rule_rejects_what_it_says_once_it_is_loaded(plant: Running, tmp
     load(plant.settings, {"rules": rules})
     wait_until_in_force(plant.settings, 90)
     end = (int(time.time() * 1_000) // 900_000 - 4) * 900_000
-    reading = {"meter": "330502-a/E1", "start": end - 900_000, "end": end, "value": 300_000, "unit": "kWh"}
+    reading = {"meter": "330502-a/E1", "start": end - 60_000, "end": end, "value": 20_000, "unit": "kWh"}
     assert post(plant, reading).status_code == 202
     eventually(
         lambda: plant.query("select 1 from reject where code = %s", Outcome.RULE), "the rule rejects it"

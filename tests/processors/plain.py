@@ -141,6 +141,8 @@ class PlainConvert:
             first = end
         elif start is None:
             first = end - meter.interval_ms
+        elif mode in ("live", "backfill") and end - start != meter.interval_ms < DAY_MS:
+            return verdict(Outcome.INTERVAL)
         if first < meter.valid_from or (meter.valid_to is not None and end > meter.valid_to):
             return verdict(Outcome.OUTSIDE_VALIDITY)
         return verdict(Outcome.STORED)
@@ -248,6 +250,6 @@ def amount(given: Given, meter: Meter) -> int | None:
     if scale is None:
         return None
     scaled = float(given.value) * scale
-    if not 0 <= scaled * max(meter.multiplier_milli, 1000) <= 10**18:
+    if not 0 <= scaled * max(meter.multiplier_milli, 1000) <= 10**16:
         return None
     return round(scaled)

@@ -13,10 +13,13 @@ from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import NEVER, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.schemas.codes import Outcome
+from carbonstream.schemas.periods import DAY_MS
 from tests.processors.plain import Newest, PlainConvert
 from tests.processors.world import (
     BY_ID,
+    DAILY,
     FAR,
+    HOURLY,
     KNOWN_IDS,
     LIMITS,
     NEAR,
@@ -203,6 +206,18 @@ def test_a_reading_that_is_not_taken_tells_what_it_claims() -> None:
     judged = Shard(NEAR).judge(frame(rows))
     assert codes(judged) == ["STORED", "DUPLICATE", "ANCIENT", "NEGATIVE", "UNIT", "ANCIENT"]
     assert judged.quantity.tolist() == [2_000, 2_000, 3_000, 0, 0, 0]
+
+
+def test_a_meter_tells_intervals_of_its_own_length_unless_they_are_days() -> None:
+    """Or an hourly file over quarters of an hour would be summed twice."""
+    rows = [
+        {"meter": I0, "start": T0, "end": T0 + 4 * QUARTER_MS, "value": 4},
+        {"meter": I0, "start": T0, "end": T0 + QUARTER_MS, "value": 1},
+        {"meter": HOURLY, "start": T0, "end": T0 + QUARTER_MS, "value": 1},
+        {"meter": DAILY, "start": T0 - 31 * DAY_MS, "end": T0, "value": 1},
+    ]
+    judged = Shard(NEAR).judge(frame(rows, mode="backfill"))
+    assert codes(judged) == ["INTERVAL", "STORED", "INTERVAL", "STORED"]
 
 
 @given(st.lists(st.integers(0, 10**9), min_size=1, max_size=12), st.data())

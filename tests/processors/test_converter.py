@@ -15,9 +15,10 @@ from carbonstream.schemas.codes import Check
 from carbonstream.schemas.emissions import EmissionsFrame
 from carbonstream.schemas.frames import TYPE_TICK
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS
+from carbonstream.schemas.shards import SHARDS
 from carbonstream.schemas.topics import REF_METERS
 from tests.processors.stream import LOGS, PARTITION, TICK_OF_ALL, Record, Worker, streams
-from tests.processors.world import KNOWN_IDS, METERS, QUARTER_MS, T0, frame
+from tests.processors.world import BY_ID, HOURLY, KNOWN_IDS, METERS, QUARTER_MS, T0, frame
 
 
 def blocks(converter: Converter) -> dict[tuple[int, int], bytes]:
@@ -90,7 +91,7 @@ def month_of_hours(seed: int, days: int) -> list[Record]:
             told = 77.0
         end = T0 + (hour + 1) * HOUR_MS
         rows = [
-            {"meter": METERS[4].meter_id, "start": end - HOUR_MS, "end": end, "value": told},
+            {"meter": HOURLY, "start": end - HOUR_MS, "end": end, "value": told},
             {"meter": METERS[0].meter_id, "start": None, "end": end, "value": round(index, 2)},
         ]
         document = frame(rows) | {"mode": "backfill", "seq": hour}
@@ -100,7 +101,11 @@ def month_of_hours(seed: int, days: int) -> list[Record]:
 
 def habits_of(converter: Converter) -> dict[int, tuple[bytes, bytes, bytes]]:
     return {
-        shard: (habits.recent[:BLOCK].tobytes(), habits.profile[:BLOCK].tobytes(), habits.habit[:8].tobytes())
+        shard: (
+            habits.recent[SLOTS].tobytes(),
+            habits.profile[SLOTS].tobytes(),
+            habits.habit[SLOTS].tobytes(),
+        )
         for shard, habits in converter.habits.items()
     }
 
@@ -114,6 +119,7 @@ def undisturbed_hours() -> tuple[list[Record], Worker]:
 
 
 SHARES = st.floats(0, 1)
+SLOTS = [*range(8), BY_ID[HOURLY].number // SHARDS]
 
 
 @settings(max_examples=8, deadline=None, phases=(Phase.reuse, Phase.generate))

@@ -17,6 +17,7 @@ from carbonstream.schemas.periods import DAY_MS, HOUR_MS, OFFSET_MS
 from tests.processors.stream import LOGS, Record, Worker, counted, streams
 from tests.processors.table import Table, by_day, totals_of_rows
 from tests.processors.world import (
+    DAILY,
     ENDS,
     KNOWN_IDS,
     METERS,
@@ -188,8 +189,8 @@ def test_both_hops_agree_about(stream: list[Record]) -> None:
 
 def test_a_part_of_an_interval_that_stood_already_is_not_stored_twice() -> None:
     half = QUARTER_MS * 2
-    whole_hour = {"meter": I0, "start": T0, "end": T0 + 4 * QUARTER_MS, "value": 6}
-    across = {"meter": I0, "start": T0, "end": T0 + 4 * QUARTER_MS + half, "value": 9}
+    whole_hour = {"meter": DAILY, "start": T0, "end": T0 + 4 * QUARTER_MS, "value": 6}
+    across = {"meter": DAILY, "start": T0, "end": T0 + 4 * QUARTER_MS + half, "value": 9}
     table = Table(DIRECTORY)
     table.store(answers([REGISTERED, sent(0, whole_hour, **LATE), sent(1, across, **LATE)]))
     day = (T0 + OFFSET_MS) // DAY_MS

@@ -45,6 +45,7 @@ def _meter(
     modulus: int | None = None,
     valid: tuple[int, int | None] = (0, None),
     class_: int = 7,
+    interval_ms: int = QUARTER_MS,
 ) -> Meter:
     return Meter(
         f"{SITES[shard]}/{name}",
@@ -54,7 +55,7 @@ def _meter(
         unit,
         milli,
         modulus,
-        QUARTER_MS,
+        interval_ms,
         *valid,
         class_,
     )
@@ -72,9 +73,12 @@ METERS = (
     _meter(NEAR, 600, "R9", register=True, milli=60_000),
     _meter(FAR, 0, "R0", register=True, valid=(T0, T0 + 6 * QUARTER_MS)),
     _meter(FAR, 1, "I0", valid=(T0 - HOUR_MS, T0 + 6 * QUARTER_MS)),
+    _meter(NEAR, 601, "HOURLY", interval_ms=HOUR_MS),
+    _meter(NEAR, 602, "DAILY", interval_ms=DAY_MS),
 )
 BY_ID = {meter.meter_id: meter for meter in METERS}
 KNOWN_IDS = tuple(BY_ID)
+HOURLY, DAILY = KNOWN_IDS[-2:]
 STRANGE_IDS = (f"{SITES[NEAR]}/U0", f"{SITES[ELSEWHERE]}/R0", "no slash", f"{SITES[NEAR]}/U1", "/", "电/表")
 COEFFICIENTS = (
     Coefficient(1, 1, "electricity_average", "330000", month_of("2024-03"), Decimal("0.5703"), "a", 0),
