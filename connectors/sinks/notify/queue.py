@@ -49,16 +49,20 @@ CLOSE: Final = (
 )
 LANGUAGE: Final = "select language from notice_subscription where id = %s"
 RECORDS: Final = "select record from notice_change where notice = %s order by warning, version"
+# What is dead since the attempt began stays dead, unless it did arrive.
 SETTLE: Final = """
 update notice_delivery set state = %(state)s, next_at = %(next_at)s, reason = %(reason)s,
   settled_at = case when %(state)s <> 'waiting' then %(now)s end
-where notice = %(notice)s and channel = %(channel)s and state <> 'sent'
+where notice = %(notice)s and channel = %(channel)s
+  and (state = 'waiting' or state = 'dead' and %(state)s = 'sent')
 """
 RECEIPT: Final = """
 insert into notice_receipt (notice, channel, at, took_ms, outcome, code, detail) values (%s, %s, %s, %s, %s, %s, %s)
 """
+# Only subscribing switches a channel on.
 CHANNEL: Final = """
-update notice_private.channel set failures = %s, pause_until = coalesce(%s::timestamptz, '-infinity'), disabled = %s
+update notice_private.channel set failures = %s, pause_until = coalesce(%s::timestamptz, '-infinity'),
+  disabled = coalesce(disabled, %s)
 where id = %s and lease = %s
 """
 # After an outage what waits for its next attempt need not wait longer.

@@ -43,8 +43,9 @@ on conflict (subscription, address) do update set disabled = null, is_backup = e
   failures = 0, pause_until = '-infinity'
 """
 KNOWN_CHANNELS: Final = "select address from notice_private.channel where subscription = %s"
+# The lease goes too: what an attempt under way brings says nothing of the channel any more.
 REMOVE_CHANNELS: Final = """
-update notice_private.channel set disabled = %s
+update notice_private.channel set disabled = %s, lease = lease + 1
 where subscription = %s and disabled is null and address <> all(%s) returning id
 """
 END_REMOVED: Final = """
