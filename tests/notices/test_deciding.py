@@ -27,6 +27,7 @@ from carbonstream.processors.notices_addresses import channel_kind, is_allowed, 
 from carbonstream.processors.notices_delivery import (
     FAILURES_TO_OPEN,
     LONGEST_PAUSE_S,
+    OBEYED_FOR,
     TRIED_FOR,
     Answer,
     Outcome,
@@ -164,24 +165,50 @@ def test_delays_double_and_stay_between_half_and_whole(key: str, attempts: int) 
 
 
 @given(
-    st.sampled_from(Outcome), st.integers(1, 99), st.timedeltas(timedelta(0), timedelta(hours=30)),
-    st.integers(0, 99), TIMES,
+    st.sampled_from(Outcome), st.integers(1, 99), st.timedeltas(timedelta(0), timedelta(hours=60)),
+    st.integers(0, 99), st.none() | st.timedeltas(timedelta(0), TRIED_FOR), TIMES,
 )  # fmt: skip
-def test_a_delivery_that_was_not_accepted_waits_within_a_day_or_is_dead(
-    outcome: Outcome, attempts: int, age: timedelta, failures: int, now: datetime
+def test_a_delivery_that_was_not_accepted_waits_within_its_time_or_is_dead(
+    outcome: Outcome, attempts: int, age: timedelta, failures: int, wait: timedelta | None, now: datetime
 ) -> None:
     since = now - age
-    after = step(Answer(outcome, None, ""), "k", attempts, since, failures, now)
+    named = wait is not None and outcome is Outcome.LATER
+    until = since + (OBEYED_FOR if named else TRIED_FOR)
+    answer = Answer(outcome, None, "", now + wait if wait is not None and named else None)
+    after = step(answer, "k", attempts, since, failures, now)
     if outcome is Outcome.ACCEPTED:
         assert (after.state, after.failures, after.pause_until) == ("sent", 0, None)
     elif after.state == "waiting":
-        assert now < after.next_at <= since + TRIED_FOR
+        assert now < after.next_at <= until
     else:
         assert after.state == "dead"
-        assert outcome in (Outcome.GONE, Outcome.REFUSED) or after.next_at > since + TRIED_FOR
+        assert outcome in (Outcome.GONE, Outcome.REFUSED) or after.next_at > until
     assert (after.disable is not None) == (outcome is Outcome.GONE)
     if after.pause_until is not None:
         assert now < after.pause_until <= now + TRIED_FOR
+
+
+@given(st.timedeltas(timedelta(0), TRIED_FOR), st.timedeltas(timedelta(minutes=1), TRIED_FOR))
+def test_a_wait_named_within_the_day_is_obeyed_and_the_failure_after_it_is_the_end(
+    age: timedelta, wait: timedelta
+) -> None:
+    named = Answer(Outcome.LATER, 429, "", START + age + wait)
+    after = step(named, "k", 1, START, 0, START + age)
+    assert (after.state, after.next_at) == ("waiting", START + age + wait)
+    late = max(after.next_at, START + TRIED_FOR)
+    assert step(Answer(Outcome.FAILED, 500, ""), "k", 2, START, 1, late).state == "dead"
+
+
+@given(st.none() | st.timedeltas(timedelta(0), timedelta(minutes=15)), st.integers(0, 9))
+def test_an_answer_to_come_later_counts_as_a_failure_in_a_row(wait: timedelta | None, failures: int) -> None:
+    answer = Answer(Outcome.LATER, 429, "", None if wait is None else START + wait)
+    assert step(answer, "k", 1, START, failures, START).failures == failures + 1
+
+
+@given(st.timedeltas(timedelta(minutes=15, seconds=1), TRIED_FOR), st.integers(0, 9))
+def test_a_long_wait_opens_the_circuit_at_once(wait: timedelta, failures: int) -> None:
+    answer = Answer(Outcome.LATER, 429, "", START + wait)
+    assert step(answer, "k", 1, START, failures, START).failures >= FAILURES_TO_OPEN
 
 
 def test_a_circuit_opens_after_three_failures_for_a_quarter_of_an_hour_at_most() -> None:

@@ -139,6 +139,37 @@ def test_retry_after_pauses_the_whole_channel(
     assert states(connection) == {"sent": 2}
 
 
+def test_what_a_receiver_puts_off_past_a_day_is_sent_when_it_says(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    receiver.answer = lambda _: (500, {})
+    enqueued(connection, clock, change("w1"), change("w2"))
+    for _ in range(20):
+        delivered(connection, send, clock)
+        clock.turn(hours=1)
+    receiver.answer = lambda _: (429, {"Retry-After": "36000"})
+    delivered(connection, send, clock)
+    receiver.answer = lambda _: (200, {})
+    clock.turn(hours=10)
+    assert delivered(connection, send, clock) == 2
+    assert states(connection) == {"sent": 2}
+
+
+def test_what_waits_behind_a_receiver_that_puts_off_for_two_days_is_dead(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    receiver.answer = lambda _: (429, {"Retry-After": "3600"})
+    enqueued(connection, clock, *(change(f"w{n}") for n in range(100)))
+    for _ in range(50):
+        delivered(connection, send, clock)
+        clock.turn(hours=1)
+    assert states(connection) == {"dead": 100}
+
+
 def test_a_receiver_that_is_gone_is_told_nothing_more_until_it_subscribes_again(
     connection: Connection, database: Settings, receiver: Receiver
 ) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from carbonstream.connectors.sinks.notify.sending import Channel, Message
-from carbonstream.processors.notices_delivery import TRIED_FOR, Answer, Outcome, Step
+from carbonstream.processors.notices_delivery import OBEYED_FOR, TRIED_FOR, Answer, Outcome, Step
 
 Connection = psycopg.Connection[Any]
 LEASE: Final = timedelta(
@@ -71,7 +71,7 @@ update notice_delivery set next_at = %(now)s
 where channel = %(channel)s and state = 'waiting' and attempts > 0 and next_at > %(now)s
 """
 EXPIRE: Final = """
-update notice_delivery set state = 'dead', reason = 'the channel failed for a day', settled_at = %s
+update notice_delivery set state = 'dead', reason = %s, settled_at = %s
 where channel = %s and state = 'waiting' and since < %s
 """
 END_ALL: Final = """
@@ -165,7 +165,9 @@ def record_attempt(
         if answer.outcome is Outcome.ACCEPTED and attempt.failures:
             connection.execute(FORWARD, {"channel": channel, "now": now})
         elif answer.outcome is Outcome.FAILED:
-            connection.execute(EXPIRE, (now, channel, now - TRIED_FOR))
+            connection.execute(EXPIRE, ("the channel failed for a day", now, channel, now - TRIED_FOR))
+        elif answer.outcome is Outcome.LATER:
+            connection.execute(EXPIRE, ("the channel put off for two days", now, channel, now - OBEYED_FOR))
         if step.disable is not None:
             connection.execute(END_ALL, (step.disable, now, channel))
             connection.execute(SWITCH_OFF, (step.disable, now, channel))
