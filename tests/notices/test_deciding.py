@@ -157,6 +157,44 @@ def test_in_quiet_hours_only_an_alarm_is_told_at_once() -> None:
     assert closes_at(night, "alarm", at) == at
 
 
+@pytest.mark.parametrize(
+    ("comes", "due"),
+    [((21, 0), (22, 0)), ((21, 1), (31, 0)), ((21, 59), (31, 0)), ((30, 30), (31, 30)), ((31, 0), (32, 0))],
+)
+def test_a_window_that_ends_in_quiet_hours_waits_for_their_end(
+    comes: tuple[int, int], due: tuple[int, int]
+) -> None:
+    night = subscription(quiet=(time(22, 1), time(7)), group_s=3_600)
+    midnight = datetime(2024, 3, 4, 16, 0, tzinfo=UTC)  # local
+    at, until = (midnight + timedelta(hours=hour, minutes=minute) for hour, minute in (comes, due))
+    assert closes_at(night, "alert", at) == until
+    assert closes_at(night, "alarm", at) == at + timedelta(hours=1)
+
+
+@given(
+    st.tuples(LOCAL_TIMES, LOCAL_TIMES).filter(lambda q: q[0] != q[1]),
+    st.integers(0, 86_400),
+    st.lists(st.tuples(st.sampled_from(["notice", "alert", "alarm"]), st.integers(0, 7_200)), max_size=12),
+    TIMES,
+)
+def test_nothing_that_quiet_hours_hold_is_ever_due_within_them(
+    quiet: tuple[time, time], group_s: int, coming: list[tuple[str, int]], now: datetime
+) -> None:
+    everybody = subscription(enterprise=None, quiet=quiet, group_s=group_s)
+    due: dict[str, Open] = {}
+    for number, (severity, after_s) in enumerate(coming):
+        now += timedelta(seconds=after_s)
+        one = change(f"w{number}", severity=severity)
+        added = enqueue([one], [everybody], {}, due.values(), (), now)
+        due |= {notice.id: notice for notice in added.notices}
+        (joined,) = added.joined
+        at = due[joined.notice].closes_at
+        if severity == "alarm":
+            assert at <= now + timedelta(seconds=group_s)
+        else:
+            assert quiet_until(quiet, at) is None
+
+
 @given(st.text(max_size=40), st.integers(1, 200))
 def test_delays_double_and_stay_between_half_and_whole(key: str, attempts: int) -> None:
     whole = min(5.0 * 2 ** (attempts - 1), 3_600.0)
