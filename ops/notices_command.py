@@ -55,8 +55,9 @@ def subscribe(file: FileArgument, as_json: AsJson = False) -> None:
     """Load subscriptions, all or nothing; prints the secret of each new webhook, once."""
     try:
         wanted = read_subscriptions(file.read_text(encoding="utf-8"))
-        with connect(settings(), application="notices", autocommit=True) as connection:
-            made = subscriptions.subscribe(connection, wanted, datetime.now(UTC))
+        config = settings()
+        with connect(config, application="notices", autocommit=True) as connection:
+            made = subscriptions.subscribe(connection, wanted, datetime.now(UTC), config.notify_networks)
     except LoadRefused as refused:
         _refuse(refused.errors, as_json)
         return

@@ -14,6 +14,8 @@ import pytest
 from carbonstream.schemas.settings import Settings
 from tests.databases import migrated_database
 
+from .changes import NETWORKS
+
 ENTERPRISES = """
 with made as (
   insert into entity (id, kind, name_zh, name_en) values
@@ -68,7 +70,7 @@ class Receiver:
 
 @pytest.fixture(scope="module")
 def database(server: str) -> Iterator[Settings]:
-    with migrated_database(server, "notices", notify_networks=["127.0.0.0/8"], metrics_port=0) as settings:
+    with migrated_database(server, "notices", notify_networks=NETWORKS, metrics_port=0) as settings:
         with psycopg.connect(settings.database) as connection:
             connection.execute(ENTERPRISES)
         yield settings

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode, b64encode
+from contextlib import nullcontext
 from datetime import UTC, datetime, time, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -23,7 +26,13 @@ from carbonstream.processors.notices import (
     notice_id,
     quiet_until,
 )
-from carbonstream.processors.notices_addresses import channel_kind, is_allowed, is_outward
+from carbonstream.processors.notices_addresses import (
+    channel_kind,
+    is_allowed,
+    is_outward,
+    judged_kind,
+    why_closed,
+)
 from carbonstream.processors.notices_delivery import (
     FAILURES_TO_OPEN,
     LONGEST_PAUSE_S,
@@ -325,3 +334,34 @@ def test_an_address_says_its_kind(address: str, kind: str) -> None:
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         channel_kind(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [("https://8.8.8.8/x", []), ("https://[2606:4700::1111]/x", []), ("http://10.2.3.4:8080/x", ["10.2.0.0/16"]),
+     ("https://10.2.3.4/x", ["10.2.0.0/16"]), ("https://a.example/x", []), ("http://a.example/x", ["10.2.0.0/16"])],
+)  # fmt: skip
+def test_a_webhook_that_can_work_is_taken(address: str, networks: list[str]) -> None:
+    assert judged_kind(address, networks) == "webhook"
+
+
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [("http://8.8.8.8/x", []), ("http://8.8.8.8/x", ["10.2.0.0/16"]), ("https://[::1]/x", []),
+     ("https://10.3.0.1/x", ["10.2.0.0/16"]), ("https://169.254.169.254/x", []), ("https://[fe80::1%25eth0]/x", []),
+     ("http://a.example/x", [])],
+)  # fmt: skip
+def test_a_webhook_that_can_never_work_is_refused_with_the_remedy(address: str, networks: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"https|CARBONSTREAM_NOTIFY_NETWORKS"):
+        judged_kind(address, networks)
+
+
+@given(st.ip_addresses(), st.booleans(), st.sampled_from([(), ("10.0.0.0/8",), ("::/0", "0.0.0.0/0")]))
+def test_an_address_is_judged_at_subscribing_as_it_is_at_sending(
+    address: IPv4Address | IPv6Address, tls: bool, networks: tuple[str, ...]
+) -> None:
+    host = f"[{address}]" if address.version == 6 else str(address)
+    closed = why_closed(str(address), networks, tls=tls)
+    refusal = nullcontext() if closed is None else pytest.raises(ValueError, match=f"^{re.escape(closed)}$")
+    with refusal:
+        assert judged_kind(f"{'https' if tls else 'http'}://{host}/x", networks) == "webhook"

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from carbonstream.connectors.sinks.notify.sending import Channel
 from carbonstream.processors.notices import notice_id
-from carbonstream.processors.notices_addresses import channel_kind
+from carbonstream.processors.notices_addresses import judged_kind
 from carbonstream.processors.notices_digest import due_day
 from carbonstream.processors.notices_signing import secret_text
 from carbonstream.schemas.errors import LoadRefused
@@ -103,17 +103,18 @@ from notice_private.channel where subscription = %s and disabled is null order b
 
 
 def subscribe(
-    connection: Connection, subscriptions: Sequence[Subscription], now: datetime
+    connection: Connection, subscriptions: Sequence[Subscription], now: datetime, networks: Sequence[str]
 ) -> list[dict[str, str]]:
     """Write them, all or nothing; a known id is replaced, channels it no longer names end.
 
-    Returns the new webhooks with their secrets, which are told this once. Raises LoadRefused with a line an error.
+    networks: those that webhooks may reach though they are not public (setting notify_networks). Returns the new
+    webhooks with their secrets, which are told this once. Raises LoadRefused with a line an error.
     """
     made: list[dict[str, str]] = []
     errors: list[str] = []
     with connection.transaction():
         for one in subscriptions:
-            kinds = _judge(connection, one, errors)
+            kinds = _judge(connection, one, networks, errors)
             if not errors:
                 made += _write(connection, one, kinds, now)
         if errors:
@@ -121,14 +122,17 @@ def subscribe(
     return made
 
 
-def _judge(connection: Connection, one: Subscription, errors: list[str]) -> dict[str, str]:
+def _judge(
+    connection: Connection, one: Subscription, networks: Sequence[str], errors: list[str]
+) -> dict[str, str]:
     """Kind of each address; errors are added."""
     kinds: dict[str, str] = {}
-    for address in (*one.channels, *one.backup):
+    named = [("channels", a) for a in one.channels] + [("backup", a) for a in one.backup]
+    for field, address in named:
         try:
-            kinds[address] = channel_kind(address)
+            kinds[address] = judged_kind(address, networks)
         except ValueError as error:
-            errors.append(f"{one.id}: channels: {error}")
+            errors.append(f"{one.id}: {field}: {error}")
     if one.enterprise is not None and connection.execute(IS_ENTERPRISE, (one.enterprise,)).fetchone() is None:
         errors.append(
             f"{one.id}: enterprise: {one.enterprise} is not a known enterprise; `carbonstream load` loads sites"

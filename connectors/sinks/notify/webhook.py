@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from carbonstream.connectors.sinks.notify.sending import Channel, Message
-from carbonstream.processors.notices_addresses import is_allowed, is_outward
+from carbonstream.processors.notices_addresses import why_closed
 from carbonstream.processors.notices_delivery import Answer, Outcome, http_answer
 from carbonstream.processors.notices_signing import headers
 
@@ -48,12 +48,8 @@ class OutwardBackend(httpcore.SyncBackend):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
         for address in addresses:
-            if is_allowed(address, self._networks):
-                continue
-            if not is_outward(address):
-                raise Inward(f"{host} leads to {address}, which is not public (setting notify_networks)")
-            if not self._tls:
-                raise Inward(f"{host}: outside the setting notify_networks only https is used")
+            if closed := why_closed(address, self._networks, tls=self._tls):
+                raise Inward(f"{host}: {closed}")
         failure: Exception = OSError(f"{host} has no address")
         for address in addresses[:ADDRESSES]:
             try:
