@@ -15,6 +15,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.sinks.notify import subscriptions
 from carbonstream.connectors.sinks.notify.sending import Message, sender
 from carbonstream.processors.notices import notice_id
+from carbonstream.processors.notices_addresses import redacted
 from carbonstream.processors.notices_delivery import Outcome
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.notices import Subscription
@@ -122,7 +123,7 @@ def try_channels(id_: Id, as_json: AsJson = False) -> None:
     results = []
     for channel in channels:
         answer = send(channel, message, now)
-        address = subscriptions.redacted(channel.address)
+        address = redacted(channel.address)
         results.append(
             {"channel": channel.id, "address": address, "outcome": answer.outcome.value, "code": answer.code,
              "detail": answer.detail}

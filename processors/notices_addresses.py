@@ -71,6 +71,17 @@ def why_closed(address: str, networks: Sequence[str], *, tls: bool) -> str | Non
     return None if tls else f"{address}: {ONLY_TLS}"
 
 
+def redacted(address: str) -> str:
+    """An address as lists show it, without what lets its reader send there: tokens stand in path, query or host."""
+    parts = urlsplit(address)
+    if parts.scheme == "mailto":
+        mailbox, _, domain = parts.path.rpartition("@")
+        return f"mailto:{mailbox[:1]}***@{domain}"
+    if parts.scheme in ("http", "https"):
+        return f"{parts.scheme}://{parts.netloc}/..."
+    return f"{parts.scheme}://..."
+
+
 def is_ip_address(host: str) -> bool:
     """Whether a host is an IP address, not a name."""
     try:

@@ -31,6 +31,7 @@ from carbonstream.processors.notices_addresses import (
     is_allowed,
     is_outward,
     judged_kind,
+    redacted,
     why_closed,
 )
 from carbonstream.processors.notices_delivery import (
@@ -365,3 +366,14 @@ def test_an_address_is_judged_at_subscribing_as_it_is_at_sending(
     refusal = nullcontext() if closed is None else pytest.raises(ValueError, match=f"^{re.escape(closed)}$")
     with refusal:
         assert judged_kind(f"{'https' if tls else 'http'}://{host}/x", networks) == "webhook"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("https://a.example:8443/hooks/TOKEN?key=TOKEN", "https://a.example:8443/..."),
+     ("mailto:energy@steel.example", "mailto:e***@steel.example"),
+     ("mailto:e@steel.example", "mailto:e***@steel.example"),
+     ("dingtalk://SECRET@TOKEN/", "dingtalk://..."), ("wecombot://KEY", "wecombot://...")],
+)  # fmt: skip
+def test_an_address_is_shown_without_what_it_takes_to_send_there(address: str, shown: str) -> None:
+    assert redacted(address) == shown

@@ -6,14 +6,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
 
 from carbonstream.connectors.sinks.notify.sending import Channel
 from carbonstream.processors.notices import notice_id
-from carbonstream.processors.notices_addresses import judged_kind
+from carbonstream.processors.notices_addresses import judged_kind, redacted
 from carbonstream.processors.notices_digest import due_day
 from carbonstream.processors.notices_signing import secret_text
 from carbonstream.schemas.errors import LoadRefused
@@ -260,13 +259,3 @@ def unknown(id_: str) -> LoadRefused:
 def new_secret() -> str:
     """A secret of 192 random bits."""
     return secret_text(secrets.token_bytes(24))
-
-
-def redacted(address: str) -> str:
-    """An address without what lets its reader send there: tokens stand in path, query or host."""
-    parts = urlsplit(address)
-    if parts.scheme == "mailto":
-        return address
-    if parts.scheme in ("http", "https"):
-        return f"{parts.scheme}://{parts.netloc}/..."
-    return f"{parts.scheme}://..."
