@@ -8,7 +8,9 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-# Of these the library apprise knows the host itself (https): the address holds tokens and receivers only.
+from carbonstream.processors.notices_robots import is_robot, robot_of
+
+# Of these the host is known (https): the address holds tokens and receivers only.
 SERVICES: Final = frozenset(
     {"wecombot", "dingtalk", "feishu", "lark", "twilio", "vonage", "clicksend", "sinch"}
 )
@@ -37,6 +39,8 @@ def channel_kind(address: str) -> str:
     if parts.scheme in SERVICES:
         if any(name in parse_qs(parts.query, keep_blank_values=True) for name in SETTINGS_OF_SERVICES):
             raise ValueError(f"{parts.scheme}: leave out {' and '.join(SETTINGS_OF_SERVICES)}")
+        if is_robot(address):
+            robot_of(address)  # raises
         return "service"
     known = ", ".join(sorted(SERVICES))
     raise ValueError(

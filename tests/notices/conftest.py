@@ -66,6 +66,7 @@ class Receiver:
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answer: Answering = lambda _: (204, {})
+    says: bytes = b""  # the body of each answer
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +97,11 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(code)
             for header, value in headers.items():
                 self.send_header(header, value)
-            self.send_header("content-length", "0")
+            if code != 204:
+                self.send_header("content-length", str(len(kept.says)))
             self.end_headers()
+            if code != 204:
+                self.wfile.write(kept.says)
 
         def log_message(self, *_: Any) -> None:
             """Quiet."""

@@ -330,6 +330,7 @@ def test_an_address_says_its_kind(address: str, kind: str) -> None:
     ["", "a.example", "ftp://a.example", "json://10.0.0.1/", "https://", "https://me:pw@a.example/",
      "https://a.example:x/", "https://a.example/#f", "https://a.example/\nx", "mailto:", "mailto:a@b.c?bcc=x@y.z",
      "mailto:a@b.c,d@e.f", "wecombot://key?verify=no", "dingtalk://token/?redirect=yes",
+     "wecombot://", "feishu://a.b", "dingtalk://se%20cret@token", "lark://?token=%2F",
      "https://a.example/" + "x" * 2_000],
 )  # fmt: skip
 def test_other_addresses_are_refused(address: str) -> None:

@@ -232,7 +232,7 @@ def test_a_digest_counts_all_and_lists_the_latest() -> None:
     content = digest(everybody, happened, START, START + timedelta(days=1))
     assert (content["open"]["count"], len(content["open"]["warnings"])) == (LISTED + 7, LISTED)
     assert content["open"]["warnings"][0]["id"] == f"w{LISTED + 6}"
-    assert "and 7 more" in notices_second.text("digest", content, "en")
+    assert "and 7 more" in [one.text for one in notices_second.entries("digest", content, "en")]
     assert notices_second.subject("digest", content, "zh").startswith(
         "Carbonstream: 每日摘要 2024-03-06: 未解除 57"
     )
