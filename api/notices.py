@@ -181,7 +181,8 @@ async def listed(here: Here) -> Subscriptions:
 @router.post("/subscriptions", status_code=201, dependencies=[Depends(commanding)], responses=REFUSALS)
 async def subscribe(body: Subscription, here: Here) -> Subscribed:
     """Make a subscription or replace it; secrets of new webhooks are told this once."""
-    made = await _as_command(here, lambda c: subscriptions.subscribe(c, [body], to_datetime(here.now_ms())))
+    now, networks = to_datetime(here.now_ms()), here.settings.notify_networks
+    made = await _as_command(here, lambda c: subscriptions.subscribe(c, [body], now, networks))
     return Subscribed(id=body.id, secrets=[Secret(**one) for one in made])
 
 

@@ -15,6 +15,7 @@ from carbonstream.connectors.database import connect
 from carbonstream.connectors.sinks.notify import subscriptions
 from carbonstream.connectors.sinks.notify.sending import Message, sender
 from carbonstream.processors.notices import notice_id
+from carbonstream.processors.notices_addresses import redacted
 from carbonstream.processors.notices_delivery import Outcome
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.notices import Subscription
@@ -55,8 +56,9 @@ def subscribe(file: FileArgument, as_json: AsJson = False) -> None:
     """Load subscriptions, all or nothing; prints the secret of each new webhook, once."""
     try:
         wanted = read_subscriptions(file.read_text(encoding="utf-8"))
-        with connect(settings(), application="notices", autocommit=True) as connection:
-            made = subscriptions.subscribe(connection, wanted, datetime.now(UTC))
+        config = settings()
+        with connect(config, application="notices", autocommit=True) as connection:
+            made = subscriptions.subscribe(connection, wanted, datetime.now(UTC), config.notify_networks)
     except LoadRefused as refused:
         _refuse(refused.errors, as_json)
         return
@@ -121,7 +123,7 @@ def try_channels(id_: Id, as_json: AsJson = False) -> None:
     results = []
     for channel in channels:
         answer = send(channel, message, now)
-        address = subscriptions.redacted(channel.address)
+        address = redacted(channel.address)
         results.append(
             {"channel": channel.id, "address": address, "outcome": answer.outcome.value, "code": answer.code,
              "detail": answer.detail}

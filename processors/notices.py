@@ -113,11 +113,16 @@ def notice_id(subscription: str, warning: str, version: int) -> str:
 
 
 def closes_at(subscription: Subscription, severity: str, now: datetime) -> datetime:
-    """Until when a change that comes now is held for others: its grouping window, and quiet hours unless an alarm."""
+    """Until when a change that comes now is held for others: its grouping window, and quiet hours it ends in."""
     grouped = now + timedelta(seconds=subscription.group_s)
+    return held_until(subscription, severity, grouped) or grouped
+
+
+def held_until(subscription: Subscription, severity: str, at: datetime) -> datetime | None:
+    """The end of the quiet hours that hold a change at `at`; None where nothing does: they never hold an alarm."""
     if subscription.quiet is None or RANK.get(severity, 2) == RANK["alarm"]:
-        return grouped
-    return max(grouped, quiet_until(subscription.quiet, now) or grouped)
+        return None
+    return quiet_until(subscription.quiet, at)
 
 
 def quiet_until(quiet: tuple[time, time], now: datetime) -> datetime | None:
@@ -147,7 +152,8 @@ def enqueue(
 
     enterprises: entity -> the enterprise it belongs to. open_: notices nobody sends yet. known: (subscription,
     warning, version) that are in the queue already. A change joins an open notice only where that keeps it no longer
-    than a notice of its own would, so an alarm never waits for the end of quiet hours.
+    than a notice of its own would, so an alarm never waits for the end of quiet hours, and where quiet hours do not
+    hold it, so nothing less goes with an alarm within them.
     """
     waiting: dict[str, list[Open]] = {}
     for one in open_:
@@ -168,7 +174,9 @@ def enqueue(
             fitting = [
                 one
                 for one in candidates
-                if now < one.closes_at <= latest and one.changes + filled[one.id] < CHANGES_A_NOTICE
+                if now < one.closes_at <= latest
+                and one.changes + filled[one.id] < CHANGES_A_NOTICE
+                and held_until(subscription, change.severity, one.closes_at) is None
             ]
             notice = min(fitting, key=lambda one: (one.closes_at, one.id), default=None)
             if notice is None:

@@ -1,7 +1,8 @@
 """What an answer to a notice means: sent, tried again later, or dead; and when its channel is paused.
 
-A delivery is tried for a day with growing pauses. A channel whose attempts fail in a row is paused as a whole (its
-circuit is open), so an outage costs one attempt a pause, not one a notice.
+A delivery is tried for a day with growing pauses; a wait that the receiver itself names is obeyed for two. A channel
+whose attempts fail in a row is paused as a whole (its circuit is open), so an outage costs one attempt a pause, not one
+a notice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Final
 FIRST_DELAY_S: Final = 5.0
 LONGEST_DELAY_S: Final = 3_600.0
 TRIED_FOR: Final = timedelta(hours=24)
+# A receiver names a wait of a day at most, so one that is named within the first day is always obeyed.
+OBEYED_FOR: Final = 2 * TRIED_FOR
 FAILURES_TO_OPEN: Final = 3  # in a row
 FIRST_PAUSE_S: Final = 30.0
 LONGEST_PAUSE_S: Final = (
@@ -113,7 +116,6 @@ def step(answer: Answer, key: str, attempts: int, since: datetime, failures: int
     attempts: begun so far, this one included. since: when the delivery was first due, or sent again by hand.
     failures: of its channel in a row before this attempt.
     """
-    until = since + TRIED_FOR
     if answer.outcome is Outcome.ACCEPTED:
         return Step("sent", now, 0, None, None)
     if answer.outcome is Outcome.GONE:
@@ -121,8 +123,22 @@ def step(answer: Answer, key: str, attempts: int, since: datetime, failures: int
     if answer.outcome is Outcome.REFUSED:
         return Step("dead", now, failures, None, None)
     if answer.outcome is Outcome.LATER:
-        at = answer.retry_at or now + delay(key, attempts)
-        return Step("waiting" if at <= until else "dead", at, 0, at, None)
+        return _later(answer, key, attempts, since, failures, now)
     rest = pause(failures + 1)
     at = now + delay(key, attempts)
-    return Step("waiting" if at <= until else "dead", at, failures + 1, now + rest if rest else None, None)
+    state = "waiting" if at <= since + TRIED_FOR else "dead"
+    return Step(state, at, failures + 1, now + rest if rest else None, None)
+
+
+def _later(answer: Answer, key: str, attempts: int, since: datetime, failures: int, now: datetime) -> Step:
+    """The channel rests as long as the receiver says, but not less than after a first failure.
+
+    For fail-over it counts as a failure; a rest longer than failures ever cause is an open circuit at once.
+    """
+    if answer.retry_at is None:
+        at, until = now + delay(key, attempts), since + TRIED_FOR
+    else:
+        at, until = max(answer.retry_at, now + delay(key, 1)), since + OBEYED_FOR
+    is_long = at - now > timedelta(seconds=LONGEST_PAUSE_S)
+    counted = max(failures + 1, FAILURES_TO_OPEN) if is_long else failures + 1
+    return Step("waiting" if at <= until else "dead", at, counted, at, None)

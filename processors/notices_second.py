@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from carbonstream.processors import notices_text
+from carbonstream.processors.notices_text import Entry
 from carbonstream.schemas.periods import SHANGHAI
 
 TYPES: Final = {"escalated": "carbonstream.warning.escalated", "digest": "carbonstream.digest"}
@@ -43,20 +44,23 @@ def subject(kind: str, content: Mapping[str, Any], language: str) -> str:
     return f"Carbonstream: {words['escalated']}: {told}"
 
 
-def text(kind: str, content: Mapping[str, Any], language: str) -> str:
-    """All of it."""
+def entries(kind: str, content: Mapping[str, Any], language: str) -> list[Entry]:
+    """All of it: the changes of an escalation and when they were due; a line a warning of a digest."""
     words = WORDS[language]
     if kind == "escalated":
         by = datetime.fromisoformat(content["respond_by"]).astimezone(SHANGHAI).isoformat(timespec="seconds")
-        return f"{notices_text.text(content['warnings'], language)}\n{words['respond_by']} {by}"
-    parts = [f"{content['from']} - {content['until']}"]
+        return [
+            *notices_text.entries(content["warnings"], language),
+            Entry(f"{words['respond_by']} {by}"),
+        ]
+    told = [Entry(f"{content['from']} - {content['until']}")]
     for what in ("open", "raised", "cleared"):
         part = content[what]
-        lines = [f"{words[what]} {part['count']}"]
-        lines += [
-            f"- {notices_text.label(w['severity'], language)} {w['id']} {w['at']}" for w in part["warnings"]
+        told += [Entry(""), Entry(f"{words[what]} {part['count']}")]
+        told += [
+            Entry(f"- {notices_text.label(w['severity'], language)} {w['id']} {w['at']}", 1)
+            for w in part["warnings"]
         ]
         if (more := part["count"] - len(part["warnings"])) > 0:
-            lines.append(words["more"].format(more))
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+            told.append(Entry(words["more"].format(more), more))
+    return told

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,7 +24,7 @@ WORDS: Final = {
         "restatement": "因子重算，待复核", "common-cause": "同一原因", "dispute": "企业异议，待复核",
         "co2": "二氧化碳", "energy": "能耗", "test": "测试通知", "changes": "{} 条预警变化",
         "test_body": "此通知只用于测试发送渠道。", "level": "水平", "total": "累计", "threshold": "限值",
-        "plan": "计划", "at": "时间", "colon": "：", "comma": "，",
+        "plan": "计划", "at": "时间", "colon": "：", "comma": "，", "not_shown": "未显示的变化：{} 条",
     },
     "en": {
         "target-level": "target level reached", "plan-to-date": "above the plan to date",
@@ -35,9 +37,17 @@ WORDS: Final = {
         "dispute": "disputed by the enterprise, to be reviewed",
         "co2": "CO2", "test": "Test notice",
         "changes": "{} changes of warnings", "test_body": "This notice only tests the channel.",
-        "colon": ": ", "comma": ", ",
+        "colon": ": ", "comma": ", ", "not_shown": "changes not shown: {}",
     },
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Lines of a text that stand or fall together."""
+
+    text: str
+    changes: int = 0  # that it tells
 
 
 def body(id_: str, opened_at: datetime, records: Sequence[Record]) -> dict[str, Any]:
@@ -59,12 +69,44 @@ def subject(records: Sequence[Record], language: str) -> str:
     return " ".join(f"Carbonstream: {_headline(records[0], words)}".split())
 
 
-def text(records: Sequence[Record], language: str) -> str:
-    """A line or two a change, in the order they came."""
+def entries(records: Sequence[Record], language: str) -> list[Entry]:
+    """A few lines a change, in the order they came, an empty line between."""
     words = WORDS[language]
     if not records:
-        return words["test_body"]
-    return "\n\n".join(_paragraph(record, words) for record in records)
+        return [Entry(words["test_body"])]
+    told = [Entry(_paragraph(record, words), 1) for record in records]
+    return [told[0], *(one for change in told[1:] for one in (Entry(""), change))]
+
+
+def text(told: Iterable[Entry]) -> str:
+    """All of it."""
+    return "\n".join(one.text for one in told)
+
+
+def fitted(subject_: str, told: Sequence[Entry], id_: str, language: str, most_bytes: int) -> str:
+    """Subject, text and id of a notice in at most so many bytes of a JSON string.
+
+    Entries that do not fit are left out from the end, and a last line says how many changes that is.
+    """
+    whole = f"{subject_}\n{text(told)}\n{id_}"
+    if _json_bytes(whole) <= most_bytes:
+        return whole
+    for shown in range(len(told) - 1, 0, -1):
+        if _json_bytes(cut := _cut(subject_, told, shown, id_, language)) <= most_bytes:
+            return cut
+    while subject_ and _json_bytes(_cut(subject_, told, 0, id_, language)) > most_bytes:
+        subject_ = subject_[:-1]
+    return _cut(subject_, told, 0, id_, language)
+
+
+def _cut(subject_: str, told: Sequence[Entry], shown: int, id_: str, language: str) -> str:
+    missing = sum(one.changes for one in told[shown:])
+    lines = (one.text for one in told[:shown])
+    return "\n".join((subject_, *lines, id_, WORDS[language]["not_shown"].format(missing)))
+
+
+def _json_bytes(value: str) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode()) - len('""')
 
 
 def _headline(record: Record, words: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from carbonstream.processors.notices import Change
 from carbonstream.schemas.notices import Subscription
 
 START = datetime(2024, 3, 5, 2, 0, tzinfo=UTC)
+NETWORKS = ["127.0.0.0/8"]  # where receivers of tests listen
 LOG = structlog.get_logger()
 
 
@@ -50,7 +51,7 @@ def change(warning: str = "w", version: int = 1, **other: Any) -> Change:
 def subscribed(connection: psycopg.Connection[Any], *addresses: str, **other: Any) -> dict[str, str]:
     """A subscription of enterprise A; address -> secret of the new webhooks."""
     given = {"id": "a", "enterprise": "enterprise:A", "channels": addresses} | other
-    made = subscribe(connection, [Subscription.model_validate(given)], START)
+    made = subscribe(connection, [Subscription.model_validate(given)], START, NETWORKS)
     return {one["address"]: one["secret"] for one in made}
 
 

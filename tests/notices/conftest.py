@@ -14,6 +14,8 @@ import pytest
 from carbonstream.schemas.settings import Settings
 from tests.databases import migrated_database
 
+from .changes import NETWORKS
+
 ENTERPRISES = """
 with made as (
   insert into entity (id, kind, name_zh, name_en) values
@@ -64,11 +66,12 @@ class Receiver:
     url: str = ""
     received: list[Received] = field(default_factory=list)
     answer: Answering = lambda _: (204, {})
+    says: bytes = b""  # the body of each answer
 
 
 @pytest.fixture(scope="module")
 def database(server: str) -> Iterator[Settings]:
-    with migrated_database(server, "notices", notify_networks=["127.0.0.0/8"], metrics_port=0) as settings:
+    with migrated_database(server, "notices", notify_networks=NETWORKS, metrics_port=0) as settings:
         with psycopg.connect(settings.database) as connection:
             connection.execute(ENTERPRISES)
         yield settings
@@ -94,8 +97,11 @@ def receiver() -> Iterator[Receiver]:
             self.send_response(code)
             for header, value in headers.items():
                 self.send_header(header, value)
-            self.send_header("content-length", "0")
+            if code != 204:
+                self.send_header("content-length", str(len(kept.says)))
             self.end_headers()
+            if code != 204:
+                self.wfile.write(kept.says)
 
         def log_message(self, *_: Any) -> None:
             """Quiet."""

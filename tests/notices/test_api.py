@@ -106,6 +106,8 @@ def test_dead_letters_are_listed_and_sent_again(
         ({"enterprise": "enterprise:X"}, "enterprise"),
         ({"channels": ["ftp://a.example"]}, "channels"),
         ({"channels": ["https://a.example/\0"]}, "channels"),
+        ({"channels": ["https://10.0.0.1/hook"]}, "channels"),
+        ({"backup": ["http://8.8.8.8/hook"]}, "backup"),
         ({"entities": ["a\0b"]}, "entities[0]"),
         ({"digest": "tomorrow"}, "digest"),
     ],

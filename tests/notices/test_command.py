@@ -80,4 +80,7 @@ def test_errors_name_field_and_remedy(run: Run, connection: psycopg.Connection[A
     errors = run("subscribe", file(tmp_path, wrong), code=2)["errors"]
     assert "channels: ftp: unknown kind of address; use https:" in errors[0]
     assert "enterprise:X is not a known enterprise" in errors[1]
+    inward = {"id": "a", "enterprise": "enterprise:A", "channels": ["https://[::1]/x"]}
+    (error,) = run("subscribe", file(tmp_path, inward), code=2)["errors"]
+    assert error.startswith("a: channels: ::1 is not public; CARBONSTREAM_NOTIFY_NETWORKS")
     assert "carbonstream notices list" in run("test", "nobody", code=2)["errors"][0]

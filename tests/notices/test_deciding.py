@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import re
 from base64 import b64decode, b64encode
+from contextlib import nullcontext
 from datetime import UTC, datetime, time, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 import pytest
@@ -23,10 +26,18 @@ from carbonstream.processors.notices import (
     notice_id,
     quiet_until,
 )
-from carbonstream.processors.notices_addresses import channel_kind, is_allowed, is_outward
+from carbonstream.processors.notices_addresses import (
+    channel_kind,
+    is_allowed,
+    is_outward,
+    judged_kind,
+    redacted,
+    why_closed,
+)
 from carbonstream.processors.notices_delivery import (
     FAILURES_TO_OPEN,
     LONGEST_PAUSE_S,
+    OBEYED_FOR,
     TRIED_FOR,
     Answer,
     Outcome,
@@ -156,6 +167,44 @@ def test_in_quiet_hours_only_an_alarm_is_told_at_once() -> None:
     assert closes_at(night, "alarm", at) == at
 
 
+@pytest.mark.parametrize(
+    ("comes", "due"),
+    [((21, 0), (22, 0)), ((21, 1), (31, 0)), ((21, 59), (31, 0)), ((30, 30), (31, 30)), ((31, 0), (32, 0))],
+)
+def test_a_window_that_ends_in_quiet_hours_waits_for_their_end(
+    comes: tuple[int, int], due: tuple[int, int]
+) -> None:
+    night = subscription(quiet=(time(22, 1), time(7)), group_s=3_600)
+    midnight = datetime(2024, 3, 4, 16, 0, tzinfo=UTC)  # local
+    at, until = (midnight + timedelta(hours=hour, minutes=minute) for hour, minute in (comes, due))
+    assert closes_at(night, "alert", at) == until
+    assert closes_at(night, "alarm", at) == at + timedelta(hours=1)
+
+
+@given(
+    st.tuples(LOCAL_TIMES, LOCAL_TIMES).filter(lambda q: q[0] != q[1]),
+    st.integers(0, 86_400),
+    st.lists(st.tuples(st.sampled_from(["notice", "alert", "alarm"]), st.integers(0, 7_200)), max_size=12),
+    TIMES,
+)
+def test_nothing_that_quiet_hours_hold_is_ever_due_within_them(
+    quiet: tuple[time, time], group_s: int, coming: list[tuple[str, int]], now: datetime
+) -> None:
+    everybody = subscription(enterprise=None, quiet=quiet, group_s=group_s)
+    due: dict[str, Open] = {}
+    for number, (severity, after_s) in enumerate(coming):
+        now += timedelta(seconds=after_s)
+        one = change(f"w{number}", severity=severity)
+        added = enqueue([one], [everybody], {}, due.values(), (), now)
+        due |= {notice.id: notice for notice in added.notices}
+        (joined,) = added.joined
+        at = due[joined.notice].closes_at
+        if severity == "alarm":
+            assert at <= now + timedelta(seconds=group_s)
+        else:
+            assert quiet_until(quiet, at) is None
+
+
 @given(st.text(max_size=40), st.integers(1, 200))
 def test_delays_double_and_stay_between_half_and_whole(key: str, attempts: int) -> None:
     whole = min(5.0 * 2 ** (attempts - 1), 3_600.0)
@@ -164,24 +213,50 @@ def test_delays_double_and_stay_between_half_and_whole(key: str, attempts: int) 
 
 
 @given(
-    st.sampled_from(Outcome), st.integers(1, 99), st.timedeltas(timedelta(0), timedelta(hours=30)),
-    st.integers(0, 99), TIMES,
+    st.sampled_from(Outcome), st.integers(1, 99), st.timedeltas(timedelta(0), timedelta(hours=60)),
+    st.integers(0, 99), st.none() | st.timedeltas(timedelta(0), TRIED_FOR), TIMES,
 )  # fmt: skip
-def test_a_delivery_that_was_not_accepted_waits_within_a_day_or_is_dead(
-    outcome: Outcome, attempts: int, age: timedelta, failures: int, now: datetime
+def test_a_delivery_that_was_not_accepted_waits_within_its_time_or_is_dead(
+    outcome: Outcome, attempts: int, age: timedelta, failures: int, wait: timedelta | None, now: datetime
 ) -> None:
     since = now - age
-    after = step(Answer(outcome, None, ""), "k", attempts, since, failures, now)
+    named = wait is not None and outcome is Outcome.LATER
+    until = since + (OBEYED_FOR if named else TRIED_FOR)
+    answer = Answer(outcome, None, "", now + wait if wait is not None and named else None)
+    after = step(answer, "k", attempts, since, failures, now)
     if outcome is Outcome.ACCEPTED:
         assert (after.state, after.failures, after.pause_until) == ("sent", 0, None)
     elif after.state == "waiting":
-        assert now < after.next_at <= since + TRIED_FOR
+        assert now < after.next_at <= until
     else:
         assert after.state == "dead"
-        assert outcome in (Outcome.GONE, Outcome.REFUSED) or after.next_at > since + TRIED_FOR
+        assert outcome in (Outcome.GONE, Outcome.REFUSED) or after.next_at > until
     assert (after.disable is not None) == (outcome is Outcome.GONE)
     if after.pause_until is not None:
         assert now < after.pause_until <= now + TRIED_FOR
+
+
+@given(st.timedeltas(timedelta(0), TRIED_FOR), st.timedeltas(timedelta(minutes=1), TRIED_FOR))
+def test_a_wait_named_within_the_day_is_obeyed_and_the_failure_after_it_is_the_end(
+    age: timedelta, wait: timedelta
+) -> None:
+    named = Answer(Outcome.LATER, 429, "", START + age + wait)
+    after = step(named, "k", 1, START, 0, START + age)
+    assert (after.state, after.next_at) == ("waiting", START + age + wait)
+    late = max(after.next_at, START + TRIED_FOR)
+    assert step(Answer(Outcome.FAILED, 500, ""), "k", 2, START, 1, late).state == "dead"
+
+
+@given(st.none() | st.timedeltas(timedelta(0), timedelta(minutes=15)), st.integers(0, 9))
+def test_an_answer_to_come_later_counts_as_a_failure_in_a_row(wait: timedelta | None, failures: int) -> None:
+    answer = Answer(Outcome.LATER, 429, "", None if wait is None else START + wait)
+    assert step(answer, "k", 1, START, failures, START).failures == failures + 1
+
+
+@given(st.timedeltas(timedelta(minutes=15, seconds=1), TRIED_FOR), st.integers(0, 9))
+def test_a_long_wait_opens_the_circuit_at_once(wait: timedelta, failures: int) -> None:
+    answer = Answer(Outcome.LATER, 429, "", START + wait)
+    assert step(answer, "k", 1, START, failures, START).failures >= FAILURES_TO_OPEN
 
 
 def test_a_circuit_opens_after_three_failures_for_a_quarter_of_an_hour_at_most() -> None:
@@ -255,8 +330,51 @@ def test_an_address_says_its_kind(address: str, kind: str) -> None:
     ["", "a.example", "ftp://a.example", "json://10.0.0.1/", "https://", "https://me:pw@a.example/",
      "https://a.example:x/", "https://a.example/#f", "https://a.example/\nx", "mailto:", "mailto:a@b.c?bcc=x@y.z",
      "mailto:a@b.c,d@e.f", "wecombot://key?verify=no", "dingtalk://token/?redirect=yes",
+     "wecombot://", "feishu://a.b", "dingtalk://se%20cret@token", "lark://?token=%2F",
      "https://a.example/" + "x" * 2_000],
 )  # fmt: skip
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         channel_kind(address)
+
+
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [("https://8.8.8.8/x", []), ("https://[2606:4700::1111]/x", []), ("http://10.2.3.4:8080/x", ["10.2.0.0/16"]),
+     ("https://10.2.3.4/x", ["10.2.0.0/16"]), ("https://a.example/x", []), ("http://a.example/x", ["10.2.0.0/16"])],
+)  # fmt: skip
+def test_a_webhook_that_can_work_is_taken(address: str, networks: list[str]) -> None:
+    assert judged_kind(address, networks) == "webhook"
+
+
+@pytest.mark.parametrize(
+    ("address", "networks"),
+    [("http://8.8.8.8/x", []), ("http://8.8.8.8/x", ["10.2.0.0/16"]), ("https://[::1]/x", []),
+     ("https://10.3.0.1/x", ["10.2.0.0/16"]), ("https://169.254.169.254/x", []), ("https://[fe80::1%25eth0]/x", []),
+     ("http://a.example/x", [])],
+)  # fmt: skip
+def test_a_webhook_that_can_never_work_is_refused_with_the_remedy(address: str, networks: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"https|CARBONSTREAM_NOTIFY_NETWORKS"):
+        judged_kind(address, networks)
+
+
+@given(st.ip_addresses(), st.booleans(), st.sampled_from([(), ("10.0.0.0/8",), ("::/0", "0.0.0.0/0")]))
+def test_an_address_is_judged_at_subscribing_as_it_is_at_sending(
+    address: IPv4Address | IPv6Address, tls: bool, networks: tuple[str, ...]
+) -> None:
+    host = f"[{address}]" if address.version == 6 else str(address)
+    closed = why_closed(str(address), networks, tls=tls)
+    refusal = nullcontext() if closed is None else pytest.raises(ValueError, match=f"^{re.escape(closed)}$")
+    with refusal:
+        assert judged_kind(f"{'https' if tls else 'http'}://{host}/x", networks) == "webhook"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [("https://a.example:8443/hooks/TOKEN?key=TOKEN", "https://a.example:8443/..."),
+     ("mailto:energy@steel.example", "mailto:e***@steel.example"),
+     ("mailto:e@steel.example", "mailto:e***@steel.example"),
+     ("dingtalk://SECRET@TOKEN/", "dingtalk://..."), ("wecombot://KEY", "wecombot://...")],
+)  # fmt: skip
+def test_an_address_is_shown_without_what_it_takes_to_send_there(address: str, shown: str) -> None:
+    assert redacted(address) == shown

@@ -20,9 +20,23 @@ from carbonstream.schemas.settings import Settings
 from tests.running import eventually
 
 from .changes import START, Clock, change, delivered, enqueued, subscribed
-from .conftest import Receiver
+from .conftest import Received, Receiver
 
 Connection = psycopg.Connection[Any]
+
+
+TOLD = """
+select c.warning from notice_change c join notice_delivery d using (notice)
+join notice_private.channel on channel.id = d.channel where channel.address = %s
+"""
+
+
+def disabled(connection: Connection, address: str) -> str | None:
+    (found,) = connection.execute(
+        "select disabled from notice_private.channel where address = %s", (address,)
+    ).fetchall()
+    reason: str | None = found[0]
+    return reason
 
 
 def states(connection: Connection) -> dict[str, int]:
@@ -123,6 +137,37 @@ def test_retry_after_pauses_the_whole_channel(
     clock.turn(seconds=1)
     assert delivered(connection, send, clock) == 2
     assert states(connection) == {"sent": 2}
+
+
+def test_what_a_receiver_puts_off_past_a_day_is_sent_when_it_says(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    receiver.answer = lambda _: (500, {})
+    enqueued(connection, clock, change("w1"), change("w2"))
+    for _ in range(20):
+        delivered(connection, send, clock)
+        clock.turn(hours=1)
+    receiver.answer = lambda _: (429, {"Retry-After": "36000"})
+    delivered(connection, send, clock)
+    receiver.answer = lambda _: (200, {})
+    clock.turn(hours=10)
+    assert delivered(connection, send, clock) == 2
+    assert states(connection) == {"sent": 2}
+
+
+def test_what_waits_behind_a_receiver_that_puts_off_for_two_days_is_dead(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+    receiver.answer = lambda _: (429, {"Retry-After": "3600"})
+    enqueued(connection, clock, *(change(f"w{n}") for n in range(100)))
+    for _ in range(50):
+        delivered(connection, send, clock)
+        clock.turn(hours=1)
+    assert states(connection) == {"dead": 100}
 
 
 def test_a_receiver_that_is_gone_is_told_nothing_more_until_it_subscribes_again(
@@ -242,6 +287,67 @@ def test_workers_at_once_send_each_notice_once(
         worker.join()
     delivered(connection, send, clock)
     assert len(receiver.received) == len({one.id for one in receiver.received}) == 100
+
+
+@pytest.mark.parametrize("again", [None, ["https://other.example/"]])
+def test_an_address_removed_during_an_attempt_stays_removed(
+    connection: Connection, database: Settings, receiver: Receiver, again: list[str] | None
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+
+    def remove(_: Received) -> tuple[int, dict[str, str]]:
+        with psycopg.connect(database.database, autocommit=True) as other:
+            if again is None:
+                subscriptions.unsubscribe(other, "a", clock())
+            else:
+                subscribed(other, *again)
+        return 500, {}
+
+    receiver.answer = remove
+    enqueued(connection, clock, change("w1"))
+    assert delivered(connection, send, clock) == 1
+    assert disabled(connection, receiver.url) == "removed"
+    assert states(connection) == {"dead": 1}
+    enqueued(connection, clock, change("w2"))
+    (told,) = connection.execute(TOLD, (receiver.url,)).fetchall()
+    assert told == ("w1",)
+
+
+def test_what_arrives_at_an_address_that_was_removed_meanwhile_is_sent(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+
+    def remove(_: Received) -> tuple[int, dict[str, str]]:
+        with psycopg.connect(database.database, autocommit=True) as other:
+            subscribed(other, "https://other.example/")
+        return 200, {}
+
+    receiver.answer = remove
+    enqueued(connection, clock, change())
+    assert delivered(connection, send, clock) == 1
+    assert disabled(connection, receiver.url) == "removed"
+    assert states(connection) == {"sent": 1}
+
+
+def test_an_attempt_says_nothing_of_an_address_that_was_removed_and_came_back_meanwhile(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, receiver.url)
+
+    def remove_and_add(_: Received) -> tuple[int, dict[str, str]]:
+        with psycopg.connect(database.database, autocommit=True) as other:
+            subscribed(other, "https://other.example/")
+            subscribed(other, receiver.url)
+        return 410, {}
+
+    receiver.answer = remove_and_add
+    enqueued(connection, clock, change())
+    assert delivered(connection, send, clock) == 1
+    assert disabled(connection, receiver.url) is None
 
 
 def test_a_second_copy_of_a_change_makes_no_second_notice(

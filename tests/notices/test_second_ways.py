@@ -97,6 +97,20 @@ def test_where_the_backup_fails_too_the_next_one_is_told(
     assert len(came(receiver, "/third")) == 3
 
 
+def test_a_channel_that_puts_off_for_long_is_stood_in_for_by_its_backup(
+    connection: Connection, database: Settings, receiver: Receiver
+) -> None:
+    clock, send = Clock(), sender(database)
+    subscribed(connection, at(receiver, "/first"), backup=[at(receiver, "/second")])
+    later = (429, {"Retry-After": "86400"})
+    receiver.answer = lambda one: later if one.path == "/first" else (204, {})
+    enqueued(connection, clock, change("w0"), change("w1"))
+    assert delivered(connection, send, clock) == 1
+    assert fail_over(connection, clock()) == 2
+    delivered(connection, send, clock)
+    assert len(came(receiver, "/second")) == 2
+
+
 def test_a_receiver_that_is_gone_is_followed_by_its_backup(
     connection: Connection, database: Settings, receiver: Receiver
 ) -> None:
@@ -218,7 +232,7 @@ def test_a_digest_counts_all_and_lists_the_latest() -> None:
     content = digest(everybody, happened, START, START + timedelta(days=1))
     assert (content["open"]["count"], len(content["open"]["warnings"])) == (LISTED + 7, LISTED)
     assert content["open"]["warnings"][0]["id"] == f"w{LISTED + 6}"
-    assert "and 7 more" in notices_second.text("digest", content, "en")
+    assert "and 7 more" in [one.text for one in notices_second.entries("digest", content, "en")]
     assert notices_second.subject("digest", content, "zh").startswith(
         "Carbonstream: 每日摘要 2024-03-06: 未解除 57"
     )

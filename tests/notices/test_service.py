@@ -24,7 +24,7 @@ from carbonstream.schemas.settings import Settings
 from tests.running import eventually, supervised
 from tests.topics import delete_topics
 
-from .changes import record
+from .changes import NETWORKS, record
 from .conftest import Received, Receiver
 
 CHANGES = 1_000
@@ -70,6 +70,7 @@ def test_killed_between_sending_and_recording_each_notice_arrives_with_its_id(
         connection,
         [Subscription(id="a", enterprise="enterprise:A", channels=(receiver.url,))],
         datetime.now(UTC),
+        NETWORKS,
     )
     kill_at = {100, 600}
 
@@ -81,7 +82,7 @@ def test_killed_between_sending_and_recording_each_notice_arrives_with_its_id(
         return 204, {}
 
     receiver.answer = kill_sometimes
-    with supervised(settings.model_copy(update={"notify_networks": ["127.0.0.0/8"]}), "notify") as supervisor:
+    with supervised(settings.model_copy(update={"notify_networks": NETWORKS}), "notify") as supervisor:
         eventually(
             lambda: connection.execute("select count(*) from notice_position").fetchone() == (2,), "it reads"
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from carbonstream.connectors.sinks.notify import subscriptions, webhook
+from carbonstream.connectors.sinks.notify import outward, subscriptions, webhook
 from carbonstream.connectors.sinks.notify.sending import Channel, Message
 from carbonstream.processors.notices_delivery import Outcome
 
@@ -21,8 +21,8 @@ def message(clock: Clock) -> Message:
 
 
 def test_a_receiver_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "TOTAL_S", 0.3)
-    monkeypatch.setattr(webhook, "CONNECT_S", 0.1)
+    monkeypatch.setattr(outward, "TOTAL_S", 0.3)
+    monkeypatch.setattr(outward, "CONNECT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         channel = Channel(1, "webhook", address, (subscriptions.new_secret(),))
@@ -31,8 +31,8 @@ def test_a_receiver_that_hangs_is_given_up_in_time(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_receiver_that_trickles_is_cut_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "TOTAL_S", 0.4)
-    monkeypatch.setattr(webhook, "CONNECT_S", 0.1)
+    monkeypatch.setattr(outward, "TOTAL_S", 0.4)
+    monkeypatch.setattr(outward, "CONNECT_S", 0.1)
     ended = threading.Event()
 
     def trickle(listening: socket.socket) -> None:

@@ -25,7 +25,7 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
     with controlled(tmp_path_factory.mktemp("answers")) as control:
         wanted = Subscription(id="works", enterprise=OWN, channels=("mailto:energy@steel.example",))
         with psycopg.connect(control.pipeline.settings.database, autocommit=True) as connection:
-            subscribe(connection, [wanted], NOON)
+            subscribe(connection, [wanted], NOON, [])
         yield control
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from carbonstream.connectors.sinks.notify.sending import Channel, Message
-from carbonstream.processors.notices_delivery import TRIED_FOR, Answer, Outcome, Step
+from carbonstream.processors.notices_delivery import OBEYED_FOR, TRIED_FOR, Answer, Outcome, Step
 
 Connection = psycopg.Connection[Any]
 LEASE: Final = timedelta(
@@ -49,16 +49,20 @@ CLOSE: Final = (
 )
 LANGUAGE: Final = "select language from notice_subscription where id = %s"
 RECORDS: Final = "select record from notice_change where notice = %s order by warning, version"
+# What is dead since the attempt began stays dead, unless it did arrive.
 SETTLE: Final = """
 update notice_delivery set state = %(state)s, next_at = %(next_at)s, reason = %(reason)s,
   settled_at = case when %(state)s <> 'waiting' then %(now)s end
-where notice = %(notice)s and channel = %(channel)s and state <> 'sent'
+where notice = %(notice)s and channel = %(channel)s
+  and (state = 'waiting' or state = 'dead' and %(state)s = 'sent')
 """
 RECEIPT: Final = """
 insert into notice_receipt (notice, channel, at, took_ms, outcome, code, detail) values (%s, %s, %s, %s, %s, %s, %s)
 """
+# Only subscribing switches a channel on.
 CHANNEL: Final = """
-update notice_private.channel set failures = %s, pause_until = coalesce(%s::timestamptz, '-infinity'), disabled = %s
+update notice_private.channel set failures = %s, pause_until = coalesce(%s::timestamptz, '-infinity'),
+  disabled = coalesce(disabled, %s)
 where id = %s and lease = %s
 """
 # After an outage what waits for its next attempt need not wait longer.
@@ -67,7 +71,7 @@ update notice_delivery set next_at = %(now)s
 where channel = %(channel)s and state = 'waiting' and attempts > 0 and next_at > %(now)s
 """
 EXPIRE: Final = """
-update notice_delivery set state = 'dead', reason = 'the channel failed for a day', settled_at = %s
+update notice_delivery set state = 'dead', reason = %s, settled_at = %s
 where channel = %s and state = 'waiting' and since < %s
 """
 END_ALL: Final = """
@@ -161,7 +165,9 @@ def record_attempt(
         if answer.outcome is Outcome.ACCEPTED and attempt.failures:
             connection.execute(FORWARD, {"channel": channel, "now": now})
         elif answer.outcome is Outcome.FAILED:
-            connection.execute(EXPIRE, (now, channel, now - TRIED_FOR))
+            connection.execute(EXPIRE, ("the channel failed for a day", now, channel, now - TRIED_FOR))
+        elif answer.outcome is Outcome.LATER:
+            connection.execute(EXPIRE, ("the channel put off for two days", now, channel, now - OBEYED_FOR))
         if step.disable is not None:
             connection.execute(END_ALL, (step.disable, now, channel))
             connection.execute(SWITCH_OFF, (step.disable, now, channel))

@@ -11,6 +11,8 @@ import orjson
 
 from carbonstream.processors import notices_second, notices_text
 from carbonstream.processors.notices_delivery import Answer
+from carbonstream.processors.notices_robots import BASES, is_robot
+from carbonstream.processors.notices_text import Entry
 from carbonstream.schemas.settings import Settings
 
 
@@ -47,18 +49,22 @@ class Message:
             return notices_second.subject(self.kind, self.content, self.language)
         return notices_text.subject(self.records, self.language)
 
+    def entries(self) -> list[Entry]:
+        """All of it for people, by what can be left out."""
+        if self.content is not None:
+            return notices_second.entries(self.kind, self.content, self.language)
+        return notices_text.entries(self.records, self.language)
+
     def text(self) -> str:
         """All of it for people."""
-        if self.content is not None:
-            return notices_second.text(self.kind, self.content, self.language)
-        return notices_text.text(self.records, self.language)
+        return notices_text.text(self.entries())
 
 
 Send = Callable[[Channel, Message, datetime], Answer]
 
 
-def sender(settings: Settings) -> Send:
-    """What sends to any kind of channel."""
+def sender(settings: Settings, robots: Mapping[str, str] = BASES) -> Send:
+    """What sends to any kind of channel. robots: kind of robot -> the service's end point."""
 
     def send(channel: Channel, message: Message, now: datetime) -> Answer:
         if channel.kind == "webhook":
@@ -69,6 +75,10 @@ def sender(settings: Settings) -> Send:
             from carbonstream.connectors.sinks.notify.mail import mail
 
             return mail(channel, message, now, settings)
+        if is_robot(channel.address):
+            from carbonstream.connectors.sinks.notify.robots import post_text
+
+            return post_text(channel, message, now, settings.notify_networks, robots)
         from carbonstream.connectors.sinks.notify.services import tell
 
         return tell(channel, message)

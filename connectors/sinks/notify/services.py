@@ -1,4 +1,4 @@
-"""Notices by the services of processors.notices_addresses.SERVICES, through the library apprise."""
+"""Notices by the services of processors.notices_addresses.SERVICES that are no robots, through the library apprise."""
 
 from __future__ import annotations
 

@@ -6,14 +6,13 @@ import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import dict_row
 
 from carbonstream.connectors.sinks.notify.sending import Channel
 from carbonstream.processors.notices import notice_id
-from carbonstream.processors.notices_addresses import channel_kind
+from carbonstream.processors.notices_addresses import judged_kind, redacted
 from carbonstream.processors.notices_digest import due_day
 from carbonstream.processors.notices_signing import secret_text
 from carbonstream.schemas.errors import LoadRefused
@@ -43,8 +42,9 @@ on conflict (subscription, address) do update set disabled = null, is_backup = e
   failures = 0, pause_until = '-infinity'
 """
 KNOWN_CHANNELS: Final = "select address from notice_private.channel where subscription = %s"
+# The lease goes too: what an attempt under way brings says nothing of the channel any more.
 REMOVE_CHANNELS: Final = """
-update notice_private.channel set disabled = %s
+update notice_private.channel set disabled = %s, lease = lease + 1
 where subscription = %s and disabled is null and address <> all(%s) returning id
 """
 END_REMOVED: Final = """
@@ -102,17 +102,18 @@ from notice_private.channel where subscription = %s and disabled is null order b
 
 
 def subscribe(
-    connection: Connection, subscriptions: Sequence[Subscription], now: datetime
+    connection: Connection, subscriptions: Sequence[Subscription], now: datetime, networks: Sequence[str]
 ) -> list[dict[str, str]]:
     """Write them, all or nothing; a known id is replaced, channels it no longer names end.
 
-    Returns the new webhooks with their secrets, which are told this once. Raises LoadRefused with a line an error.
+    networks: those that webhooks may reach though they are not public (setting notify_networks). Returns the new
+    webhooks with their secrets, which are told this once. Raises LoadRefused with a line an error.
     """
     made: list[dict[str, str]] = []
     errors: list[str] = []
     with connection.transaction():
         for one in subscriptions:
-            kinds = _judge(connection, one, errors)
+            kinds = _judge(connection, one, networks, errors)
             if not errors:
                 made += _write(connection, one, kinds, now)
         if errors:
@@ -120,14 +121,17 @@ def subscribe(
     return made
 
 
-def _judge(connection: Connection, one: Subscription, errors: list[str]) -> dict[str, str]:
+def _judge(
+    connection: Connection, one: Subscription, networks: Sequence[str], errors: list[str]
+) -> dict[str, str]:
     """Kind of each address; errors are added."""
     kinds: dict[str, str] = {}
-    for address in (*one.channels, *one.backup):
+    named = [("channels", a) for a in one.channels] + [("backup", a) for a in one.backup]
+    for field, address in named:
         try:
-            kinds[address] = channel_kind(address)
+            kinds[address] = judged_kind(address, networks)
         except ValueError as error:
-            errors.append(f"{one.id}: channels: {error}")
+            errors.append(f"{one.id}: {field}: {error}")
     if one.enterprise is not None and connection.execute(IS_ENTERPRISE, (one.enterprise,)).fetchone() is None:
         errors.append(
             f"{one.id}: enterprise: {one.enterprise} is not a known enterprise; `carbonstream load` loads sites"
@@ -255,13 +259,3 @@ def unknown(id_: str) -> LoadRefused:
 def new_secret() -> str:
     """A secret of 192 random bits."""
     return secret_text(secrets.token_bytes(24))
-
-
-def redacted(address: str) -> str:
-    """An address without what lets its reader send there: tokens stand in path, query or host."""
-    parts = urlsplit(address)
-    if parts.scheme == "mailto":
-        return address
-    if parts.scheme in ("http", "https"):
-        return f"{parts.scheme}://{parts.netloc}/..."
-    return f"{parts.scheme}://..."
