@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,10 @@ class Series:
     end: Ints  # [n] UTC ms, rising
     value: Floats  # [n] kWh
     offset_ms: int = OFFSET_MS  # of local time: the commonest offset of its times
+
+    def on_our_clock(self) -> Series:
+        """Moved so that its own local midnight is ours: the processors' days are local days."""
+        return replace(self, end=self.end + self.offset_ms - OFFSET_MS, offset_ms=OFFSET_MS)
 
 
 def series_of(meter: str, readings: Mapping[int, float], offset_ms: int) -> Series | str:
