@@ -24,19 +24,22 @@ def vee_score(
 ) -> None:
     """Put faults into clean series and tell how many of them the checks find, and how often they are wrong."""
     from carbonstream.ops.vee_score.gaps import score_gaps
+    from carbonstream.ops.vee_score.loading import load
     from carbonstream.ops.vee_score.report import gaps_table, score_tables
     from carbonstream.ops.vee_score.score import score
-    from carbonstream.ops.vee_score.series import read_series
 
+    loaded = load(files)
+    for note in loaded.notes():
+        typer.echo(note, err=True)
     if gaps:
-        estimated = score_gaps(read_series(files), seed)
+        estimated = score_gaps(loaded.series, seed)
         if as_json:
-            print(json.dumps(estimated))
+            print(json.dumps(estimated | loaded.document()))
         else:
             gaps_table(estimated)
         return
-    result = score(read_series(files), seed, rounds)
+    result = score(loaded.series, seed, rounds)
     if as_json:
-        print(json.dumps(result.document()))
+        print(json.dumps(result.document() | loaded.document()))
     else:
         score_tables(result)

@@ -245,6 +245,11 @@ class Converter:
         rows = rows[
             judged.end[rows] > newest["end"][slot[rows]]
         ]  # a late index lies between two that are known
+        # across an exchange an index says nothing of the one before it, nor of one that waits
+        across = newest["end"][slot[rows]] <= judged.master["steady_from"][rows]
+        across &= judged.code[rows] == Outcome.STORED
+        held[slot[rows[across]]] = NEVER
+        rows = rows[~across]
         odd = (judged.raw_index[rows] < newest["raw"][slot[rows]]) | (held[slot[rows], 0] != NEVER)
         if not odd.any():
             return NOTHING

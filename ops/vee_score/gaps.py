@@ -8,7 +8,7 @@ half is only past. Days are told apart by the week alone: whose public holidays 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from carbonstream.ops.vee_score.series import Series
 from carbonstream.processors.calendar_cn import WEEKDAYS_ONLY, local_day
 from carbonstream.processors.estimation import PAST_MS, Gap, Past, estimate_gap
-from carbonstream.schemas.periods import DAY_MS, HOUR_MS, OFFSET_MS
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -56,15 +56,10 @@ def score_gaps(series: list[Series], seed: int) -> dict[str, Any]:
     newest day that has it, else the last value). All are pooled over the masks of all series.
     """
     scores = {hours: _Score() for hours in HOURS}
-    for one in map(_on_our_clock, series):
+    for one in map(Series.on_our_clock, series):
         for hours in HOURS:
             _judge(one, hours, seed, scores[hours])
     return {"gaps": {f"{hours}h": score.figures() for hours, score in scores.items()}}
-
-
-def _on_our_clock(series: Series) -> Series:
-    """The series moved so that its own local midnight is ours, as days are local days."""
-    return replace(series, end=series.end + series.offset_ms - OFFSET_MS, offset_ms=OFFSET_MS)
 
 
 def _judge(series: Series, hours: int, seed: int, score: _Score) -> None:

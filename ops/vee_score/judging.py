@@ -1,4 +1,4 @@
-"""The real processors over many series at once: each is a meter of one site, a frame is one reading of each."""
+"""The real checks over many series at once: each is a meter of one site, a frame is one reading of each."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from carbonstream.processors.checks import judge
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
 from carbonstream.processors.judged import Limits
-from carbonstream.processors.meters import NEVER, Lookup, Meter, ShardMeters, ShardState
+from carbonstream.processors.meters import Lookup, Meter, ShardMeters, ShardState
 from carbonstream.processors.vee.examine import examine
 from carbonstream.processors.vee.findings import Readings
 from carbonstream.processors.vee.profile import Habits
-from carbonstream.processors.vee.registers import HELD, examine_registers
 from carbonstream.schemas.carriers import CARRIER_BY_ID
 from carbonstream.schemas.codes import Decision, Mode, Outcome
 from carbonstream.schemas.periods import DAY_MS
@@ -37,31 +36,26 @@ class Stream:
     """What one meter delivers, in order of arrival."""
 
     end: Ints  # UTC ms
-    value: Floats  # kWh; a register's index
+    value: Floats  # kWh
 
 
 class Plant:
     """Meters of one interval length, numbered from 0, and all that the processors remember of them."""
 
-    def __init__(
-        self, meters: int, interval_ms: int, offset_ms: int, moduli: list[int | None] | None = None
-    ) -> None:
-        """moduli: where the meters are registers, that of each, thousandths of kWh; None: it never rolls over."""
-        self.interval_ms, self.offset_ms, self.register = interval_ms, offset_ms, moduli is not None
+    def __init__(self, meters: int, interval_ms: int) -> None:
+        self.interval_ms = interval_ms
         known = ShardMeters(0)
         self.ids = [f"score/{i}" for i in range(meters)]
         for i, meter_id in enumerate(self.ids):
             known.put(
                 Meter(
-                    meter_id, meter_number(0, i), CARRIER, self.register, "kWh", 1_000,
-                    moduli[i] if moduli else None, interval_ms, 0, None, 0,
+                    meter_id, meter_number(0, i), CARRIER, False, "kWh", 1_000, None, interval_ms, 0, None, 0,
                 )
             )  # fmt: skip
         self.known = known
         self.state, self.habits = ShardState(), Habits()
         self.state.reserve(meters)
         self.habits.reserve(meters)
-        self.held: Array = np.full(meters, NEVER, HELD)
 
     def place(self, source: Plant, meters: Ints) -> None:
         """Give each own meter i the whole memory of the meter `meters[i]` of `source`."""
@@ -72,12 +66,6 @@ class Plant:
             (self.habits.habit, source.habits.habit),
         ):
             array[: len(meters)] = other[meters]
-
-    def stand_at(self, end: Ints, index: Floats) -> None:
-        """Let each register stand at an index, kWh, told at `end`, UTC ms."""
-        newest = self.state.newest[: len(end)]
-        newest["end"] = newest["start"] = end
-        newest["raw"] = np.rint(index * 1_000)
 
     def run(self, streams: list[Stream], *, learning: bool = False) -> Array:
         """TOLD entries: which reading of which meter told what."""
@@ -108,7 +96,6 @@ class Plant:
             "score", 0, seq, 0, Mode.BACKFILL, known.ids, np.arange(n), np.full(n, MISSING), end, value,
             np.full(n, UNIT_OF_METER), {},
         )  # fmt: skip
-        before = self.state.newest["raw"][known.slot].copy()
         judged = judge(frame, known, self.state, None, LIMITS)
         if len(judged.updates):
             self.state.put(judged.updates, judged.newest)
@@ -117,22 +104,12 @@ class Plant:
         refused["row"], refused["check"] = rejected, judged.code[rejected] + OUTCOME_CHECKS
         refused["decision"] = Decision.REJECT
         parts = [refused]
-        if self.register:
-            raw = np.rint(value * 1_000).astype(np.int64)
-            resumed = examine_registers(known.slot, end, raw, judged.code, before, self.held)
-            if len(resumed.slots):
-                self.state.put(resumed.slots, resumed.newest)
-            # what the registers' own check took up is no longer judge's
-            parts = [
-                refused[refused["check"] != OUTCOME_CHECKS + Outcome.REGISTER_BACKWARDS],
-                resumed.findings,
-            ]
         took = np.flatnonzero(judged.code == Outcome.STORED)
         readings = Readings(
             known.slot[took], judged.start[took], judged.end[took], judged.quantity[took],
-            np.full(len(took), self.interval_ms), np.full(len(took), self.register),
+            np.full(len(took), self.interval_ms), np.zeros(len(took), np.bool_),
         )  # fmt: skip
-        found = examine(readings, self.habits, offset_ms=self.offset_ms, learning=learning)
+        found = examine(readings, self.habits, learning=learning)
         if len(found):
             found["row"] = took[found["row"]]
             parts.append(found)

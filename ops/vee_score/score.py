@@ -18,14 +18,13 @@ from carbonstream.ops.vee_score.faults import (
     Delivery,
     Episode,
     interval_faults,
-    modulus_of,
-    register_resets,
-    register_rollovers,
 )
 from carbonstream.ops.vee_score.judging import OUTCOME_CHECKS, Plant, Stream
+from carbonstream.ops.vee_score.register_faults import Register, beginning_anew, modulus_of, rolling_over
+from carbonstream.ops.vee_score.registers import convert
 from carbonstream.ops.vee_score.series import Series
 from carbonstream.schemas.codes import Check, Decision, Outcome
-from carbonstream.schemas.periods import HOUR_MS
+from carbonstream.schemas.periods import HOUR_MS, OFFSET_MS
 
 Array = NDArray[Any]
 Ints = NDArray[np.int64]
@@ -108,12 +107,13 @@ class _Trial:
 def score(series: Iterable[Series], seed: int, rounds: int = ROUNDS) -> Score:
     """Learn from the first half by time of each series, judge the second with faults in it."""
     result = Score()
-    groups: defaultdict[tuple[int, int], list[Series]] = defaultdict(list)
-    for one in series:
-        groups[one.interval_ms, one.offset_ms].append(one)
-    for number, ((interval_ms, offset_ms), members) in enumerate(sorted(groups.items(), key=lambda g: g[0])):
+    groups: defaultdict[int, list[Series]] = defaultdict(list)
+    for one in map(Series.on_our_clock, series):
+        groups[one.interval_ms].append(one)
+    for number, (interval_ms, members) in enumerate(sorted(groups.items())):
         chance = default_rng([seed, number])
-        _intervals(members, interval_ms, offset_ms, chance, rounds, result)
+        school = _intervals(members, interval_ms, chance, rounds, result)
+        _registers(school, members, chance, rounds, result)
     return result
 
 
@@ -123,59 +123,54 @@ def halves(series: Series) -> int:
 
 
 def _intervals(
-    members: list[Series], interval_ms: int, offset_ms: int, chance: Generator, rounds: int, result: Score
-) -> None:
-    school = Plant(len(members), interval_ms, offset_ms)
+    members: list[Series], interval_ms: int, chance: Generator, rounds: int, result: Score
+) -> Plant:
+    """Faults of interval meters; returns what the first halves taught."""
+    school = Plant(len(members), interval_ms)
     cuts = [halves(s) for s in members]
     school.run([Stream(s.end[:c], s.value[:c]) for s, c in zip(members, cuts, strict=True)], learning=True)
     trials = []
     for number, (s, cut) in enumerate(zip(members, cuts, strict=True)):
-        hour = (s.end - interval_ms + offset_ms) // HOUR_MS % 24
+        hour = (s.end - interval_ms + OFFSET_MS) // HOUR_MS % 24
         p99 = np.array(
             [np.percentile(s.value[hour == h], 99) if (hour == h).any() else 0.0 for h in range(24)]
         )
         late = (s.end[cut:], s.value[cut:], interval_ms, p99, hour[cut:])
         trials += [_Trial(number, *interval_faults(*late, chance)) for _ in range(rounds)]
-    plant = Plant(len(trials), interval_ms, offset_ms)
+    plant = Plant(len(trials), interval_ms)
     plant.place(school, np.array([t.series for t in trials]))
-    _run(plant, trials, members, result)
-    _registers(school, members, chance, result)
+    _count(plant.run([Stream(t.delivery.end, t.delivery.value) for t in trials]), trials, members, result)
+    return school
 
 
-def _registers(school: Plant, members: list[Series], chance: Generator, result: Score) -> None:
-    """Each series summed into two registers: one begins anew now and then, one passes its modulus.
+def _registers(school: Plant, members: list[Series], chance: Generator, rounds: int, result: Score) -> None:
+    """Each series summed into registers: some begin anew, half of them with a modulus; some pass their modulus.
 
     A register's intervals are the series' own, so its habit is the one the series has taught.
     """
     trials: list[_Trial] = []
-    begin: list[float] = []
-    moduli: list[int | None] = []
+    registers: list[Register] = []
+    before: list[int] = []
     for number, one in enumerate(members):
         cut = halves(one)
-        end, value = one.end[cut:], np.maximum(one.value[cut:], 0)
+        end, value, interval_ms = one.end[cut:], one.value[cut:], one.interval_ms
         if not value.any():
             continue
-        modulus = modulus_of(value)
-        start = float(chance.uniform(0, modulus))
-        trials.append(_Trial(number, *register_resets(end, value, start, school.interval_ms, chance)))
-        trials.append(_Trial(number, *register_rollovers(end, value, start, school.interval_ms, modulus)))
-        begin += [start, start]
-        moduli += [None, round(modulus * 1_000)]
-    if not trials:
-        return
-    plant = Plant(len(trials), school.interval_ms, school.offset_ms, moduli)
-    plant.place(school, np.array([t.series for t in trials]))
-    before = [int(members[t.series].end[halves(members[t.series]) - 1]) for t in trials]
-    plant.stand_at(np.array(before), np.array(begin))
-    _run(plant, trials, members, result)
+        modulus = modulus_of(value, interval_ms)
+        mine = [rolling_over(end, value, interval_ms, chance) for _ in range(rounds)]
+        mine += [beginning_anew(end, value, interval_ms, m, chance) for m in (None, modulus)]
+        registers += mine
+        trials += [_Trial(number, one.delivery, one.episodes) for one in mine]
+        before += [int(one.end[cut - 1])] * len(mine)
+    if registers:
+        told = convert(registers, before, school, np.array([t.series for t in trials]))
+        _count(told, trials, members, result)
 
 
-def _run(plant: Plant, trials: list[_Trial], members: list[Series], result: Score) -> None:
-    told = plant.run([Stream(t.delivery.end, t.delivery.value) for t in trials])
+def _count(told: Array, trials: list[_Trial], members: list[Series], result: Score) -> None:
     for meter, trial in enumerate(trials):
-        mine = told[told["meter"] == meter]
-        name = members[trial.series].meter
-        count(trial.delivery.true_end, trial.episodes, mine, plant.interval_ms, name, result)
+        of, mine = members[trial.series], told[told["meter"] == meter]
+        count(trial.delivery.true_end, trial.episodes, mine, of.interval_ms, of.meter, result)
 
 
 def count(

@@ -50,13 +50,11 @@ def examine(
     habits: Habits,
     params: Params = INTERVAL_METER,
     *,
-    offset_ms: int = OFFSET_MS,
     learning: bool = False,
 ) -> Array:
     """FINDING entries by row; `habits` is moved on.
 
-    offset_ms: of local time. learning: the readings are known to be clean (a checked import): all teach, none is
-    told.
+    learning: the readings are known to be clean (a checked import): all teach, none is told.
     """
     slot = readings.slot
     if not len(slot):
@@ -66,13 +64,13 @@ def examine(
     if highest >= len(habits.profile):
         habits.reserve(highest + 1)
     if rising:
-        return _Wave(None, readings, habits, params, offset_ms, learning).found()
+        return _Wave(None, readings, habits, params, learning).found()
     order = np.lexsort((readings.end, slot))
     ordered = slot[order]
     begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     turn = np.arange(len(slot)) - np.repeat(begins, np.diff(np.r_[begins, len(slot)]))
     waves = [
-        _Wave(order[turn == k], readings, habits, params, offset_ms, learning).found()
+        _Wave(order[turn == k], readings, habits, params, learning).found()
         for k in range(int(turn.max()) + 1)
     ]
     found = np.concatenate(waves)
@@ -87,7 +85,7 @@ class _Wave:
     """
 
     __slots__ = (
-        "findings", "following", "habits", "learning", "offset_ms", "params", "place", "quantity", "recent", "rows",
+        "findings", "following", "habits", "learning", "params", "place", "quantity", "recent", "rows",
         "slot",
     )  # fmt: skip
 
@@ -97,11 +95,10 @@ class _Wave:
         readings: Readings,
         habits: Habits,
         params: Params,
-        offset_ms: int,
         learning: bool,
     ) -> None:
         """rows: of the frame; None: all."""
-        self.habits, self.params, self.offset_ms, self.learning = habits, params, offset_ms, learning
+        self.habits, self.params, self.learning = habits, params, learning
         self.rows = rows
         self.findings: list[Array] = []
         slot, start, end, quantity, interval, register = (
@@ -172,7 +169,7 @@ class _Wave:
     def _ahead(self, start: Times, end: Times) -> None:
         """Readings later than all before them. start, end: one of each, or one of all."""
         recent = self.recent
-        hour = (start + self.offset_ms) // HOUR_MS
+        hour = (start + OFFSET_MS) // HOUR_MS
         begun = recent["hour"] != hour
         if np.count_nonzero(begun):
             self._begin_hours(begun.nonzero()[0], hour)
@@ -206,7 +203,7 @@ class _Wave:
 
         recent["energy"] += value
         recent["parts"] += np.uint8(1)
-        past = (end + self.offset_ms) // HOUR_MS > hour
+        past = (end + OFFSET_MS) // HOUR_MS > hour
         if isinstance(past, np.ndarray) or past:
             needed = np.maximum(HOUR_MS // np.maximum(end - start, 1), 1)
             closed = (recent["parts"] == needed) & (self.habits.profile["scale"][self.place] > 0) & past
@@ -258,7 +255,7 @@ class _Wave:
         """Suspect readings of all, where `i` are above the bar: a spike if its neighbours are not."""
         profile, params = self.habits.profile, self.params
         slot, part, value = self.slot[i], self.recent[i], value[i]
-        local = _at(start, i) + self.offset_ms
+        local = _at(start, i) + OFFSET_MS
         hour = local // HOUR_MS % HOURS
         following = np.ones(len(i), np.bool_) if self.following is None else self.following[i]
         bar = self._bar(slot, hour)
@@ -266,7 +263,7 @@ class _Wave:
         scale = profile["scale"][slot]
         near = octaves_of(value, scale) - octaves_at(profile["limit"][slot, hour])
         held = part["held"]
-        was = (part["end"] - 1 + self.offset_ms) // HOUR_MS
+        was = (part["end"] - 1 + OFFSET_MS) // HOUR_MS
         limit_was = profile["limit"][slot, was % HOURS].astype(np.int64)
         if held.any():
             last, before = part["near"][:, 0], part["near"][:, 1]

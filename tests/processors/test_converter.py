@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from carbonstream.processors.converter import Converter
 from carbonstream.processors.meters import BLOCK
+from carbonstream.processors.register_history import Exchange
 from carbonstream.schemas.codes import Check
 from carbonstream.schemas.emissions import EmissionsFrame
 from carbonstream.schemas.frames import TYPE_TICK
@@ -170,6 +172,21 @@ def test_a_register_that_falls_is_held_until_the_next_index_tells() -> None:
     ]
     assert told(6, 1, modulus, 9_990) == []
     assert told(7, 2, modulus, 15) == [(Check.REGISTER_ROLLOVER, 2)]
+
+
+def test_nothing_is_told_of_a_register_whose_exchange_was_recorded() -> None:
+    register = METERS[0]
+    worker = Worker.start({})
+    worker.take(0, TICK_OF_ALL)
+    for seq, value in enumerate((500, 510, 0, 3, 5)):
+        rows = [{"meter": register.meter_id, "end": T0 + seq * QUARTER_MS, "value": value}]
+        worker.take(1 + seq, Record(orjson.dumps(frame(rows) | {"seq": seq, "mode": "backfill"})))
+    recorded = replace(register, exchanges=(Exchange(T0 + QUARTER_MS, 510_000, 0, None),))
+    worker.converter.reference.shard(recorded.number % 64).put(recorded)
+    rows = [{"meter": register.meter_id, "end": T0 + 5 * QUARTER_MS, "value": 8}]
+    worker.take(6, Record(orjson.dumps(frame(rows) | {"seq": 5, "mode": "backfill"})))
+    answer = orjson.loads(worker.answers[6])
+    assert (answer["quantity"], answer["findings"]) == ([8_000], [])
 
 
 def test_an_answer_fits_into_its_topic_whatever_the_record_holds() -> None:

@@ -1,4 +1,4 @@
-"""Series of meters unlike the steel plant's, made from a seed: a roof, a charger, an office."""
+"""Series of meters unlike the steel plant's, made from a seed: a roof, a charger, an office, a flat, a boiler."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from carbonstream.ops.vee_score.series import Floats, Ints, Series
-from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, OFFSET_MS
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS, MINUTE_MS, OFFSET_MS, local_iso
 
 MONDAY_MS = 1_672_617_600_000 - OFFSET_MS  # 2023-01-02T00:00 local
 STEEL = Path(str(files("carbonstream.schemas") / "reference" / "steel" / "Steel_industry_data.csv.gz"))
@@ -69,6 +69,48 @@ def office(days: int = 200, interval_ms: int = HOUR_MS, seed: int = 5, factor: f
     power = 30 + works * 120 * np.maximum(busy, 0) * chance.normal(1, 0.08, days)[day]
     value = power * np.exp(0.05 * chance.standard_normal(len(end))) * interval_ms / HOUR_MS
     return Series("office", interval_ms, end, np.round(value, 2) * factor)
+
+
+def flat(days: int = 200, interval_ms: int = 15 * MINUTE_MS, seed: int = 6) -> Series:
+    """A dwelling whose meter tells whole kWh: what is left of one interval counts in a later one."""
+    chance = np.random.default_rng(seed)
+    end = ends(days, interval_ms)
+    day, hour = clock(end, interval_ms)
+    evening = np.exp(-(((hour - 20) / 2.5) ** 2)) + 0.5 * np.exp(-(((hour - 7.5) / 1.2) ** 2))
+    power = 0.8 + 7 * evening * chance.gamma(4, 0.25, days)[day] * chance.gamma(2, 0.5, len(end))
+    index = np.floor(np.cumsum(power) * interval_ms / HOUR_MS)
+    return Series("flat", interval_ms, end, np.diff(index, prepend=0.0))
+
+
+def boiler(days: int = 200, interval_ms: int = HOUR_MS, seed: int = 7) -> Series:
+    """Heat of a district: with the weather of the day, lower at night, none at all in warm weeks."""
+    chance = np.random.default_rng(seed)
+    end = ends(days, interval_ms)
+    day, hour = clock(end, interval_ms)
+    cold = np.zeros(days)
+    for d in range(1, days):
+        cold[d] = 0.8 * cold[d - 1] + chance.normal(0, 2)
+    need = np.maximum(18 - (9 - 11 * np.cos(np.arange(days) / 365 * 2 * np.pi) - cold), 0)[day]
+    load = need * (1 - 0.25 * (hour < 5)) * (1 + 0.3 * np.exp(-(((hour - 6.5) / 1.0) ** 2)))
+    value = 40 * load * np.exp(0.06 * chance.standard_normal(len(end))) * interval_ms / HOUR_MS
+    return Series("boiler", interval_ms, end, np.round(value, 1))
+
+
+def by_the_day(series: Series) -> Series:
+    """The same energy, told once a day."""
+    day = (series.end - MONDAY_MS - 1) // DAY_MS
+    value = np.round(np.bincount(day, series.value), 3)
+    return Series(
+        f"{series.meter} by the day", DAY_MS, MONDAY_MS + np.arange(1, len(value) + 1) * DAY_MS, value
+    )
+
+
+def written(series: Series, path: Path) -> Path:
+    """The series as a CSV file."""
+    rows = zip(series.end.tolist(), series.value.tolist(), strict=True)
+    lines = [f"{series.meter},{local_iso(end)},{value}" for end, value in rows]
+    path.write_text("\n".join(["meter,time,value", *lines]))
+    return path
 
 
 def steel() -> Series:
