@@ -135,17 +135,39 @@ def _readable(
         try:
             command = Command.model_validate_json(record.value)
         except ValidationError as error:
-            telemetry.FAULTS.labels("warn", "unreadable command").inc()
             problem = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            text = record.value[:SHOWN].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-            id_ = f"unreadable/{record.partition}/{record.offset}"
-            body = Jsonb({"text": text, "error": problem[:SHOWN].replace("\0", " ")})
-            row = (id_, None, None, "", None, to_datetime(now), record.offset, "unreadable", Jsonb([]), body)
-            connection.execute(ANSWER, row)
+            _refuse(connection, now, record, problem)
             continue
-        parsed.setdefault(command.id, (record, command))
+        refused = _refused(connection, now, record, command)
+        if refused is None:
+            parsed.setdefault(command.id, (record, command))
+        else:
+            _refuse(connection, now, record, refused)
     known = {id_ for (id_,) in connection.execute(KNOWN, (list(parsed),))}
     return [pair for id_, pair in parsed.items() if id_ not in known]
+
+
+def _refused(connection: Connection, now: int, record: Received, command: Command) -> str | None:
+    """What the database says against an answer to the command, tried before anything is done; None: it takes it.
+
+    The answer holds every text of the command, so what it takes no later statement refuses.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            _answer(connection, now, record, command, ())
+    except psycopg.DataError as error:
+        return f"the database does not take it: {error}"
+    return None
+
+
+def _refuse(connection: Connection, now: int, record: Received, problem: str) -> None:
+    """Answer what is no command."""
+    telemetry.FAULTS.labels("warn", "unreadable command").inc()
+    text = record.value[:SHOWN].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    id_ = f"unreadable/{record.partition}/{record.offset}"
+    body = Jsonb({"text": text, "error": problem[:SHOWN].replace("\0", " ")})
+    row = (id_, None, None, "", None, to_datetime(now), record.offset, "unreadable", Jsonb([]), body)
+    connection.execute(ANSWER, row)
 
 
 def _put(connection: Connection, desk: Desk, ids: Iterable[str]) -> None:

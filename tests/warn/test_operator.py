@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from tests.warn.desk import NOON, Control, controlled, told, warning_id
@@ -60,13 +61,39 @@ def test_what_cannot_be_applied_is_answered_and_holds_up_nothing(control: Contro
     control.until_state(one, "active-unacked")
     control.raw(b'{"id": "half')
     control.raw(b"\x00\xff")
+    control.command("nul-by", "acknowledge", one, by="Li Na\0")
+    control.command("nul-within", "acknowledge", one, versions={f"{one}\0": 1})
     control.command("ack-3", "acknowledge", "target-level:site:nobody:co2:2026-11:100", one)
     outcome, targets = control.answered("ack-3")
     assert outcome == "partly"
     assert [t.get("reason") for t in targets] == ["unknown", None]
     unreadable = control.pipeline.query("select id, body from warning_command where outcome = 'unreadable'")
-    assert len(unreadable) == 2
-    assert {body["text"] for _, body in unreadable} == {'{"id": "half', "\ufffd\ufffd"}
+    assert len(unreadable) == 4
+    assert {'{"id": "half', "\ufffd\ufffd"} < {body["text"] for _, body in unreadable}
+    assert sum("NUL" in body["error"] for _, body in unreadable) == 2
+
+
+REFUSING = """
+create function refuse_text() returns trigger language plpgsql as
+$$ begin raise exception 'no such character' using errcode = 'character_not_in_repertoire'; end $$;
+create trigger refuse_text before insert on warning_command for each row when (new.by = 'Nobody')
+  execute function refuse_text();
+"""
+
+
+def test_a_command_whose_answer_the_database_refuses_is_kept_and_holds_up_nothing(control: Control) -> None:
+    one = warning_id(9)
+    control.tell(told(one))
+    control.until_state(one, "active-unacked")
+    with psycopg.connect(control.pipeline.settings.database) as connection:
+        connection.execute(REFUSING)
+    control.command("refused-9", "shelve", one, by="Nobody", why="x", until=f"{NOON:%Y-%m-%d}T20:00:00+08:00")
+    control.command("claim-9", "claim", one)
+    applied(control, "claim-9")
+    kept = "select body ->> 'error' from warning_command where body ->> 'text' like %s"
+    ((error,),) = control.pipeline.query(kept, "%refused-9%")
+    assert "no such character" in error
+    assert [op for op, *_ in control.operations(one)] == ["raised", "claim"]
 
 
 def test_the_same_command_twice_is_applied_once(control: Control) -> None:
