@@ -150,8 +150,9 @@ class Command(Shape):
     @model_validator(mode="before")
     @classmethod
     def _can_be_stored(cls, given: Any) -> Any:
-        if _holds_nul(given):
-            raise ValueError("a text holds the character NUL, which no database stores: leave it out")
+        for field, value in given.items() if isinstance(given, dict) else ():
+            if _holds_nul(value):
+                raise ValueError(f"{field}: holds the character NUL, which no database stores; leave it out")
         return given
 
     @model_validator(mode="after")
