@@ -30,6 +30,7 @@ from carbonstream.streams.warn_desk import (
     load_cards,
     load_conditions,
     load_suppressions,
+    newest_episodes,
     take_marks,
 )
 
@@ -171,7 +172,12 @@ def _refuse(connection: Connection, now: int, record: Received, problem: str) ->
 
 
 def _put(connection: Connection, desk: Desk, ids: Iterable[str]) -> None:
-    for card in load_cards(connection, [id_ for id_ in ids if id_ not in desk.cards]):
+    """Warnings, and of each one that is an episode the newest of its alarm."""
+    cards = load_cards(connection, [id_ for id_ in ids if id_ not in desk.cards])
+    newest = newest_episodes(connection, {card.key for card in cards if card.key != card.id})
+    loaded = {card.id for card in cards}
+    cards += load_cards(connection, [id_ for id_ in newest if id_ not in loaded and id_ not in desk.cards])
+    for card in cards:
         desk.put(card)
 
 

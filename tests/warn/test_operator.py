@@ -137,6 +137,50 @@ def test_a_shelf_ends_by_the_clock_and_leaves_what_would_have_been(control: Cont
     ]  # fmt: skip
 
 
+def episode(control: Control, number: int) -> str:
+    """The next episode of a limit, raised by the rules."""
+    id_ = f"interval-limit:site:s-{number}:s-{number}/E01:{control.now:%Y%m%dT%H%M%S}"
+    control.tell(told(id_, at=control.now))
+    control.pipeline.until(f"{id_} is on the desk", lambda: control.state(id_) is not None)
+    return id_
+
+
+def annunciated(control: Control, id_: str) -> list[str]:
+    sql = "select operation from warning_operation where annunciates and warning = %s order by change"
+    return [operation for (operation,) in control.pipeline.query(sql, id_)]
+
+
+def test_the_next_episode_of_a_shelved_limit_is_shelved_until_the_shelf_expires(control: Control) -> None:
+    first = episode(control, 51)
+    until = control.now + timedelta(hours=3)
+    control.command("shelve-51", "shelve", first, why="a drifting sensor", until=until.isoformat())
+    applied(control, "shelve-51")
+    control.tell(told(first, 2, active=False, at=control.now))
+    second = episode(control, 51)
+    assert [control.state(id_) for id_ in (first, second)] == ["normal", "shelved"]
+    assert annunciated(control, second) == []
+    control.turn(until)
+    control.until_state(second, "active-unacked")
+    assert annunciated(control, second) == ["shelf-expired"]
+    assert control.state(first) == "normal"
+
+
+def test_a_limit_out_of_service_is_returned_by_its_newest_episode_and_stays_in_service(
+    control: Control,
+) -> None:
+    first = episode(control, 52)
+    control.command("out-52", "out-of-service", first, why="meter is at the laboratory")
+    applied(control, "out-52")
+    control.tell(told(first, 2, active=False, at=control.now))
+    second = episode(control, 52)
+    assert control.state(second) == "out-of-service"
+    control.command("back-52", "return-to-service", first)  # as a board that has not seen the second would
+    applied(control, "back-52")
+    assert control.state(second) == "active-unacked"
+    control.tell(told(second, 2, active=False, at=control.now))
+    assert control.state(episode(control, 52)) == "active-unacked"
+
+
 def test_maintenance_suppresses_what_it_names_and_ends_by_the_calendar(control: Control) -> None:
     inside, outside = warning_id(61, "pace"), warning_id(62, "pace")
     start = control.now + timedelta(hours=1)
