@@ -29,15 +29,16 @@ from carbonstream.schemas.periods import DAY_MS, HOUR_MS, local_iso, local_text,
 router = APIRouter(prefix="/warnings", tags=["warnings"], responses=RESPONSES)
 SPANS: Final = {"hour": HOUR_MS, "day": DAY_MS, "30 days": 30 * DAY_MS}
 SHIFT: Final = timedelta(hours=12)
+ALARMS: Final = "ids of warnings, of instant rules and common causes without the time of the episode"
 MOST: Final = 200  # of each list of a hand-over; the counts are of all
 
 ANNUNCIATIONS: Final = """
-select warning as id, (extract(epoch from at) * 1000)::bigint as at, priority::int as priority
-from warning_operation where annunciates and at > %(since)s
+select o.key, (extract(epoch from w.at) * 1000)::bigint as at, w.priority::int as priority
+from warning_operation w join warning_operator o on o.id = w.warning where w.annunciates and w.at > %(since)s
 """
 OPEN: Final = """
-select id, (extract(epoch from raised_at) * 1000)::bigint as raised_at from warning_operator
-where active and state in ('active-unacked', 'active-acked')
+select key, (extract(epoch from min(raised_at)) * 1000)::bigint as raised_at from warning_operator
+where active and state in ('active-unacked', 'active-acked') group by key
 """
 COUNTS: Final = (
     "select state, count(*)::int as count from warning_operator where state <> 'normal' group by state"
@@ -84,8 +85,8 @@ class LoadShown(BaseModel):
     verdict: str = Field(description="acceptable (mean to 1), manageable (to 2), too much")
     floods: list[FloodShown]
     flood_percent: float
-    chattering: list[str] = Field(description="3 times within a minute")
-    top: list[dict[str, Any]] = Field(description="the ten that came most often")
+    chattering: list[str] = Field(description=f"3 times within a minute; {ALARMS}")
+    top: list[dict[str, Any]] = Field(description=f"the ten that came most often; {ALARMS}")
     priority_percent: dict[str, float] = Field(description="aim: alarm 5, alert 15, notice 80")
 
 
@@ -95,7 +96,9 @@ class Health(BaseModel):
     at: str
     operator_positions: int
     spans: dict[str, LoadShown]
-    stale: list[str] = Field(description="active for more than 24 hours, the oldest first, 200 at most")
+    stale: list[str] = Field(
+        description=f"active for more than 24 hours, the oldest first, 200 at most; {ALARMS}"
+    )
     stale_count: int
     states: dict[str, int] = Field(description="how many warnings stand how, but for normal")
 
@@ -141,7 +144,7 @@ class HandoverQuery(Parameters):
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    id: str
+    key: str
     raised_at: int
 
 
@@ -196,7 +199,7 @@ async def read_health(here: Services) -> Health:
     since = to_datetime(now - max(SPANS.values()))
     found = await here.database.rows(Annunciation, ANNUNCIATIONS, {"since": since})
     open_ = await here.database.rows(_Open, OPEN)
-    stale = alarm_health.stale(((row.id, row.raised_at) for row in open_), now)
+    stale = alarm_health.stale(((row.key, row.raised_at) for row in open_), now)
     counts = await here.database.rows(_ByState, COUNTS)
     return Health(
         at=local_iso(now),

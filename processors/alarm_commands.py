@@ -25,6 +25,10 @@ class Kind(StrEnum):
     RETURN_TO_SERVICE = "return-to-service"
 
 
+# These concern an alarm with all its episodes, the others one warning.
+OF_ALARM: Final = frozenset({Kind.SHELVE, Kind.UNSHELVE, Kind.OUT_OF_SERVICE, Kind.RETURN_TO_SERVICE})
+
+
 class Refusal(StrEnum):
     """Why a command does not fit a warning."""
 

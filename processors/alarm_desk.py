@@ -6,12 +6,15 @@ down is stored. The same events in any other cut into passes write the same, but
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from carbonstream.processors.alarm_commands import Kind, Order, Refusal, obey
+from carbonstream.processors.alarm_commands import OF_ALARM, Kind, Order, Refusal, obey
 from carbonstream.processors.alarm_grouping import COMMON_CAUSE, REVIEWS, review_of
+from carbonstream.processors.alarm_keys import alarm_key
 from carbonstream.processors.alarm_states import (
     Condition,
     OperatorState,
@@ -66,6 +69,11 @@ class Card:
     respond_s: int | None = None
 
     @property
+    def key(self) -> str:
+        """The alarm whose episode it is."""
+        return alarm_key(self.id, self.rule)
+
+    @property
     def respond_ms(self) -> int | None:
         """Time to respond of an enterprise that is told; None: it answers without deadlines."""
         return (self.respond_s or RESPOND_S[self.priority]) * 1_000 if self.is_told else None
@@ -108,12 +116,17 @@ class Desk:
         self.now = now
         self.in_force = list(in_force)
         self.cards: dict[str, Card] = {}
+        self.episodes: defaultdict[str, list[str]] = defaultdict(
+            list
+        )  # by alarm, the ids on the desk in their order
         self.written: list[Written] = []
         self.touched: set[str] = set()
         self.left: set[str] = set()  # parents that a child has left
 
     def put(self, card: Card) -> None:
         """A card as it was stored."""
+        if card.id not in self.cards:
+            insort(self.episodes[card.key], card.id)
         self.cards[card.id] = card
 
     def condition(
@@ -121,6 +134,8 @@ class Desk:
     ) -> None:
         """The rules told a change; `parent`, where its cause is known already."""
         card = self.cards[id_]
+        if told.active and not card.change:
+            card = self._take_over(card)
         standing = on_condition(card.standing, told, self._cause(card) is not None)
         if card.parent is not None and (not standing.active or standing.raised_version == told.version):
             self.left.add(card.parent)
@@ -131,6 +146,25 @@ class Desk:
                 card = replace(card, answer=asked(card.answer, told.at, card.respond_ms))
         operation = "review" if told.is_review else "raised" if told.active else "cleared"
         self._settle(card, standing, operation)
+
+    def _take_over(self, card: Card) -> Card:
+        """A new episode takes its alarm's shelf and removal from service over from the one before it.
+
+        That one was put aside with them: once it has cleared nobody is asked about it again.
+        """
+        episodes = self.episodes[card.key]
+        at = bisect_left(episodes, card.id)
+        if not at:
+            return card
+        before = self.cards[episodes[at - 1]]
+        old = expired(before.standing, self.now)
+        if old.shelf is None and old.out_of_service is None:
+            return card
+        if not old.active:
+            done = replace(old, shelf=None, out_of_service=None, acked=True, quiet=None, claimed_by=None)
+            self._settle(before, done, "followed", why=card.id)
+        standing = replace(card.standing, shelf=old.shelf, out_of_service=old.out_of_service)
+        return replace(card, standing=standing)
 
     def adopt(self, id_: str, parent: str) -> None:
         """It turns out to be one of several of a common cause; one that has cleared or has a parent stays as it is."""
@@ -159,10 +193,13 @@ class Desk:
         self._settle(card, card.standing, "suppressed" if cause else "unsuppressed", why=cause or "")
 
     def order(self, id_: str, order: Order, command: str) -> Answer:
-        """A command is carried out on one warning."""
+        """A command is carried out on one warning; what concerns its alarm, on the newest episode of that."""
         card = self.cards.get(id_)
         if card is None:
             return Answer(id_, Outcome.REFUSED, Refusal.UNKNOWN)
+        newest = self.cards[self.episodes[card.key][-1]]
+        if order.kind in OF_ALARM and newest is not card:
+            card, order = newest, replace(order, expected=None)  # which the operator need not have seen
         found = obey(card.standing, order, self.now)
         if isinstance(found, Refusal):
             return Answer(id_, Outcome.REFUSED, found)

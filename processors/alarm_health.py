@@ -31,9 +31,9 @@ TOP: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Annunciation:
-    """A warning was put before the operators; `at` UTC ms, priority 1 (alarm) to 3."""
+    """An alarm was put before the operators; key: of its episodes; `at` UTC ms, priority 1 (alarm) to 3."""
 
-    id: str
+    key: str
     at: int
     priority: int
 
@@ -74,12 +74,12 @@ def load(annunciations: Iterable[Annunciation], now: int, span_ms: int, position
     Periods of 10 minutes are counted back from `now`.
     """
     first = now - span_ms
-    found = sorted((a for a in annunciations if first < a.at <= now), key=lambda a: (a.at, a.id))
+    found = sorted((a for a in annunciations if first < a.at <= now), key=lambda a: (a.at, a.key))
     bins = span_ms // BIN_MS
     at = np.array([a.at for a in found], np.int64)
     counts = np.bincount((at - first - 1) // BIN_MS, minlength=bins) if found else np.zeros(bins, np.int64)
     floods = flooded(counts, first, positions)
-    by_id = Counter(a.id for a in found)
+    by_key = Counter(a.key for a in found)
     by_priority = Counter(a.priority for a in found)
     return Load(
         annunciated=len(found),
@@ -88,7 +88,7 @@ def load(annunciations: Iterable[Annunciation], now: int, span_ms: int, position
         floods=floods,
         flood_percent=100.0 * sum(f.end - f.start for f in floods) / (bins * BIN_MS),
         chattering=chattering(found),
-        top=tuple(sorted(by_id.items(), key=lambda item: (-item[1], item[0]))[:TOP]),
+        top=tuple(sorted(by_key.items(), key=lambda item: (-item[1], item[0]))[:TOP]),
         priority_percent={p: 100.0 * by_priority[p] / max(len(found), 1) for p in PRIORITY_SHARES},
     )
 
@@ -108,19 +108,19 @@ def flooded(counts: Ints, first: int, positions: int) -> tuple[Flood, ...]:
 
 
 def chattering(annunciations: Sequence[Annunciation]) -> tuple[str, ...]:
-    """Ids that came CHATTER_TIMES within CHATTER_MS; the annunciations are in order of time."""
+    """Alarms that came CHATTER_TIMES within CHATTER_MS; the annunciations are in order of time."""
     times: defaultdict[str, list[int]] = defaultdict(list)
     for one in annunciations:
-        times[one.id].append(one.at)
+        times[one.key].append(one.at)
     return tuple(
         sorted(
-            id_
-            for id_, at in times.items()
+            key
+            for key, at in times.items()
             if any(b - a <= CHATTER_MS for a, b in zip(at, at[CHATTER_TIMES - 1 :], strict=False))
         )
     )
 
 
 def stale(raised_at: Iterable[tuple[str, int]], now: int) -> tuple[str, ...]:
-    """Ids of (id, raised at, UTC ms) that stand for longer than STALE_MS, the oldest first."""
-    return tuple(id_ for id_, at in sorted(raised_at, key=lambda r: (r[1], r[0])) if now - at > STALE_MS)
+    """Of (alarm, raised at, UTC ms) those that stand for longer than STALE_MS, the oldest first."""
+    return tuple(key for key, at in sorted(raised_at, key=lambda r: (r[1], r[0])) if now - at > STALE_MS)

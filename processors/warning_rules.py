@@ -182,6 +182,16 @@ class RuleBook:
     def __iter__(self) -> Iterator[Definition]:
         return (definition for found in self._versions.values() for definition in found)
 
+    def changes(self, after_ms: int, until_ms: int) -> list[int]:
+        """The instants in (after, until] at which a version comes into force, in order."""
+        return self._changes[bisect_right(self._changes, after_ms) : bisect_right(self._changes, until_ms)]
+
+    def version_named(self, reference: str) -> Definition | None:
+        """RULE@VERSION; the rule's newest version where there is no such one: a release replaced what is packaged."""
+        versions = self._versions.get(reference.rpartition("@")[0], [])
+        named = [d for d in versions if d.reference == reference]
+        return next(iter(named or versions[-1:]), None)
+
     def epoch(self, at_ms: int) -> int:
         """Grows with each instant at which a version comes into force; between two all is the same."""
         return bisect_right(self._changes, at_ms)
@@ -203,23 +213,29 @@ class RuleBook:
         self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None = None
     ) -> Definition | None:
         """The rule that judges a subject; None where none does. level: of a target, for rules with `from`."""
+        found = self.deciding(kind, subject, at_ms, level)
+        return found if found is not None and found.is_on else None
+
+    def deciding(
+        self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None = None
+    ) -> Definition | None:
+        """The same, also one that is off, so that nothing is judged."""
         key = kind, subject, self.epoch(at_ms), level
         if key not in self._found:
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
-            self._found[key] = self._find(kind, subject, at_ms, level)
+            self._found[key] = self._deciding(kind, subject, at_ms, level)
         return self._found[key]
 
-    def _find(self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None) -> Definition | None:
+    def _deciding(self, kind: RuleKind, subject: str, at_ms: int, level: Decimal | None) -> Definition | None:
         found = [
             d
             for d in self._scopes[kind].of(subject)
             if d is self._version(d.rule, at_ms) and (level is None or d.parameters["from"] <= level)
         ]
-        best = max(
+        return max(
             found, key=lambda d: (len(d.scope.rstrip("*")), d.parameters.get("from", 0), d.rule), default=None
         )
-        return best if best is not None and best.is_on else None
 
 
 def parameters_of(kind: RuleKind, words: str) -> dict[str, Decimal]:

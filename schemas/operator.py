@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
@@ -28,9 +28,18 @@ OF_ENTERPRISE: Final = ("receipt", "cause", "measure", "dispute", "closure")  # 
 ANSWERING: Final = (*OF_ENTERPRISE, "uphold", "dismiss")
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*\S[^\x00]*$")]
+Person = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]+$")]
 Why = Annotated[str, Field(max_length=1_000, pattern=r"^[^\x00]*$")]
+
+
+def _holds_nul(given: Any) -> bool:
+    """Whether any text of a JSON value holds NUL."""
+    if isinstance(given, str):
+        return "\0" in given
+    if isinstance(given, dict):
+        return any(_holds_nul(each) for pair in given.items() for each in pair)
+    return isinstance(given, list | tuple) and any(_holds_nul(each) for each in given)
 
 
 class Calendar(Shape):
@@ -137,6 +146,14 @@ class Command(Shape):
         Field(description="whose answer it is; of its own warnings only", examples=["enterprise:ENT-1"]),
     ] = None
     disputed: Annotated[Disputed | None, Field(description="dispute: what is wrong")] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _can_be_stored(cls, given: Any) -> Any:
+        for field, value in given.items() if isinstance(given, dict) else ():
+            if _holds_nul(value):
+                raise ValueError(f"{field}: holds the character NUL, which no database stores; leave it out")
+        return given
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Self:

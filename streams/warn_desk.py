@@ -53,6 +53,9 @@ left join lateral (
 ) own on true
 where w.id = any (%s)
 """
+NEWEST: Final = """
+select (select max(o.id) from warning_operator o where o.key = asked.key) from unnest(%s::text[]) asked (key)
+"""
 # With what tells a restatement: when the newest coefficient in it was published, and whether its month is locked.
 CONDITIONS: Final = """
 select h.id, h.version, h.state = 'active', h.changed_at, h.backfill, w.rule, h.snapshot ->> 'source',
@@ -69,10 +72,10 @@ where h.id = any (%s) and h.version > coalesce(o.version, 0)
 order by h.id, h.version
 """
 KEEP: Final = """
-insert into warning_operator as o (id, entity, rule, change, version, state, rank, priority, since, active, acked,
+insert into warning_operator as o (id, key, entity, rule, change, version, state, rank, priority, since, active, acked,
   quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer)
-values (%(id)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(since)s, %(active)s,
-  %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s, %(out_of_service)s,
+values (%(id)s, %(key)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(since)s,
+  %(active)s, %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s, %(out_of_service)s,
   %(suppressed_by)s, %(source)s, %(parent)s, %(due_at)s, %(answer)s)
 on conflict (id) do update set (change, version, state, rank, priority, since, active, acked, quiet, raised_version,
   raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer) = (excluded.change,
@@ -100,6 +103,11 @@ def take_marks(connection: Connection, most: int) -> list[str]:
 def due(connection: Connection, now: int) -> list[str]:
     """Warnings that the clock changes now (UTC ms)."""
     return [id_ for (id_,) in connection.execute(DUE, (to_datetime(now),))]
+
+
+def newest_episodes(connection: Connection, keys: Iterable[str]) -> list[str]:
+    """The newest warning that stands of each alarm."""
+    return [id_ for (id_,) in connection.execute(NEWEST, (sorted(keys),)) if id_ is not None]
 
 
 def load_cards(connection: Connection, ids: Iterable[str]) -> list[Card]:
@@ -229,6 +237,7 @@ def _row(card: Card) -> dict[str, Any]:
     )
     return {
         "id": card.id,
+        "key": card.key,
         "entity": card.entity,
         "rule": card.rule,
         "change": card.change,

@@ -22,17 +22,17 @@ FLOOD: Final = Gauge(
     "carbonstream_alarm_flood", "1 during a flood: from more than 10 in 10 minutes until below 5"
 )
 CHATTERING: Final = Gauge(
-    "carbonstream_chattering_warnings", "Warnings raised 3 times within a minute, last hour"
+    "carbonstream_chattering_warnings", "Alarms raised 3 times within a minute, last hour"
 )
-STALE: Final = Gauge("carbonstream_stale_warnings", "Warnings active for more than 24 hours")
+STALE: Final = Gauge("carbonstream_stale_warnings", "Alarms active for more than 24 hours")
 
 LAST_HOUR: Final = """
-select warning, (extract(epoch from at) * 1000)::bigint, priority from warning_operation
-where annunciates and at > %s
+select o.key, (extract(epoch from w.at) * 1000)::bigint, w.priority
+from warning_operation w join warning_operator o on o.id = w.warning where w.annunciates and w.at > %s
 """
 OPEN: Final = """
-select id, (extract(epoch from raised_at) * 1000)::bigint from warning_operator
-where active and state in ('active-unacked', 'active-acked')
+select key, (extract(epoch from min(raised_at)) * 1000)::bigint from warning_operator
+where active and state in ('active-unacked', 'active-acked') group by key
 """
 
 

@@ -30,6 +30,7 @@ from carbonstream.streams.warn_desk import (
     load_cards,
     load_conditions,
     load_suppressions,
+    newest_episodes,
     take_marks,
 )
 
@@ -135,21 +136,48 @@ def _readable(
         try:
             command = Command.model_validate_json(record.value)
         except ValidationError as error:
-            telemetry.FAULTS.labels("warn", "unreadable command").inc()
             problem = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            text = record.value[:SHOWN].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
-            id_ = f"unreadable/{record.partition}/{record.offset}"
-            body = Jsonb({"text": text, "error": problem[:SHOWN].replace("\0", " ")})
-            row = (id_, None, None, "", None, to_datetime(now), record.offset, "unreadable", Jsonb([]), body)
-            connection.execute(ANSWER, row)
+            _refuse(connection, now, record, problem)
             continue
-        parsed.setdefault(command.id, (record, command))
+        refused = _refused(connection, now, record, command)
+        if refused is None:
+            parsed.setdefault(command.id, (record, command))
+        else:
+            _refuse(connection, now, record, refused)
     known = {id_ for (id_,) in connection.execute(KNOWN, (list(parsed),))}
     return [pair for id_, pair in parsed.items() if id_ not in known]
 
 
+def _refused(connection: Connection, now: int, record: Received, command: Command) -> str | None:
+    """What the database says against an answer to the command, tried before anything is done; None: it takes it.
+
+    The answer holds every text of the command, so what it takes no later statement refuses.
+    """
+    try:
+        with connection.transaction(force_rollback=True):
+            _answer(connection, now, record, command, ())
+    except psycopg.DataError as error:
+        return f"the database does not take it: {error}"
+    return None
+
+
+def _refuse(connection: Connection, now: int, record: Received, problem: str) -> None:
+    """Answer what is no command."""
+    telemetry.FAULTS.labels("warn", "unreadable command").inc()
+    text = record.value[:SHOWN].decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    id_ = f"unreadable/{record.partition}/{record.offset}"
+    body = Jsonb({"text": text, "error": problem[:SHOWN].replace("\0", " ")})
+    row = (id_, None, None, "", None, to_datetime(now), record.offset, "unreadable", Jsonb([]), body)
+    connection.execute(ANSWER, row)
+
+
 def _put(connection: Connection, desk: Desk, ids: Iterable[str]) -> None:
-    for card in load_cards(connection, [id_ for id_ in ids if id_ not in desk.cards]):
+    """Warnings, and of each one that is an episode the newest of its alarm."""
+    cards = load_cards(connection, [id_ for id_ in ids if id_ not in desk.cards])
+    newest = newest_episodes(connection, {card.key for card in cards if card.key != card.id})
+    loaded = {card.id for card in cards}
+    cards += load_cards(connection, [id_ for id_ in newest if id_ not in loaded and id_ not in desk.cards])
+    for card in cards:
         desk.put(card)
 
 

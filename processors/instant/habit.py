@@ -18,7 +18,7 @@ import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
 from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Meter
-from carbonstream.processors.instant.slots import Slot, SlotRule, Slots
+from carbonstream.processors.instant.slots import Slot, SlotRule, Slots, resumed
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.warning_rules import Definition, RuleBook
 from carbonstream.processors.warnings import State
@@ -134,18 +134,20 @@ class Habit(SlotRule[_Watched]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._book = RuleBook()
         self._watched: dict[int, _Watched] = {}
         self._is_watched = np.zeros(0, np.bool_)
 
     def begin(self, fleet: Fleet, book: RuleBook) -> None:
         """Meters or rules have changed. What was learnt stays."""
         self._book, before = book, self._watched
+        self._due = 0
         rules = book.scopes(RuleKind.HABIT)
         meters = [m for m in fleet.by_number.values() if rules and rules.of(m.subject)]
         self._watched = {
             m.number: before.get(m.number) or _Watched(m, WeekModel(), Slots(HOUR_MS)) for m in meters
         }
+        for number, watched in self._watched.items():
+            watched.meter = fleet.by_number[number]
         self._is_watched = np.zeros(fleet.size, np.bool_)
         self._is_watched[list(self._watched)] = True
 
@@ -178,8 +180,7 @@ class Habit(SlotRule[_Watched]):
         if slot.quantity is None and watched.last is None:
             return None  # before the first reading
         episode = watched.episode
-        rule = watched.rule if episode.begun is not None else None
-        rule = rule or self._book.find(RuleKind.HABIT, watched.meter.subject, slot.start)
+        rule = watched.rule or self._book.find(RuleKind.HABIT, watched.meter.subject, slot.start)
         self._bridge(watched, slot.start)
         model, expected = watched.model, watched.model.expected()
         level, usual = Level.UNKNOWN, None
@@ -231,14 +232,13 @@ class Habit(SlotRule[_Watched]):
 
     def unpack(self, packed: Iterable[Mapping[str, Any]]) -> None:
         """From a checkpoint; after `begin`."""
-        by_reference = {d.reference: d for d in self._book}
         for entry in packed:
             watched = self._watched.get(entry["meter"])
             if watched is None:
                 continue
             watched.model, watched.slots = WeekModel.unpack(entry["model"]), Slots.unpack(entry["slots"])
-            watched.episode, watched.last = Episode(*entry["episode"]), entry["last"]
-            watched.rule = by_reference.get(entry["rule"])
+            watched.rule, watched.episode = resumed(self._book, entry["rule"], entry["episode"])
+            watched.last = entry["last"]
             self._due = 0
 
 

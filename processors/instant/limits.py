@@ -18,7 +18,7 @@ import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
 from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Ints, Meter
-from carbonstream.processors.instant.slots import Slot, SlotRule, Slots
+from carbonstream.processors.instant.slots import Slot, SlotRule, Slots, resumed
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.total_records import EXACT, text
 from carbonstream.processors.warning_rules import Definition, RuleBook
@@ -71,7 +71,6 @@ class Limits(SlotRule[_Watched]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._book = RuleBook()
         self._watched: dict[Key, _Watched] = {}
         self._of: dict[int, list[_Watched]] = {}  # by meter number
         self._is_watched = np.zeros(0, np.bool_)  # by meter number, as all that follows
@@ -81,9 +80,10 @@ class Limits(SlotRule[_Watched]):
         self._late = 0  # readings that came too late to be judged, since the last look
 
     def begin(self, fleet: Fleet, book: RuleBook) -> None:
-        """Meters or rules have changed. What is under way goes on."""
+        """Meters or rules have changed. What is under way goes on until its rule judges it no more."""
         self._rest()
         self._book, before = book, self._watched
+        self._due = 0
         self._watched, self._of = {}, {}
         rules = book.scopes(*KINDS)
         for meter in fleet.by_number.values() if rules else ():
@@ -97,10 +97,11 @@ class Limits(SlotRule[_Watched]):
                     meter.interval_ms,
                 )
                 watched = before.get((meter.number, kind))
-                if watched is None or watched.slots.length != length:
-                    episode = Episode() if watched is None else watched.episode
-                    rule = None if watched is None else watched.rule
-                    watched = _Watched(meter, kind, Slots(length), episode, rule)
+                if watched is None:
+                    watched = _Watched(meter, kind, Slots(length), Episode())
+                elif watched.slots.length != length:
+                    watched.slots = watched.slots.recut(length)
+                watched.meter = meter
                 watched.under = min(
                     (int(quantity_at(limit_of(d), length)) for d in own if d.is_on), default=FOREVER
                 )
@@ -157,13 +158,13 @@ class Limits(SlotRule[_Watched]):
         for number, several in self._of.items():
             for watched in several:
                 due = watched.slots.due()
-                if due is None or not watched.slots.is_live:
-                    continue
-                if due <= now:
+                if watched.slots.is_live and (
+                    not watched.episode.is_idle or (due is not None and due <= now)
+                ):
                     yield from self._judge(watched, now)
                     self._settle(number)
-                due = watched.slots.due()
-                self._due = min(self._due, FOREVER if due is None else due)
+                elif watched.slots.is_live and due is not None:
+                    self._due = min(self._due, due)
 
     def take_late(self) -> int:
         """Readings that came too late to be judged since this was asked last."""
@@ -172,8 +173,7 @@ class Limits(SlotRule[_Watched]):
 
     def _step(self, watched: _Watched, slot: Slot) -> Told | None:
         episode, length = watched.episode, watched.slots.length
-        rule = watched.rule if episode.begun is not None else None
-        rule = rule or self._book.find(watched.kind, watched.meter.subject, slot.start)
+        rule = watched.rule or self._book.find(watched.kind, watched.meter.subject, slot.start)
         if rule is None:
             return None
         quantity = slot.quantity
@@ -241,15 +241,14 @@ class Limits(SlotRule[_Watched]):
 
     def unpack(self, packed: Iterable[Mapping[str, Any]]) -> None:
         """From a checkpoint; after `begin`. What is no longer watched is left out."""
-        by_reference = {d.reference: d for d in self._book}
         for entry in packed:
             watched = self._watched.get((entry["meter"], RuleKind(entry["kind"])))
-            if watched is None or watched.slots.length != entry["slots"]["length"]:
+            if watched is None:
                 continue
-            watched.slots, watched.episode = Slots.unpack(entry["slots"]), Episode(*entry["episode"])
-            watched.rule = by_reference.get(entry["rule"])
-            due = watched.slots.due()
-            self._due = min(self._due, FOREVER if due is None else due)
+            length, slots = watched.slots.length, Slots.unpack(entry["slots"])
+            watched.slots = slots if slots.length == length else slots.recut(length)
+            watched.rule, watched.episode = resumed(self._book, entry["rule"], entry["episode"])
+            self._due = 0
         for number in self._of:
             self._settle(number)
 

@@ -17,11 +17,13 @@ from typing import Any, Final
 import numpy as np
 
 from carbonstream.processors.instant.episodes import Episode, Level
+from carbonstream.processors.instant.overruled import UnderRule, looked_at_next, overruled
 from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS, NEVER, Fleet, Frame
+from carbonstream.processors.instant.slots import resumed
 from carbonstream.processors.instant.told import Told
 from carbonstream.processors.total_records import EXACT, text
 from carbonstream.processors.warning_rules import Definition, RuleBook
-from carbonstream.processors.warnings import State
+from carbonstream.processors.warnings import State, Transition
 from carbonstream.schemas.codes import Mode, Outcome, Quality
 from carbonstream.schemas.periods import HOUR_MS, local_iso
 from carbonstream.schemas.warning_rules import RuleKind
@@ -46,12 +48,19 @@ class _Watched:
     subject: str
     entity: str
     about: str
+    valid_to: int = 0  # of its meters the latest
     episode: Episode = field(default_factory=Episode)
     rule: Definition | None = None
     at: int | None = None
     newest: int = 0
     is_live: bool = False
     hours: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
+
+    @property
+    def under(self) -> UnderRule | None:
+        """The episode under way; without delays it is told as soon as it begins."""
+        begun, rule = self.episode.begun, self.rule
+        return None if begun is None or rule is None else UnderRule(rule, self.subject, begun, self.valid_to)
 
 
 class DataQuality:
@@ -65,8 +74,11 @@ class DataQuality:
         self._due = FOREVER
 
     def begin(self, fleet: Fleet, book: RuleBook) -> None:
-        """Meters or rules have changed. What is under way goes on."""
+        """Meters or rules have changed. What is under way goes on until its rule judges it no more."""
         self._book, before = book, self._watched
+        self._due = 0
+        for known in before.values():
+            known.valid_to = 0
         self._watched, self._of = {}, {}
         rules = book.scopes(RuleKind.DATA_QUALITY)
         for meter in fleet.by_number.values() if rules else ():
@@ -74,6 +86,7 @@ class DataQuality:
                 if rules.of(subject):
                     watched = self._watched.get(subject) or before.get(subject)
                     watched = self._watched[subject] = watched or _Watched(subject, meter.site, about)
+                    watched.valid_to = max(watched.valid_to, meter.valid_to)
                     self._of.setdefault(meter.number, []).append(watched)
         self._is_watched = np.zeros(fleet.size, np.bool_)
         self._is_watched[list(self._of)] = True
@@ -120,17 +133,33 @@ class DataQuality:
             if hour + HOUR_MS > passed:
                 if watched.is_live:
                     self._due = min(self._due, hour + HOUR_MS + LATENESS_MS)
-                return
+                break
             cell = watched.hours.pop(hour)
             watched.at = hour + HOUR_MS
+            yield from self._overrule(watched, hour)
             told = self._step(watched, hour, Counter(cell.values()))
             if told is not None:
                 yield told
+        yield from self._overrule(watched, passed - HOUR_MS)  # the hours that began before are judged
+        under = watched.under
+        if under is not None and watched.is_live:
+            after = max(under.begun, passed - HOUR_MS)
+            self._due = min(self._due, looked_at_next(under, self._book, after) + HOUR_MS + LATENESS_MS)
+
+    def _overrule(self, watched: _Watched, until: int) -> Iterator[Told]:
+        """End an episode whose rule judges it no more, by `until` (UTC ms)."""
+        under = watched.under
+        found = None if under is None else overruled(under, self._book, until)
+        if under is None or found is None:
+            return
+        transition = Transition(State.CLEARED, found.at)
+        yield Told(under.rule, watched.entity, watched.about, under.begun, transition, found.facts)
+        watched.episode.end()
+        watched.rule = None
 
     def _step(self, watched: _Watched, hour: int, counts: Counter[int]) -> Told | None:
         episode = watched.episode
-        rule = watched.rule if episode.begun is not None else None
-        rule = rule or self._book.find(RuleKind.DATA_QUALITY, watched.subject, hour)
+        rule = watched.rule or self._book.find(RuleKind.DATA_QUALITY, watched.subject, hour)
         if rule is None:
             return None
         readings = counts.total()
@@ -170,14 +199,12 @@ class DataQuality:
 
     def unpack(self, packed: Iterable[Mapping[str, Any]]) -> None:
         """From a checkpoint; after `begin`."""
-        by_reference = {d.reference: d for d in self._book}
         for entry in packed:
             watched = self._watched.get(entry["subject"])
             if watched is None:
                 continue
-            watched.episode, watched.at = Episode(*entry["episode"]), entry["at"]
-            watched.newest, watched.is_live = entry["newest"], entry["live"]
-            watched.rule = by_reference.get(entry["rule"])
+            watched.rule, watched.episode = resumed(self._book, entry["rule"], entry["episode"])
+            watched.at, watched.newest, watched.is_live = entry["at"], entry["newest"], entry["live"]
             for hour, number, end, soundness in entry["hours"]:
                 watched.hours.setdefault(hour, {})[number, end] = soundness
             self._due = 0

@@ -138,7 +138,8 @@ class Silence:
             expected = expected[
                 [self._fleet.by_number[n].meter_id not in self._ignored for n in expected.tolist()]
             ]
-        self._due = FOREVER
+        following = self._book.changes(now, FOREVER)[:1]
+        self._due = min([int(self._fleet.valid_to[expected].min(initial=FOREVER)), *following])
         yield from self._judge_sources(expected, now)
         yield from self._judge_meters(expected, now)
 
@@ -166,12 +167,11 @@ class Silence:
             if source in self._sources and (
                 rule is None or not newest[source]
             ):  # nothing is expected any more
-                begun, rule = self._sources.pop(source).begun, self._rules.pop(entity)
+                begun, began_under = self._sources.pop(source).begun, self._rules.pop(entity)
                 self._flagged[self.source == source] = False
-                yield self._told(rule, entity, begun, State.CLEARED, now, nobody, now)
+                yield self._told(began_under, entity, begun, State.CLEARED, now, nobody, now)
             if rule is None or not newest[source]:
                 continue
-            rule = self._rules.get(entity, rule)
             heard = max(int(newest[source]), self._since[source])
             due = heard + allowed_ms(rule, int(cadence[source]))
             silent = self._sources.get(source)
@@ -184,12 +184,13 @@ class Silence:
             elif silent is not None:
                 cleared_at = self._cleared(silent, rule, due, now, int(newest[source]))
                 if cleared_at is not None:
-                    del self._sources[source], self._rules[entity]
+                    del self._sources[source]
                     self._since[source] = max(self._since[source], cleared_at)
                     children = expected[self.source[expected] == source]
                     self._flagged[children] = [n in self._meters for n in children.tolist()]
+                    began_under = self._rules.pop(entity)
                     yield self._told(
-                        rule, entity, silent.begun, State.CLEARED, cleared_at, children, cleared_at
+                        began_under, entity, silent.begun, State.CLEARED, cleared_at, children, cleared_at
                     )
             if source not in self._sources:
                 self._due = min(self._due, due)
@@ -327,7 +328,6 @@ class Silence:
 
     def unpack(self, packed: dict[str, Any], blocks: dict[int, bytes]) -> None:
         """From a checkpoint; after `begin`."""
-        by_reference = {d.reference: d for d in self._book}
         self.names, self._since, self._now = list(packed["names"]), list(packed["since"]), packed["now"]
         self._index = {name: n for n, name in enumerate(self.names)}
         for block, content in blocks.items():
@@ -335,13 +335,19 @@ class Silence:
             self._grow(block * BLOCK + len(heard))
             self.heard[block * BLOCK : block * BLOCK + len(heard)] = heard
             self.source[block * BLOCK : block * BLOCK + len(heard)] = source
-        self._sources = {int(n): _Silent(**silent) for n, silent in packed["sources"].items()}
+        named = {entity: self._book.version_named(name) for entity, name in packed["rules"].items()}
+        self._rules = {entity: rule for entity, rule in named.items() if rule is not None}
+        # an episode of a rule that is in no release any more is dropped
+        self._sources = {
+            int(n): _Silent(**silent)
+            for n, silent in packed["sources"].items()
+            if f"source:{self.names[int(n)]}" in self._rules
+        }
         self._meters = {
             int(n): _Silent(**silent)
             for n, silent in packed["meters"].items()
             if int(n) in self._fleet.by_number
         }
-        self._rules = {e: by_reference[r] for e, r in packed["rules"].items() if r in by_reference}
         self._sites = {site: begun for site, begun in packed["sites"].items() if site in self._rules}
         self._flagged[list(self._meters)] = True
         if self._sources:

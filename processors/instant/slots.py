@@ -8,12 +8,16 @@ come in order are judged at once, and readings that come late within LATENESS_MS
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS
+from carbonstream.processors.instant.episodes import Episode
+from carbonstream.processors.instant.overruled import UnderRule, looked_at_next, overruled
+from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS, Meter
 from carbonstream.processors.instant.told import Told
+from carbonstream.processors.warning_rules import Definition, RuleBook
+from carbonstream.processors.warnings import State, Transition
 from carbonstream.schemas.periods import DAY_MS
 
 LONGEST_MS: Final = DAY_MS  # a longer interval says nothing of its slots
@@ -71,9 +75,21 @@ class Slots:
         """UTC ms at which the clock gives the oldest open slot out; None while nothing is open."""
         return min(self._open) + 2 * self.length + LATENESS_MS if self._open else None
 
+    def passed(self, clock: int) -> int:
+        """UTC ms up to which nothing more can come, at a tick."""
+        return max(self.newest, clock if self.is_live else 0) - LATENESS_MS - self.length
+
+    def recut(self, length: int) -> Slots:
+        """Slots of another length behind those given out, with what is known of them."""
+        at = None if self.at is None else -(-self.at // length) * length
+        found = Slots(length, at, self.newest, self.is_live)
+        for (start, end), quantity in self.pieces.items():
+            found.add(start, end, quantity, is_live=self.is_live)
+        return found
+
     def take(self, clock: int) -> Iterator[Slot]:
         """Every slot that is to be given out, in order; `clock`: UTC ms of a tick, heeded for live meters."""
-        passed = max(self.newest, clock if self.is_live else 0) - LATENESS_MS - self.length
+        passed = self.passed(clock)
         while self._open and self.at is not None:
             first = min(self._open)
             if first > self.at:
@@ -113,9 +129,12 @@ class Slots:
 
 
 class Sliced(Protocol):
-    """A meter under a rule, with its slots."""
+    """A meter under a rule, with its slots. rule: of the episode under way."""
 
+    meter: Meter
     slots: Slots
+    episode: Episode
+    rule: Definition | None
 
 
 Watched = TypeVar("Watched", bound=Sliced)
@@ -125,18 +144,55 @@ class SlotRule(ABC, Generic[Watched]):
     """A kind of rule that judges each of its meters slot by slot."""
 
     def __init__(self) -> None:
-        self._due = FOREVER  # UTC ms: no slot is given out by the clock before
+        self._book = RuleBook()
+        self._due = FOREVER  # UTC ms: the clock changes nothing before
 
     def _judge(self, watched: Watched, clock: int) -> Iterator[Told]:
-        """Take a meter's slots that are complete at `clock` (UTC ms), and note when the next one is."""
-        for slot in watched.slots.take(clock):
+        """Take a meter's slots that are complete at `clock` (UTC ms), and note when to look again."""
+        slots = watched.slots
+        for slot in slots.take(clock):
+            yield from self._overrule(watched, slot.start)
             told = self._step(watched, slot)
             if told is not None:
                 yield told
-        due = watched.slots.due()
-        if due is not None and watched.slots.is_live:
-            self._due = min(self._due, due)
+        # a slot is given out a slot later than it ends: what begins before an instant has been by then
+        passed = slots.passed(clock) - slots.length
+        yield from self._overrule(watched, passed)
+        if slots.is_live:
+            self._due = min(self._due, self._due_of(watched, passed))
+
+    def _due_of(self, watched: Watched, passed: int) -> int:
+        """When the clock gives out a live meter's next slot, or may overrule its episode; FOREVER: not known."""
+        due, length, under = watched.slots.due(), watched.slots.length, _under(watched)
+        following = FOREVER if under is None else looked_at_next(under, self._book, max(under.begun, passed))
+        return min(FOREVER if due is None else due, following + 2 * length + LATENESS_MS)
+
+    def _overrule(self, watched: Watched, until: int) -> Iterator[Told]:
+        """End an episode whose rule judges the meter no more, by `until` (UTC ms)."""
+        under = _under(watched)
+        found = None if under is None else overruled(under, self._book, until)
+        if under is None or found is None:
+            return
+        if watched.episode.is_active:
+            meter, transition = watched.meter, Transition(State.CLEARED, found.at)
+            facts = {"meter": meter.meter_id, **found.facts}
+            yield Told(under.rule, meter.site, meter.meter_id, under.begun, transition, facts)
+        watched.episode.end()
+        watched.rule = None
 
     @abstractmethod
     def _step(self, watched: Watched, slot: Slot) -> Told | None:
         """What the next slot changes."""
+
+
+def _under(watched: Sliced) -> UnderRule | None:
+    begun, rule, meter = watched.episode.begun, watched.rule, watched.meter
+    return None if begun is None or rule is None else UnderRule(rule, meter.subject, begun, meter.valid_to)
+
+
+def resumed(
+    book: RuleBook, reference: str | None, episode: Sequence[Any]
+) -> tuple[Definition | None, Episode]:
+    """The rule and episode of a checkpoint; an episode of a rule that is in no release any more is dropped."""
+    rule = None if reference is None else book.version_named(reference)
+    return rule, Episode() if rule is None else Episode(*episode)

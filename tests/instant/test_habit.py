@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from functools import cache
 
 from carbonstream.processors.instant.habit import WEEK_H, WeekModel
 from carbonstream.processors.instant.readings import LATENESS_MS
 from carbonstream.processors.instant.told import Told
+from carbonstream.processors.warning_rules import Definition
 from carbonstream.schemas.periods import HOUR_MS
 from carbonstream.schemas.warning_rules import RuleKind
 from tests.instant.world import QUARTER, T0, Reading, begun, fleet, frame, rule, said
@@ -34,12 +36,22 @@ def readings(changed: dict[int, int] | None = None, missing: range = range(0)) -
     ]
 
 
-def judged(series: list[Reading], size: int = 400) -> list[Told]:
-    judge = begun(fleet(1), RULE, packaged=False)
+def judged(series: list[Reading], size: int = 400, *more: Definition) -> list[Told]:
+    judge = begun(fleet(1), RULE, *more, packaged=False)
     told: list[Told] = []
     for at in range(0, len(series), size):
         told += judge.frame(frame(series[at : at + size], tick=series[-1].end))
     return told
+
+
+def test_an_episode_ends_when_its_rule_is_switched_off() -> None:
+    night = 5 * WEEK_H + 2 * 24 + 1
+    at = T0 + (night + 3) * HOUR_MS
+    off = replace(RULE, version=2, valid_from=at, is_on=False)
+    told = judged(readings(dict.fromkeys(range(night, night + 5), 50_000)), 400, off)
+    assert [(t.transition.state, t.transition.bucket, t.facts.get("ended")) for t in told] == [
+        ("active", T0 + (night + 1) * HOUR_MS, None), ("cleared", at, "rule-off"),
+    ]  # fmt: skip
 
 
 def test_ordinary_weeks_are_no_news() -> None:

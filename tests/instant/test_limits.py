@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carbonstream.processors.instant.readings import LATENESS_MS
+from carbonstream.processors.instant.readings import LATENESS_MS, Fleet
 from carbonstream.processors.instant.told import Told
+from carbonstream.processors.warning_rules import RuleBook
 from carbonstream.schemas.codes import Mode
-from carbonstream.schemas.periods import local_iso
+from carbonstream.schemas.periods import DAY_MS, MINUTE_MS, local_iso
 from carbonstream.schemas.warning_rules import RuleKind
 from tests.instant.world import QUARTER, T0, Reading, begun, fleet, frame, kw, rule, said
 
@@ -18,14 +22,16 @@ LIMIT = rule(RuleKind.INTERVAL_LIMIT, "meter:S0/*", "limit=100;on_s=1800;off_s=1
 DEMAND = rule(RuleKind.MAXIMUM_DEMAND, "meter:S0/E0", "capacity=200;k=1.05")
 
 
-def judged(readings: list[Reading], *rules: object, size: int = 1, mode: Mode = Mode.LIVE) -> list[Told]:
-    """All changes of readings sent `size` a frame."""
+def judged(
+    readings: list[Reading], *rules: object, size: int = 1, mode: Mode = Mode.LIVE, until: int = 0
+) -> list[Told]:
+    """All changes of readings sent `size` a frame, and by the clock then."""
     judge = begun(fleet(3), *rules)  # type: ignore[arg-type]
     told: list[Told] = []
     for first in range(0, len(readings), size):
         some = readings[first : first + size]
         told += judge.frame(frame(some, mode=mode, tick=some[-1].end))
-    return [*told, *judge.clock(readings[-1].end + 10 * LATENESS_MS)]
+    return [*told, *judge.clock(max(until, readings[-1].end + 10 * LATENESS_MS))]
 
 
 def series(*kilowatts: int, number: int = 0) -> list[Reading]:
@@ -86,14 +92,96 @@ def test_an_estimate_is_no_reading() -> None:
     assert limits(judged(series(500, 500, 500), LIMIT, mode=Mode.ESTIMATE)) == []
 
 
-def test_an_episode_is_judged_by_the_rule_it_began_under() -> None:
-    lower = replace(
-        LIMIT, version=2, valid_from=T0 + 3 * QUARTER, parameters=LIMIT.parameters | {"limit": 10}
-    )
-    told = judged(series(101, 101, 101, 80, 80, 80, 80), LIMIT, lower)
-    assert [(t.definition.version, t.transition.state) for t in told if t.about == "S0/E0"] == [
-        (1, "active"), (1, "cleared"), (2, "active"),
+WRONG = rule(RuleKind.INTERVAL_LIMIT, "meter:S0/*", "limit=10")
+CHANGED_AT = T0 + 3 * QUARTER + MINUTE_MS  # within a slot: the next one is judged by what is in force then
+
+
+def ended(told: list[Told]) -> list[tuple[str, int, str, int, str | None, str | None]]:
+    """(reference, begun, state, bucket, why it ended, by which version) of the first meter."""
+    return [
+        (
+            t.definition.reference, t.begun, t.transition.state.value, t.transition.bucket,
+            t.facts.get("ended"), t.facts.get("ended_by"),
+        )
+        for t in told
+        if t.about == "S0/E0"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"parameters": WRONG.parameters | {"limit": Decimal(1_000)}}, "rule-replaced"),
+        ({"is_on": False}, "rule-off"),
+    ],
+)
+def test_an_episode_of_a_wrong_limit_ends_when_the_corrected_version_comes_into_force(
+    changes: dict[str, Any], reason: str
+) -> None:
+    corrected = replace(WRONG, version=2, valid_from=CHANGED_AT, **changes)
+    assert ended(judged(series(50, 50, 50, 50, 50, 50), WRONG, corrected)) == [
+        ("own-interval-limit@1", T0, "active", T0, None, None),
+        ("own-interval-limit@1", T0, "cleared", CHANGED_AT, reason, "own-interval-limit@2"),
+    ]
+
+
+def test_an_episode_ends_when_its_rule_covers_the_meter_no_more() -> None:
+    elsewhere = replace(WRONG, version=2, valid_from=CHANGED_AT, scope="meter:S9/*")
+    assert ended(judged(series(50, 50, 50, 50, 50, 50), WRONG, elsewhere))[1:] == [
+        ("own-interval-limit@1", T0, "cleared", CHANGED_AT, "not-covered", None)
+    ]
+
+
+def test_what_is_above_the_new_limit_too_is_a_new_episode_of_the_new_version() -> None:
+    lower = replace(WRONG, version=2, valid_from=CHANGED_AT, parameters=WRONG.parameters | {"limit": 5})
+    assert ended(judged(series(50, 50, 50, 50, 50, 1), WRONG, lower)) == [
+        ("own-interval-limit@1", T0, "active", T0, None, None),
+        ("own-interval-limit@1", T0, "cleared", CHANGED_AT, "rule-replaced", "own-interval-limit@2"),
+        ("own-interval-limit@2", T0 + 4 * QUARTER, "active", T0 + 4 * QUARTER, None, None),
+        ("own-interval-limit@2", T0 + 4 * QUARTER, "cleared", T0 + 5 * QUARTER, None, None),
+    ]
+
+
+def test_the_clock_ends_an_episode_where_no_reading_comes_any_more() -> None:
+    judge = begun(fleet(3), WRONG, packaged=False)
+    told = list(judge.frame(frame(series(50))))
+    off = replace(WRONG, version=2, valid_from=CHANGED_AT, is_on=False)
+    judge.begin(fleet(3), RuleBook([WRONG, off]))
+    told += [t for now in range(T0, T0 + DAY_MS, MINUTE_MS) for t in judge.clock(now)]
+    assert [entry[2:5] for entry in ended(told)] == [
+        ("active", T0, None), ("cleared", CHANGED_AT, "rule-off"),
+    ]  # fmt: skip
+
+
+def test_the_episode_of_a_meter_that_was_taken_away_ends_with_its_validity() -> None:
+    judge = begun(fleet(3), WRONG, packaged=False)
+    told = list(judge.frame(frame(series(50, 50))))
+    gone = Fleet(replace(meter, valid_to=CHANGED_AT) for meter in fleet(3).by_number.values())
+    judge.begin(gone, RuleBook([WRONG]))
+    told += [t for now in range(T0, T0 + DAY_MS, MINUTE_MS) for t in judge.clock(now)]
+    assert [entry[2:] for entry in ended(told)[1:]] == [("cleared", CHANGED_AT, "meter-ended", None)]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_episode_outlives_a_change_of_the_period_and_is_told_once(restart: bool) -> None:
+    longer = replace(
+        WRONG, version=2, valid_from=CHANGED_AT, parameters=WRONG.parameters | {"period_s": Decimal(1_800)}
+    )
+    judge = begun(fleet(3), WRONG, packaged=False)
+    told = list(judge.frame(frame(series(50, 50))))
+    if restart:
+        packed, blocks = judge.pack(), dict(judge.silence.take_blocks())
+        judge = begun(fleet(3), WRONG, longer, packaged=False)
+        judge.unpack(packed, blocks)
+    else:
+        judge.begin(fleet(3), RuleBook([WRONG, longer]))
+    told += judge.frame(frame(series(50, 50, 50, 50, 50, 50)[2:]))
+    told += judge.clock(T0 + DAY_MS)
+    assert [entry[:4] for entry in ended(told)] == [
+        ("own-interval-limit@1", T0, "active", T0),
+        ("own-interval-limit@1", T0, "cleared", CHANGED_AT),
+        ("own-interval-limit@2", T0 + 4 * QUARTER, "active", T0 + 4 * QUARTER),
+    ]
 
 
 values = st.lists(st.sampled_from([0, 80, 95, 100, 101, 250]), min_size=1, max_size=40)
@@ -120,6 +208,25 @@ def test_order_frames_and_repetition_change_no_history(
     assert sorted(limits(judged(delivered, LIMIT, DEMAND, size=size))) == sorted(
         limits(judged(in_order, LIMIT, DEMAND, mode=Mode.LIVE))
     )
+
+
+@settings(max_examples=150, deadline=None)
+@given(worlds(), st.integers(1, 9), st.integers(0, 50), st.sampled_from([{"limit": Decimal(90)}, None]))
+def test_order_and_ticks_change_no_history_where_a_rule_is_replaced_or_switched_off(
+    world: tuple[list[Reading], list[Reading]], size: int, minutes: int, lower: dict[str, Decimal] | None
+) -> None:
+    in_order, delivered = world
+    at = T0 + minutes * 7 * MINUTE_MS
+    newer = replace(LIMIT, version=2, valid_from=at, is_on=lower is not None)
+    newer = replace(newer, parameters=newer.parameters | (lower or {}))
+    ticked = begun(fleet(3), LIMIT, newer)
+    told: list[Told] = []
+    for now in range(T0, T0 + DAY_MS, 5 * MINUTE_MS):
+        came = [r for r in in_order if now - 5 * MINUTE_MS < r.end <= now]
+        told += ticked.frame(frame(came, tick=now)) if came else ()
+        told += ticked.clock(now)
+    at_last = judged(delivered, LIMIT, newer, size=size, until=T0 + DAY_MS)
+    assert sorted(limits(told)) == sorted(limits(at_last))
 
 
 @settings(max_examples=100, deadline=None)

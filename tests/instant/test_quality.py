@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from carbonstream.processors.instant.readings import LATENESS_MS, Frame
 from carbonstream.processors.instant.told import Told
 from carbonstream.schemas.codes import Mode, Outcome, Quality
-from carbonstream.schemas.periods import HOUR_MS
+from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
 from carbonstream.schemas.warning_rules import RuleKind
 from tests.instant.world import QUARTER, T0, Reading, begun, fleet, frame, rule, said
 
@@ -46,6 +46,15 @@ def test_an_hour_with_too_many_unsound_readings_is_told_and_the_next_sound_one_c
     facts = told[0].facts
     assert [facts[s] for s in ("measured", "questionable", "estimated", "rejected")] == [1, 1, 1, 1]
     assert facts["share_percent"] == "75"
+
+
+def test_an_episode_ends_when_its_rule_is_switched_off_also_where_nothing_comes_any_more() -> None:
+    at = T0 + 90 * MINUTE_MS
+    off = replace(SITE, version=2, valid_from=at, is_on=False)
+    told = judged([one(i, "questionable") for i in range(4)], SITE, off)
+    assert [(t.transition.state, t.transition.bucket, t.facts.get("ended")) for t in told] == [
+        ("active", T0, None), ("cleared", at, "rule-off"),
+    ]  # fmt: skip
 
 
 def test_a_reading_displaces_its_estimate_and_the_reject_it_repeats() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from tests.instant.world import PACKAGED, QUARTER, T0, Reading, begun, fleet, fr
 
 ALLOWED = 2 * QUARTER + 300 * SECOND_MS  # of a source
 ALLOWED_METER = 3 * QUARTER + 1_200 * SECOND_MS
+PACKAGED_SILENCE = next(d for d in PACKAGED if d.rule == "source-silence")
 SOURCE = "silence:source:http/gw-7:silence"
 
 
@@ -124,6 +128,38 @@ def test_a_rule_switched_off_takes_its_alarm_back() -> None:
     off = rule(RuleKind.SILENCE, "source:*", "", rule="source-silence", version=2, is_on=False)
     judge.begin(fleet(3), RuleBook([*PACKAGED, off]))
     assert [t.transition.state for t in judge.clock(T0 + DAY_MS + MINUTE_MS)][:1] == ["cleared"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_silent_source_is_cleared_also_where_a_release_replaced_the_packaged_rule(restart: bool) -> None:
+    judge = begun(fleet(3))
+    run(judge, reporting(3, 1, 4), T0 + 15 * QUARTER)
+    release = RuleBook(replace(d, version=2) for d in PACKAGED)
+    if restart:
+        packed, blocks = judge.pack(), dict(judge.silence.take_blocks())
+        judge = InstantRules()
+        judge.begin(fleet(3), release)
+        judge.unpack(packed, blocks)
+    else:
+        judge.begin(fleet(3), release)
+    told = run(judge, reporting(3, 20, 40), T0 + 40 * QUARTER)
+    assert said(told) == [(f"{SOURCE}:{stamp(T0 + 4 * QUARTER + ALLOWED)}", "cleared", T0 + 20 * QUARTER)]
+
+
+def test_a_source_that_reports_as_the_corrected_rule_asks_is_cleared() -> None:
+    hasty = rule(RuleKind.SILENCE, "source:http/*", "cadence_s=60;cadences=1;grace_s=0")
+    patient = replace(hasty, version=2, valid_from=T0 + 8 * QUARTER, parameters=PACKAGED_SILENCE.parameters)
+    told = run(begun(fleet(3), hasty, patient), reporting(3, 1, 30), T0 + 30 * QUARTER)
+    assert [(t.definition.version, t.transition.state) for t in told] == [(1, "active"), (1, "cleared")]
+
+
+def test_a_version_dated_ahead_switches_off_what_is_silent_then() -> None:
+    at = T0 + DAY_MS
+    off = replace(PACKAGED_SILENCE, version=2, valid_from=at, is_on=False)
+    told = run(begun(fleet(3), off), reporting(3, 1, 4), at + MINUTE_MS)
+    assert [(t.transition.state, t.transition.bucket) for t in told if t.entity == "source:http/gw-7"] == [
+        ("active", T0 + 4 * QUARTER + ALLOWED), ("cleared", at),
+    ]  # fmt: skip
 
 
 @settings(max_examples=60, deadline=None)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from tests.warn.desk import NOON, Control, controlled, told, warning_id
@@ -60,13 +61,39 @@ def test_what_cannot_be_applied_is_answered_and_holds_up_nothing(control: Contro
     control.until_state(one, "active-unacked")
     control.raw(b'{"id": "half')
     control.raw(b"\x00\xff")
+    control.command("nul-by", "acknowledge", one, by="Li Na\0")
+    control.command("nul-within", "acknowledge", one, versions={f"{one}\0": 1})
     control.command("ack-3", "acknowledge", "target-level:site:nobody:co2:2026-11:100", one)
     outcome, targets = control.answered("ack-3")
     assert outcome == "partly"
     assert [t.get("reason") for t in targets] == ["unknown", None]
     unreadable = control.pipeline.query("select id, body from warning_command where outcome = 'unreadable'")
-    assert len(unreadable) == 2
-    assert {body["text"] for _, body in unreadable} == {'{"id": "half', "\ufffd\ufffd"}
+    assert len(unreadable) == 4
+    assert {'{"id": "half', "\ufffd\ufffd"} < {body["text"] for _, body in unreadable}
+    assert sum("NUL" in body["error"] for _, body in unreadable) == 2
+
+
+REFUSING = """
+create function refuse_text() returns trigger language plpgsql as
+$$ begin raise exception 'no such character' using errcode = 'character_not_in_repertoire'; end $$;
+create trigger refuse_text before insert on warning_command for each row when (new.by = 'Nobody')
+  execute function refuse_text();
+"""
+
+
+def test_a_command_whose_answer_the_database_refuses_is_kept_and_holds_up_nothing(control: Control) -> None:
+    one = warning_id(9)
+    control.tell(told(one))
+    control.until_state(one, "active-unacked")
+    with psycopg.connect(control.pipeline.settings.database) as connection:
+        connection.execute(REFUSING)
+    control.command("refused-9", "shelve", one, by="Nobody", why="x", until=f"{NOON:%Y-%m-%d}T20:00:00+08:00")
+    control.command("claim-9", "claim", one)
+    applied(control, "claim-9")
+    kept = "select body ->> 'error' from warning_command where body ->> 'text' like %s"
+    ((error,),) = control.pipeline.query(kept, "%refused-9%")
+    assert "no such character" in error
+    assert [op for op, *_ in control.operations(one)] == ["raised", "claim"]
 
 
 def test_the_same_command_twice_is_applied_once(control: Control) -> None:
@@ -108,6 +135,50 @@ def test_a_shelf_ends_by_the_clock_and_leaves_what_would_have_been(control: Cont
     assert [op for op, *_ in control.operations(one)] == [
         "raised", "shelve", "cleared", "reminded", "shelf-expired",
     ]  # fmt: skip
+
+
+def episode(control: Control, number: int) -> str:
+    """The next episode of a limit, raised by the rules."""
+    id_ = f"interval-limit:site:s-{number}:s-{number}/E01:{control.now:%Y%m%dT%H%M%S}"
+    control.tell(told(id_, at=control.now))
+    control.pipeline.until(f"{id_} is on the desk", lambda: control.state(id_) is not None)
+    return id_
+
+
+def annunciated(control: Control, id_: str) -> list[str]:
+    sql = "select operation from warning_operation where annunciates and warning = %s order by change"
+    return [operation for (operation,) in control.pipeline.query(sql, id_)]
+
+
+def test_the_next_episode_of_a_shelved_limit_is_shelved_until_the_shelf_expires(control: Control) -> None:
+    first = episode(control, 51)
+    until = control.now + timedelta(hours=3)
+    control.command("shelve-51", "shelve", first, why="a drifting sensor", until=until.isoformat())
+    applied(control, "shelve-51")
+    control.tell(told(first, 2, active=False, at=control.now))
+    second = episode(control, 51)
+    assert [control.state(id_) for id_ in (first, second)] == ["normal", "shelved"]
+    assert annunciated(control, second) == []
+    control.turn(until)
+    control.until_state(second, "active-unacked")
+    assert annunciated(control, second) == ["shelf-expired"]
+    assert control.state(first) == "normal"
+
+
+def test_a_limit_out_of_service_is_returned_by_its_newest_episode_and_stays_in_service(
+    control: Control,
+) -> None:
+    first = episode(control, 52)
+    control.command("out-52", "out-of-service", first, why="meter is at the laboratory")
+    applied(control, "out-52")
+    control.tell(told(first, 2, active=False, at=control.now))
+    second = episode(control, 52)
+    assert control.state(second) == "out-of-service"
+    control.command("back-52", "return-to-service", first)  # as a board that has not seen the second would
+    applied(control, "back-52")
+    assert control.state(second) == "active-unacked"
+    control.tell(told(second, 2, active=False, at=control.now))
+    assert control.state(episode(control, 52)) == "active-unacked"
 
 
 def test_maintenance_suppresses_what_it_names_and_ends_by_the_calendar(control: Control) -> None:

@@ -116,6 +116,7 @@ def test_a_session_without_a_name_only_reads(api: Served, control: Control) -> N
         ({"kind": "suppress", "why": "x", "calendar": {}}, "calendar"),
         ({"kind": "acknowledge", "warnings": ["a"], "until": "tomorrow"}, "until"),
         ({"kind": "acknowledge", "warnings": ["a"], "why": "a\0b"}, "why"),
+        ({"kind": "acknowledge", "warnings": ["a"], "by": "Li Na\0"}, "by"),
     ],
 )
 def test_a_faulty_command_is_refused_and_the_field_named(
@@ -185,6 +186,20 @@ def test_health_tells_load_chattering_and_what_is_stale(control: Control, client
     assert (REGISTRY.get_sample_value("carbonstream_stale_warnings") or 0) >= 1
     assert (REGISTRY.get_sample_value("carbonstream_warnings", open_states) or 0) >= 1
     assert REGISTRY.get_sample_value("carbonstream_alarm_flood") == 0
+
+
+def test_health_counts_an_alarm_whatever_its_episode(control: Control, client: httpx.Client) -> None:
+    alarm = "interval-limit:site:s-22:s-22/E01"
+    for _ in range(4):
+        control.tell(told(f"{alarm}:{control.now:%Y%m%dT%H%M%S}", at=control.now))
+    annunciated = "select count(*) from warning_operation where annunciates and starts_with(warning, %s)"
+    control.pipeline.until("all came", lambda: control.pipeline.query(annunciated, alarm) == [(4,)])
+
+    def hour() -> Any:
+        return get(client, "/v1/warnings/health")["spans"]["hour"]
+
+    control.pipeline.until("it chatters", lambda: alarm in hour()["chattering"])
+    assert {"warning": alarm, "annunciated": 4} in hour()["top"]
 
 
 def test_the_hand_over_tells_what_is_open_shelved_suppressed_and_what_was_done(

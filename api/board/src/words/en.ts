@@ -211,6 +211,7 @@ export const en: Readonly<Record<Key, string>> = {
   'operation.unsuppressed': 'suppression ended',
   'operation.out-of-service': 'out of service',
   'operation.return-to-service': 'returned to service',
+  'operation.followed': 'followed by a new episode',
   'severity.alarm': 'Alarm',
   'severity.alert': 'Alert',
   'severity.notice': 'Notice',

@@ -207,6 +207,7 @@ export const zh = {
   'operation.unsuppressed': '抑制结束',
   'operation.out-of-service': '停用',
   'operation.return-to-service': '恢复使用',
+  'operation.followed': '由新的一次接替',
   'severity.alarm': '报警',
   'severity.alert': '预警',
   'severity.notice': '提示',
