@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.factors import fuel_kg_co2
 from carbonstream.processors.publication import Entry, Key, Library, Submitted, judge
-from carbonstream.processors.restatement import Difference, Quantity, preview
+from carbonstream.processors.restatement import Difference, Quantity, preview, set_apart
 from carbonstream.schemas.periods import month_of
 
 MARCH = month_of("2024-03")
@@ -129,7 +129,12 @@ def test_a_whole_changes_by_the_sum_of_its_sites(rows: list[tuple[int, int, int]
     old = Coefficient(1, 1, AVERAGE, "CN", MARCH - 5, Decimal("0.5"), "", 0)
     entry = Entry(2, Key(1, AVERAGE, "330500", MARCH), value, "", {}, "", None)
     quantities = [
-        Quantity(f"site:{n}", f"enterprise:{n % 2}", None, 1, 1, month, Decimal(q)) for n, month, q in rows
+        total
+        for n, month, q in rows
+        for total in (
+            Quantity(f"site:{n}", f"enterprise:{n % 2}", 1, 1, month, Decimal(q)),
+            Quantity(None, None, 1, 1, month, Decimal(q)),
+        )
     ]
     found = preview([entry], [old], {1: ("330500", "CN")}, {1: ["region:330500"]}, quantities)
     months = {month for _, month, _ in rows if month >= MARCH}
@@ -147,15 +152,42 @@ def test_a_whole_changes_by_the_sum_of_its_sites(rows: list[tuple[int, int, int]
 
 def test_a_total_without_a_coefficient_is_unknown_before_and_known_after() -> None:
     entry = Entry(2, Key(1, AVERAGE, "enterprise:E", MARCH), Decimal("0.3"), "", {}, "", None)
-    quantities = [
-        Quantity("site:1", "enterprise:E", None, 1, 1, MARCH, Decimal(2_000)),
-        Quantity("site:2", "enterprise:F", None, 1, 1, MARCH, Decimal(2_000)),
+    stored = [
+        Quantity("site:1", "enterprise:E", 1, 1, MARCH, Decimal(2_000)),
+        Quantity("enterprise:E", "enterprise:E", 1, 1, MARCH, Decimal(2_000)),
+        Quantity("site:2", "enterprise:F", 1, 1, MARCH, Decimal(2_000)),
+        Quantity(None, None, 1, 1, MARCH, Decimal(4_000)),
     ]
-    found = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, quantities)
+    moving = [Quantity(None, "enterprise:E", 1, 1, MARCH, Decimal(2_000))]
+    found = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, set_apart(stored, moving))
     assert found.own_classes == ("enterprise:E",)
     totals = {d.entity: (d.old, d.new) for d in found.differences}
     assert totals == {
         "site:1": (None, Decimal("0.6")),
         "enterprise:E": (None, Decimal("0.6")),
         "region:CN": (None, None),
+    }
+
+
+def test_a_class_that_moves_whole_leaves_nothing_without_a_coefficient_behind() -> None:
+    entry = Entry(2, Key(1, AVERAGE, "enterprise:E", MARCH), Decimal("0.3"), "", {}, "", None)
+    stored = Quantity(None, None, 1, 1, MARCH, Decimal(2_000))
+    apart = set_apart([stored], [stored._replace(enterprise="enterprise:E")])
+    (found,) = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, apart).differences
+    assert found == Difference("region:CN", "co2", None, Decimal("0.6"))
+
+
+def test_each_level_is_shown_by_its_own_total() -> None:
+    old = Coefficient(1, 1, AVERAGE, "CN", MARCH, Decimal("0.5"), "", 0)
+    entry = Entry(2, Key(1, AVERAGE, "330500", MARCH), Decimal("0.4"), "", {}, "", None)
+    stored = [
+        Quantity("park:P", None, 1, 1, MARCH, Decimal(1_000)),
+        Quantity("site:1", "enterprise:E", 1, 1, MARCH, Decimal(900)),
+        Quantity(None, None, 1, 1, MARCH, Decimal(800)),
+    ]
+    found = preview([entry], [old], {1: ("330500", "CN")}, {1: ["region:330500"]}, stored)
+    assert {d.entity: d.new for d in found.differences} == {
+        "park:P": Decimal("0.4"),
+        "site:1": Decimal("0.36"),
+        "region:330500": Decimal("0.32"),
     }
