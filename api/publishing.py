@@ -29,6 +29,7 @@ select id, carrier, kind, scope, month_index(month) as month, value, document,
        (extract(epoch from published_at) * 1000)::bigint as published_ms
 from coefficient order by published_at, id
 """
+EXCEPTIONAL: Final = "select id from coefficient where components ? 'exception'"
 PENDING: Final = """
 select e.publication, e.carrier, e.kind, e.scope, month_index(e.month) as month
 from pending_publication p join publication_entry e on e.publication = p.id
@@ -109,6 +110,11 @@ class _Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class _Number:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Pending:
     publication: int
     carrier: int
@@ -158,8 +164,10 @@ async def examine(database: Database, rows: Sequence[Submitted], now_ms: int) ->
     """Judge a submission against the library, and compute what it would change. Writes nothing."""
     published = await database.rows(Coefficient, PUBLISHED)
     library = Library(frozenset(s.scope for s in await database.rows(_Scope, SCOPES)))
+    exceptional = {found.id for found in await database.rows(_Number, EXCEPTIONAL)}
     for known in published:
-        library.put(Key(known.carrier, known.kind, known.scope, known.month), known.value)
+        key = Key(known.carrier, known.kind, known.scope, known.month)
+        library.put(key, known.value, is_exceptional=known.id in exceptional)
     for waiting in await database.rows(_Pending, PENDING):
         key = Key(waiting.carrier, waiting.kind, waiting.scope, waiting.month)
         library.pending[key] = waiting.publication

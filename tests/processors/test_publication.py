@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.factors import fuel_kg_co2
+from carbonstream.processors.plausible import neighbours
 from carbonstream.processors.publication import Entry, Key, Library, Submitted, judge
 from carbonstream.processors.restatement import Difference, Quantity, preview, set_apart
 from carbonstream.schemas.periods import month_of
@@ -86,11 +87,44 @@ def test_a_month_stands_once_in_a_file_and_not_again_in_the_library() -> None:
 )
 def test_a_value_lies_near_its_neighbours(value: str, sound: bool) -> None:
     known = library()
-    known.put(Key(1, AVERAGE, "330000", MARCH - 5), Decimal("0.5"))
-    known.put(Key(1, AVERAGE, "CN", MARCH), Decimal("0.6"))
-    known.put(Key(1, AVERAGE, "CN", MARCH + 1), Decimal(9))  # later: no neighbour yet
+    known.put(Key(1, AVERAGE, "330100", MARCH - 5), Decimal("0.5"))
+    known.put(Key(1, AVERAGE, "330200", MARCH), Decimal("0.6"))
+    known.put(Key(1, AVERAGE, "330200", MARCH + 1), Decimal(9))  # later: no neighbour yet
+    known.put(Key(1, AVERAGE, "CN", MARCH), Decimal(9))  # wider: asked only where no city has one
     assert (faults(ROW | {"value": value}, known=known) == []) == sound
     assert faults(ROW | {"value": value, "exception": "checked by phone"}, known=known) == []
+
+
+def test_an_exceptional_value_says_nothing_of_others() -> None:
+    slip = ROW | {"value": "0.000485"}
+    known = library()
+    known.put(Key(1, AVERAGE, "330000", MARCH), Decimal("0.5"))
+    known.put(Key(1, AVERAGE, "330100", MARCH), Decimal(0), is_exceptional=True)
+    known.put(Key(1, AVERAGE, "enterprise:E", MARCH), Decimal(0), is_exceptional=True)
+    assert faults(slip, known=known) == [(2, "value")]
+    known.put(Key(1, AVERAGE, "330100", MARCH), Decimal("0.0009"))  # revised, without an exception
+    assert faults(slip, known=known) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "known", "beside"),
+    [
+        ("330500", ("330100", "330000", "enterprise:E"), ("330100",)),
+        ("330500", ("330502", "330000", "CN"), ("330000",)),
+        ("330500", ("330500", "330502", "enterprise:E"), ("330502",)),
+        ("330502", ("C31@330502", "GRID-EC"), ("GRID-EC",)),
+        ("C31@330500", ("C22@330500", "330500", "C31@330000"), ("C22@330500",)),
+        ("C31@330500", ("C31@330000", "330500"), ("C31@330000",)),
+        ("enterprise:E", ("enterprise:F", "330500"), ("enterprise:F",)),
+        ("CN", ("330000", "330500"), ("330000",)),
+        ("CN", ("CN",), ()),
+    ],
+)
+def test_neighbours_are_of_the_same_level_or_of_the_nearest(
+    scope: str, known: tuple[str, ...], beside: tuple[str, ...]
+) -> None:
+    values = {other: Decimal(n) for n, other in enumerate(known)}
+    assert neighbours(scope, values, ()) == tuple(values[other] for other in beside)
 
 
 @pytest.mark.parametrize(
