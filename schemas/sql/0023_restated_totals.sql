@@ -18,10 +18,7 @@ begin
     raise exception 'publication % is % by % already', p_id, v_decided.decision, v_decided.decided_by
       using errcode = 'CS409';
   end if;
-  if lower(btrim(p_by)) = lower(btrim(v_publication.submitted_by)) then
-    raise exception '% submitted publication % and may not decide it: a second person must', p_by, p_id
-      using errcode = 'CS403';
-  end if;
+  perform second_person(p_by, v_publication.submitted_by, format('publication %s', p_id));
   -- whole milliseconds, as ref.coefficients and as_of have them; later than what it revises, whatever the clock says
   select greatest(date_trunc('milliseconds', clock_timestamp()), max(k.published_at) + interval '1 millisecond')
   into v_at
