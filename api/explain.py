@@ -15,12 +15,12 @@ from pydantic import Field
 from carbonstream.api import explain_rows as sql
 from carbonstream.api.database import Database, Snapshot
 from carbonstream.api.explain_edits import edits_of
+from carbonstream.api.explain_indexes import indexes_of
 from carbonstream.api.explain_rows import (
     Correction,
     KnownEntity,
     KnownMeter,
     Ladder,
-    PreviousIndex,
     RowSum,
     StoredRow,
     StoredTotal,
@@ -34,11 +34,10 @@ from carbonstream.processors.explanation import (
     Library,
     Part,
     base_units,
-    index_energy,
     recompute,
 )
 from carbonstream.processors.total_records import text
-from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Grain, Quality, RowFlag
 from carbonstream.schemas.periods import HOUR_MS, local_iso, local_text, to_datetime, to_ms
 
@@ -97,10 +96,7 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
                 )
             raise Problem(404, f"no stored interval of {query.meter} at {query.time}", field="time")
         row = found[0]
-        previous = None
-        if row.raw_index is not None:
-            before = await snapshot.rows(PreviousIndex, sql.PREVIOUS, {"meter": row.number, "end": row.end})
-            previous = before[0] if before else None
+        indexes = await indexes_of(snapshot, row)
         span = {"meters": [row.number], "from": row.start, "to": row.end, "limit": CORRECTIONS_SHOWN}
         corrections = await snapshot.rows(Correction, sql.CORRECTIONS, span)
         edits = await edits_of(snapshot, row.number, row.start, row.end)
@@ -108,6 +104,7 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
     estimated = row.quantity if row.quality in ESTIMATED_QUALITIES else 0
     part = Part(row.class_, row.carrier, row.month, 1, Decimal(row.quantity), Decimal(estimated))
     figure = recompute([part], library, ladders, query.indicator, _ms(query.as_of, as_of))
+    judged = _judged(query.indicator, query.as_of, as_of, row.co2_kg, row.kgce, figure)
     return {
         "meter": row.meter_id,
         "site": row.site_id,
@@ -120,10 +117,11 @@ async def explain_reading(database: Database, query: ReadingQuery) -> dict[str, 
         "flags": [flag.name.lower() for flag in RowFlag if row.flags & flag],
         "multiplier": text(row.multiplier),
         "multiplier_version": row.multiplier_version,
-        "indexes": _indexes(row, previous),
+        "indexes": indexes,
         "corrections": [_correction(c) for c in corrections],
         **edits,
-        **_judged(query.indicator, query.as_of, as_of, row.co2_kg, row.kgce, figure),
+        **judged,
+        "equal": judged["equal"] and (indexes is None or indexes["equal"] is not False),
     }
 
 
@@ -233,24 +231,6 @@ def _meters(sums: list[RowSum]) -> list[dict[str, Any]]:
         for name in ("lowest_index", "highest_index"):
             meter[name] = None if meter.get(name) is None else base_units(meter[name])
     return list(found.values())
-
-
-def _indexes(row: StoredRow, previous: PreviousIndex | None) -> dict[str, Any] | None:
-    """A register's index, the one before, what lies between by the meter's multiplier, and what is stored of it."""
-    if row.raw_index is None:
-        return None
-    known: dict[str, Any] = {"index": base_units(row.raw_index), "previous": None}
-    if previous is not None:
-        scale = Decimal(str(THOUSANDTHS[row.unit][1]))
-        modulus = None if row.modulus is None else int(row.modulus * scale)
-        between = index_energy(row.raw_index, previous.raw_index, row.multiplier, modulus)
-        known |= {
-            "previous": base_units(previous.raw_index),
-            "previous_time": local_text(previous.end),
-            "between": base_units(between),
-            "stored": base_units(previous.quantity),
-        }
-    return known
 
 
 def _correction(c: Correction) -> dict[str, Any]:

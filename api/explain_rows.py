@@ -15,9 +15,9 @@ from coefficient where carrier = any (%(carriers)s)
 LADDERS: Final = "select entity as class_, scopes from class where entity = any (%(classes)s)"
 ROW: Final = """
 select m.number, m.meter_id, m.site_id, m.kind, m.unit,
-       coalesce(v.multiplier, m.multiplier) as multiplier, m.modulus, m.boundary, m.carrier,
-       s.class as class_, r.start, r.time as end, q.quantity, r.raw_index, r.multiplier_version, q.quality, r.flags,
-       month_index(date(r.start at time zone 'Asia/Shanghai')) as month,
+       coalesce(v.multiplier, m.multiplier) as multiplier, m.multiplier as meter_multiplier, m.modulus, m.boundary,
+       m.carrier, s.class as class_, r.start, r.time as end, q.quantity, r.raw_index, r.multiplier_version,
+       q.quality, r.flags, month_index(date(r.start at time zone 'Asia/Shanghai')) as month,
        q.quantity * k.value * 0.001 as co2_kg, q.quantity * e.value * 0.001 as kgce
 from meter m join site s using (site_id) join carrier c on c.number = m.carrier
 join lateral (
@@ -40,13 +40,6 @@ left join lateral coefficient_for(s.class, m.carrier, 'calorific',
 where m.meter_id = %(meter)s
 """
 METER: Final = "select number, meter_id from meter where meter_id = %(meter)s"
-PREVIOUS: Final = """
-select r.time as end, r.raw_index, (
-    select sum(b.quantity) from reading b where b.meter = r.meter and b.time > r.time and b.time <= %(end)s
-  ) as quantity
-from reading r where r.meter = %(meter)s and r.time < %(end)s and r.raw_index is not null
-order by r.time desc limit 1
-"""
 CORRECTIONS: Final = """
 select x.recorded_at, x.time as end, m.meter_id, x.old_quantity, x.old_quality, x.new_quantity, x.new_quality
 from correction x join meter m on m.number = x.meter
@@ -96,7 +89,8 @@ class StoredRow:
     site_id: str
     kind: str
     unit: str
-    multiplier: Decimal
+    multiplier: Decimal  # of the row's version
+    meter_multiplier: Decimal  # the newest
     modulus: Decimal | None
     boundary: bool
     carrier: int
@@ -119,15 +113,6 @@ class KnownMeter:
 
     number: int
     meter_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreviousIndex:
-    """A register's index before, and what is stored since. `quantity` in thousandths."""
-
-    end: datetime
-    raw_index: int
-    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -18,7 +17,7 @@ from carbonstream.api.decimals import optional_text
 from carbonstream.api.problems import FieldProblem, Problem
 from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.publication import Entry, Fault, Key, Library, Submitted, judge
-from carbonstream.processors.restatement import Preview, Quantity, preview
+from carbonstream.processors.restatement import Preview, Quantity, first_own, preview, set_apart
 from carbonstream.schemas.periods import SHANGHAI, month_of, month_text
 
 SCOPES: Final = """
@@ -30,6 +29,7 @@ select id, carrier, kind, scope, month_index(month) as month, value, document,
        (extract(epoch from published_at) * 1000)::bigint as published_ms
 from coefficient order by published_at, id
 """
+EXCEPTIONAL: Final = "select id from coefficient where components ? 'exception'"
 PENDING: Final = """
 select e.publication, e.carrier, e.kind, e.scope, month_index(e.month) as month
 from pending_publication p join publication_entry e on e.publication = p.id
@@ -40,14 +40,45 @@ from class c left join entity_part p on p.part = c.entity
 left join entity e on e.number = p.entity and e.kind <> 'class'
 group by 1, 2
 """
-QUANTITIES: Final = """
-select e.id as site, n.id as enterprise, p.id as park, t.class as class_, t.carrier,
-       month_index(date(t.bucket at time zone 'Asia/Shanghai')) as month, t.quantity::numeric as quantity
-from site s
-join entity e on e.number = s.entity
-join entity n on n.number = s.enterprise
-left join entity p on p.number = s.park
-join total_period t on t.entity = s.entity and t.grain = 3 and t.bucket >= %(from)s
+# A site has one class; what is above it may change in one class and is shown with all of them.
+TOTALS: Final = """
+select case when e.kind <> 'class' then e.id end as entity,
+       case when e.kind = 'enterprise' then e.id else n.id end as enterprise, t.class as class_, t.carrier,
+       month_index(date(t.bucket at time zone 'Asia/Shanghai')) as month, sum(t.quantity)::numeric as quantity
+from total_period t
+join entity e on e.number = t.entity
+left join site s on s.entity = t.entity
+left join entity n on n.number = s.enterprise
+where t.grain = 3 and t.bucket >= %(from)s
+  and (s.entity is null or s.class = any (%(classes)s) or n.id = any (%(moving)s))
+group by 1, 2, 3, 4, 5
+"""
+# What enterprises give to parks and classes, as ops/load/own_classes.py moves it: a site's totals, or the rows of a
+# site whose meters count at some levels only.
+MOVING: Final = """
+with moving as (
+  select s.site_id, s.entity as site, n.id as enterprise, s.park, s.class,
+         exists (select from meter_counts m where m.site_id = s.site_id and m.levels not in (0, 15)) as is_mixed
+  from entity n join site s on s.enterprise = n.number where n.id = any (%(moving)s)
+), part as (
+  select v.enterprise, p.part, v.class, t.carrier, t.bucket as at, t.quantity
+  from moving v
+  join total_period t on t.entity = v.site and t.grain = 3 and t.bucket >= %(from)s
+  cross join lateral (values (v.park), (v.class)) as p (part)
+  where not v.is_mixed and p.part is not null
+  union all
+  select v.enterprise, c.part, v.class, c.carrier, r.start, r.quantity
+  from moving v
+  join meter m using (site_id)
+  join counted_part c on c.meter = m.number and c.part in (v.park, v.class)
+  join reading r on r.meter = m.number and r.time > %(from)s and r.start >= %(from)s
+    and (c.valid_from is null or r.start >= c.valid_from and r.start < c.valid_to)
+  where v.is_mixed
+)
+select case when e.kind <> 'class' then e.id end as entity, p.enterprise, p.class as class_, p.carrier,
+       month_index(date(p.at at time zone 'Asia/Shanghai')) as month, sum(p.quantity)::numeric as quantity
+from part p join entity e on e.number = p.part
+group by 1, 2, 3, 4, 5
 """
 LISTED: Final = """
 select p.id, p.file, p.submitted_by, p.submitted_at, coalesce(d.decision, 'pending') as status, d.decided_by,
@@ -79,6 +110,11 @@ class _Scope:
 
 
 @dataclass(frozen=True, slots=True)
+class _Number:
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Pending:
     publication: int
     carrier: int
@@ -92,17 +128,6 @@ class _Class:
     class_: int
     scopes: list[str]
     wholes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Quantity:
-    site: str
-    enterprise: str
-    park: str | None
-    class_: int
-    carrier: int
-    month: int
-    quantity: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +164,10 @@ async def examine(database: Database, rows: Sequence[Submitted], now_ms: int) ->
     """Judge a submission against the library, and compute what it would change. Writes nothing."""
     published = await database.rows(Coefficient, PUBLISHED)
     library = Library(frozenset(s.scope for s in await database.rows(_Scope, SCOPES)))
+    exceptional = {found.id for found in await database.rows(_Number, EXCEPTIONAL)}
     for known in published:
-        library.put(Key(known.carrier, known.kind, known.scope, known.month), known.value)
+        key = Key(known.carrier, known.kind, known.scope, known.month)
+        library.put(key, known.value, is_exceptional=known.id in exceptional)
     for waiting in await database.rows(_Pending, PENDING):
         key = Key(waiting.carrier, waiting.kind, waiting.scope, waiting.month)
         library.pending[key] = waiting.publication
@@ -153,17 +180,20 @@ async def examine(database: Database, rows: Sequence[Submitted], now_ms: int) ->
 async def _preview(database: Database, entries: Sequence[Entry], published: list[Coefficient]) -> Preview:
     classes = await database.rows(_Class, CLASSES)
     first = month_text(min(entry.key.month for entry in entries))
-    since = datetime.fromisoformat(f"{first}-01").replace(tzinfo=SHANGHAI)
-    quantities = await database.rows(_Quantity, QUANTITIES, {"from": since})
+    scopes = {entry.key.scope for entry in entries}
+    asked = {
+        "from": datetime.fromisoformat(f"{first}-01").replace(tzinfo=SHANGHAI),
+        "classes": [c.class_ for c in classes if not scopes.isdisjoint(c.scopes)],
+        "moving": sorted(first_own(entries, [c.scopes for c in classes])),
+    }
+    stored = await database.rows(Quantity, TOTALS, asked)
+    moving = await database.rows(Quantity, MOVING, asked) if asked["moving"] else []
     return preview(
         entries,
         published,
         {c.class_: tuple(c.scopes) for c in classes},
         {c.class_: c.wholes for c in classes},
-        [
-            Quantity(q.site, q.enterprise, q.park, q.class_, q.carrier, q.month, q.quantity)
-            for q in quantities
-        ],
+        set_apart(stored, moving),
     )
 
 

@@ -148,15 +148,3 @@ def merged(parts: Iterable[Part]) -> list[Part]:
 def base_units(thousandths: Decimal | int) -> str:
     """Thousandths of a base unit in base units, exact."""
     return exact(EXACT.scaleb(Decimal(thousandths), -3))
-
-
-def index_energy(index: int, previous: int, multiplier: Decimal, modulus: int | None) -> int:
-    """Thousandths of the base unit between two indexes of a register, one roll-over allowed for.
-
-    floor(index x multiplier) - floor(previous x multiplier), as processors/registers.py has it. Indexes and modulus
-    in thousandths, before the multiplier.
-    """
-    milli = int(EXACT.scaleb(multiplier, 3))
-    if index < previous and modulus is not None:
-        index += modulus
-    return index * milli // 1_000 - previous * milli // 1_000

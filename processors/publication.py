@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeVar
 from carbonstream.processors.coefficient_units import CALORIFIC, RATIO, in_base_units, kinds_of
 from carbonstream.processors.factors import CO2_PER_CARBON, fuel_kg_co2, months_of_year
 from carbonstream.processors.plain_text import month, not_negative, year
+from carbonstream.processors.plausible import implausible, neighbours
 from carbonstream.schemas.carriers import CARRIER_BY_ID, Carrier
 from carbonstream.schemas.periods import month_of, month_text
 
@@ -29,11 +30,6 @@ LEFT_ASIDE: Final = ("published_on", "approver")  # of a file for `load`: the ap
 MOST_ENTRIES: Final = 5_000
 MOST_CHARACTERS: Final = {"value": 40, "document": 300, EXCEPTION: 300}
 YEAR_MONTHS: Final = 12
-
-# The official factors of two regions differ up to fivefold, of one region from year to year by -22 to +24 %
-# (data years 2021 to 2023): beyond these limits a value is more likely a slip of unit, kind or row.
-NEIGHBOURS_FACTOR: Final = 2  # below the lowest by this, or above the highest
-LAST_YEAR: Final = (Decimal("0.7"), Decimal("1.4"))  # of the same scope's value twelve months before
 
 
 class Key(NamedTuple):
@@ -82,24 +78,44 @@ class Library:
 
     scopes: frozenset[str]  # codes of regions, enterprise:ID, and CODE@ for an industry of a region
     series: dict[tuple[int, str], dict[str, dict[int, Decimal]]] = field(default_factory=dict)
+    exceptional: set[Key] = field(
+        default_factory=set
+    )  # whose newest revision was published with an exception
     pending: dict[Key, int] = field(default_factory=dict)  # -> its publication
 
-    def put(self, key: Key, value: Decimal) -> None:
+    def put(self, key: Key, value: Decimal, *, is_exceptional: bool = False) -> None:
         """Add the newest revision of a key."""
         self.series.setdefault((key.carrier, key.kind), {}).setdefault(key.scope, {})[key.month] = value
+        if is_exceptional:
+            self.exceptional.add(key)
+        else:
+            self.exceptional.discard(key)
 
     def published(self, key: Key) -> Decimal | None:
         """The value of exactly this key."""
         return self.series.get((key.carrier, key.kind), {}).get(key.scope, {}).get(key.month)
 
-    def in_force(self, key: Key) -> dict[str, Decimal]:
-        """By scope, what its newest month up to the key's says."""
+    def in_force(self, key: Key) -> dict[str, Key]:
+        """By scope, the newest key up to the month of this one."""
         found = {}
         for scope, months in self.series.get((key.carrier, key.kind), {}).items():
             known = [m for m in months if m <= key.month]
             if known:
-                found[scope] = months[max(known)]
+                found[scope] = key._replace(scope=scope, month=max(known))
         return found
+
+    def beside(self, key: Key) -> tuple[Decimal, ...]:
+        """What a value of this key is held against: see plausible.neighbours."""
+        if key.kind.startswith(RATIO):
+            return ()  # industries' fuel by electricity differs a hundredfold
+        standing = self.in_force(key)
+        values = {scope: v for scope, k in standing.items() if (v := self.published(k)) is not None}
+        return neighbours(key.scope, values, [s for s, k in standing.items() if k in self.exceptional])
+
+    def last_year(self, key: Key) -> Decimal | None:
+        """The same scope's value in force twelve months before."""
+        before = self.in_force(key._replace(month=key.month - YEAR_MONTHS)).get(key.scope)
+        return None if before is None else self.published(before)
 
 
 @dataclass(slots=True)
@@ -279,26 +295,14 @@ def _hold_against(reader: _Reader, entry: Entry, library: Library) -> None:
             if other == value:
                 reader.refuse("kind", f"{value:f} is {kind} of {key.scope}, {at}: kinds are never mixed")
                 return
-    before = library.in_force(key)
-    # industries' fuel by electricity differs a hundredfold: a ratio has no neighbours
-    neighbours = [v for scope, v in before.items() if scope != key.scope and not key.kind.startswith(RATIO)]
-    if neighbours:
-        low, high = min(neighbours) / NEIGHBOURS_FACTOR, max(neighbours) * NEIGHBOURS_FACTOR
-        if not low <= value <= high:
-            _implausible(reader, entry, f"other scopes have {min(neighbours):f} to {max(neighbours):f}")
-            return
-    last_year = library.in_force(key._replace(month=key.month - YEAR_MONTHS)).get(key.scope)
-    if last_year is not None and not LAST_YEAR[0] * last_year <= value <= LAST_YEAR[1] * last_year:
-        _implausible(reader, entry, f"a year before it was {last_year:f}")
+    reason = implausible(value, library.beside(key), library.last_year(key))
+    if reason is not None:
+        reader.refuse(
+            "value",
+            f"{value:f} {entry.unit} for {at} is not plausible: {reason}; correct value or unit, or say in column "
+            f"{EXCEPTION} why it is right",
+        )
 
 
 def _is_co2(kind: str) -> bool:
     return kind != CALORIFIC and not kind.startswith(RATIO)
-
-
-def _implausible(reader: _Reader, entry: Entry, reason: str) -> None:
-    reader.refuse(
-        "value",
-        f"{entry.value:f} {entry.unit} for {month_text(entry.key.month)} is not plausible: {reason}; correct value "
-        f"or unit, or say in column {EXCEPTION} why it is right",
-    )

@@ -7,12 +7,16 @@ there, so it lies in the interval that begins at or before it and ends after it.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from carbonstream.schemas.periods import HOUR_MS
+from carbonstream.schemas.carriers import THOUSANDTHS
+from carbonstream.schemas.periods import HOUR_MS, to_ms
 
 NO_MODULUS: Final = 0
 LARGEST: Final = 10**12  # where none is given: nine digits of the base unit
@@ -62,6 +66,14 @@ class History:
         """The multiplier of an interval that ends then."""
         return self.multipliers[max(bisect_left(self.multipliers, end, key=_valid_from) - 1, 0)]
 
+    def crossed(self, start: int, first: int, end: int) -> tuple[Exchange, ...]:
+        """Exchanges in [start, end); one at `start` only where index `first` there is still the old register's."""
+        return tuple(
+            x
+            for x in self.exchanges
+            if start <= x.at < end and not (x.at == start and first == x.initial != x.final)
+        )
+
     def energy(self, start: int, first: int, end: int, last: int) -> int | None:
         """Thousandths after the multiplier from index `first` at `start` to `last` at `end`; None: impossible.
 
@@ -69,11 +81,11 @@ class History:
         intervals are those of any other cut, as long as one multiplier is in force between two exchanges.
         """
         total, modulus, index, since = 0, self.modulus, first, start
+        crossed = self.crossed(start, first, end)
         for exchange in self.exchanges:
             if exchange.at >= end:
                 break
-            begins_there = exchange.at == start and index == exchange.initial != exchange.final
-            if exchange.at >= start and not begins_there:
+            if exchange in crossed:
                 part = moved(index, exchange.final, self.in_force(exchange.at).milli, modulus)
                 if part is None:
                     return None
@@ -81,6 +93,51 @@ class History:
             modulus = modulus if exchange.modulus is None else exchange.modulus
         part = moved(index, last, self.in_force(end).milli, modulus, end - since)
         return None if part is None else total + part
+
+
+class StoredVersion(NamedTuple):
+    """A multiplier that is in force, as table meter_multiplier has it."""
+
+    version: int
+    valid_from: datetime | None  # None: from the beginning
+    multiplier: Decimal
+
+
+class StoredExchange(NamedTuple):
+    """An exchange as table register_exchange has it, in the meter's unit."""
+
+    at: datetime
+    final_index: Decimal
+    initial_index: Decimal
+    modulus: Decimal | None
+
+
+def history_of(
+    unit: str,
+    multiplier: Decimal,
+    modulus: Decimal | None,
+    versions: Sequence[StoredVersion],
+    exchanges: Iterable[StoredExchange],
+) -> History:
+    """The history that converts a meter's indexes. multiplier, modulus: the meter's; exchanges: by instant.
+
+    versions: by valid_from; none where the multiplier never changed.
+    """
+    scale = Decimal(str(THOUSANDTHS[unit][1]))
+    return History(
+        tuple(
+            Multiplier(ALWAYS if v.valid_from is None else to_ms(v.valid_from), v.version, int(v.multiplier * 1_000))
+            for v in versions or [StoredVersion(1, None, multiplier)]
+        ),
+        tuple(
+            Exchange(
+                to_ms(x.at), int(x.final_index * scale), int(x.initial_index * scale),
+                None if x.modulus is None else int(x.modulus * scale),
+            )
+            for x in exchanges
+        ),
+        NO_MODULUS if modulus is None else int(modulus * scale),
+    )  # fmt: skip
 
 
 def moved(before: int, after: int, milli: int, modulus: int, elapsed_ms: int | None = None) -> int | None:

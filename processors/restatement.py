@@ -6,6 +6,7 @@ published month. Here the totals are resolved twice, by the library as it is and
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,11 +22,15 @@ ENTERPRISE: Final = "enterprise:"
 
 
 class Quantity(NamedTuple):
-    """A month total of one site (by carrier), in thousandths of the carrier's base unit."""
+    """A stored month total of one class and carrier, in thousandths of the carrier's base unit.
 
-    site: str
-    enterprise: str
-    park: str | None
+    Each level has its own: under the meter tree a park's total is not the sum of its sites' (processors/metering.py).
+    """
+
+    entity: (
+        str | None
+    )  # a site, an enterprise or a park; None: the class, whose totals count to regions and the like
+    enterprise: str | None  # whose meters alone it is of; None: of more than one
     class_: int
     carrier: int
     month: int  # local months since 1970-01
@@ -82,6 +87,35 @@ class _Resolution:
         return self._known[key]
 
 
+def first_own(entries: Iterable[Entry], ladders: Iterable[Sequence[str]]) -> frozenset[str]:
+    """Enterprises that get their first coefficient of their own: their sites move to classes of their own."""
+    owning = {e.key.scope for e in entries if e.key.scope.startswith(ENTERPRISE)}
+    return frozenset(owning.difference(*ladders))
+
+
+def set_apart(stored: Iterable[Quantity], moving: Iterable[Quantity]) -> list[Quantity]:
+    """Totals of parks and classes less what enterprises that move to classes of their own give to them, and that.
+
+    moving: such parts of `stored`, each with its enterprise.
+    """
+    parts = list(moving)
+    moved: defaultdict[Quantity, Decimal] = defaultdict(Decimal)
+    for part in parts:
+        moved[_whole(part)] += part.quantity
+    found = parts
+    for total in stored:
+        gone = moved.get(_whole(total)) if total.enterprise is None else None
+        if gone is None:
+            found.append(total)
+        elif gone != total.quantity:
+            found.append(total._replace(quantity=total.quantity - gone))
+    return found
+
+
+def _whole(q: Quantity) -> Quantity:
+    return q._replace(enterprise=None, quantity=Decimal(0))
+
+
 def preview(
     entries: Sequence[Entry],
     published: Iterable[Coefficient],
@@ -92,10 +126,10 @@ def preview(
     """Old and new totals of all entities that change.
 
     published: all that is known. ladders: scopes by class, nearest first. wholes: by class, the entities its
-    totals count to. quantities: of all sites from the entries' first month on.
+    totals count to. quantities: of all entities that may change, from the entries' first month on, those of
+    first_own set apart.
     """
-    owning = {e.key.scope for e in entries if e.key.scope.startswith(ENTERPRISE)}
-    own_classes = owning - {scope for ladder in ladders.values() for scope in ladder}
+    own_classes = first_own(entries, ladders.values())
     resolution = _Resolution(entries, published)
     indicators = sorted({"energy" if e.key.kind == CALORIFIC else "co2" for e in entries})
     resolved = []
@@ -134,5 +168,5 @@ def preview(
     return Preview(tuple(sorted(months)), tuple(differences), tuple(sorted(own_classes)))
 
 
-def _entities(q: Quantity, wholes: Mapping[int, Sequence[str]]) -> tuple[str, ...]:
-    return tuple(e for e in (q.site, q.enterprise, q.park) if e is not None) + tuple(wholes[q.class_])
+def _entities(q: Quantity, wholes: Mapping[int, Sequence[str]]) -> Sequence[str]:
+    return wholes[q.class_] if q.entity is None else (q.entity,)

@@ -10,11 +10,11 @@ from typing import Any, Final
 import psycopg
 
 from carbonstream.processors.recomputing import ALWAYS, StoredRow
-from carbonstream.processors.register_history import NO_MODULUS, Exchange, History, Multiplier
-from carbonstream.schemas.carriers import CARRIER_BY_NUMBER, THOUSANDTHS
+from carbonstream.processors.register_history import History, StoredExchange, StoredVersion, history_of
+from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
 from carbonstream.schemas.codes import MeterKind
 from carbonstream.schemas.errors import LoadRefused
-from carbonstream.schemas.periods import to_datetime, to_ms
+from carbonstream.schemas.periods import to_datetime
 from carbonstream.schemas.shards import shard_of
 
 Connection = psycopg.Connection[Any]
@@ -78,21 +78,13 @@ def register(connection: Connection, meter_id: str) -> Register:
                 f"meter: {meter_id!r}: keeps no indexes: send its readings again in mode backfill, with right values"
             ]
         )
-    scale = Decimal(str(THOUSANDTHS[unit][1]))
     versions = connection.execute(VERSIONS, [meter_id]).fetchall() or [(1, None, multiplier, True)]
-    exchanges = [
-        Exchange(
-            to_ms(at), int(final * scale), int(initial * scale), None if turn is None else int(turn * scale)
-        )
-        for at, final, initial, turn in connection.execute(EXCHANGES, [meter_id])
-    ]
-    in_force = [
-        Multiplier(ALWAYS if at is None else to_ms(at), version, milli(value))
-        for version, at, value, is_in_force in versions
-        if is_in_force
-    ]
-    history = History(
-        tuple(in_force), tuple(exchanges), NO_MODULUS if modulus is None else int(modulus * scale)
+    history = history_of(
+        unit,
+        multiplier,
+        modulus,
+        [StoredVersion(*version) for *version, is_in_force in versions if is_in_force],
+        [StoredExchange(*exchange) for exchange in connection.execute(EXCHANGES, [meter_id])],
     )
     return Register(
         meter_id, number, site_id, class_, carrier, history, {v: milli(value) for v, _, value, _ in versions}

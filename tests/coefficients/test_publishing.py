@@ -159,3 +159,14 @@ def test_a_first_own_coefficient_moves_the_enterprise_to_a_class_of_its_own(plan
     assert co2(plant, "enterprise:ENT-1") == STEEL_KWH * Decimal("0.3") == totals["enterprise:ENT-1"]
     assert co2(plant, "region:330500") == totals["region:330500"]
     assert co2(plant, "enterprise:ENT-2") == PAPER_KWH * OLD
+
+
+def test_a_green_contract_leaves_a_citys_slip_implausible(plant: Plant) -> None:
+    green = f"{HUZHOU.replace('330500', 'enterprise:ENT-1').replace('0.4850', '0')},green contract"
+    done = plant.run(
+        "coefficients", "publish", plant.write(green, header=f"{HEADER},exception"), "--by", "Li Na", "--json"
+    )
+    assert plant.run("coefficients", "approve", json.loads(done.stdout)["id"], "--by", "Bo").exit_code == 0
+    refused = plant.run("coefficients", "publish", plant.write(HUZHOU.replace("0.4850", "0.000485")))
+    assert refused.exit_code == 2
+    assert "march.csv:2: value: '0.000485'" in refused.stderr

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.factors import fuel_kg_co2
+from carbonstream.processors.plausible import neighbours
 from carbonstream.processors.publication import Entry, Key, Library, Submitted, judge
-from carbonstream.processors.restatement import Difference, Quantity, preview
+from carbonstream.processors.restatement import Difference, Quantity, preview, set_apart
 from carbonstream.schemas.periods import month_of
 
 MARCH = month_of("2024-03")
@@ -86,11 +87,44 @@ def test_a_month_stands_once_in_a_file_and_not_again_in_the_library() -> None:
 )
 def test_a_value_lies_near_its_neighbours(value: str, sound: bool) -> None:
     known = library()
-    known.put(Key(1, AVERAGE, "330000", MARCH - 5), Decimal("0.5"))
-    known.put(Key(1, AVERAGE, "CN", MARCH), Decimal("0.6"))
-    known.put(Key(1, AVERAGE, "CN", MARCH + 1), Decimal(9))  # later: no neighbour yet
+    known.put(Key(1, AVERAGE, "330100", MARCH - 5), Decimal("0.5"))
+    known.put(Key(1, AVERAGE, "330200", MARCH), Decimal("0.6"))
+    known.put(Key(1, AVERAGE, "330200", MARCH + 1), Decimal(9))  # later: no neighbour yet
+    known.put(Key(1, AVERAGE, "CN", MARCH), Decimal(9))  # wider: asked only where no city has one
     assert (faults(ROW | {"value": value}, known=known) == []) == sound
     assert faults(ROW | {"value": value, "exception": "checked by phone"}, known=known) == []
+
+
+def test_an_exceptional_value_says_nothing_of_others() -> None:
+    slip = ROW | {"value": "0.000485"}
+    known = library()
+    known.put(Key(1, AVERAGE, "330000", MARCH), Decimal("0.5"))
+    known.put(Key(1, AVERAGE, "330100", MARCH), Decimal(0), is_exceptional=True)
+    known.put(Key(1, AVERAGE, "enterprise:E", MARCH), Decimal(0), is_exceptional=True)
+    assert faults(slip, known=known) == [(2, "value")]
+    known.put(Key(1, AVERAGE, "330100", MARCH), Decimal("0.0009"))  # revised, without an exception
+    assert faults(slip, known=known) == []
+
+
+@pytest.mark.parametrize(
+    ("scope", "known", "beside"),
+    [
+        ("330500", ("330100", "330000", "enterprise:E"), ("330100",)),
+        ("330500", ("330502", "330000", "CN"), ("330000",)),
+        ("330500", ("330500", "330502", "enterprise:E"), ("330502",)),
+        ("330502", ("C31@330502", "GRID-EC"), ("GRID-EC",)),
+        ("C31@330500", ("C22@330500", "330500", "C31@330000"), ("C22@330500",)),
+        ("C31@330500", ("C31@330000", "330500"), ("C31@330000",)),
+        ("enterprise:E", ("enterprise:F", "330500"), ("enterprise:F",)),
+        ("CN", ("330000", "330500"), ("330000",)),
+        ("CN", ("CN",), ()),
+    ],
+)
+def test_neighbours_are_of_the_same_level_or_of_the_nearest(
+    scope: str, known: tuple[str, ...], beside: tuple[str, ...]
+) -> None:
+    values = {other: Decimal(n) for n, other in enumerate(known)}
+    assert neighbours(scope, values, ()) == tuple(values[other] for other in beside)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +163,12 @@ def test_a_whole_changes_by_the_sum_of_its_sites(rows: list[tuple[int, int, int]
     old = Coefficient(1, 1, AVERAGE, "CN", MARCH - 5, Decimal("0.5"), "", 0)
     entry = Entry(2, Key(1, AVERAGE, "330500", MARCH), value, "", {}, "", None)
     quantities = [
-        Quantity(f"site:{n}", f"enterprise:{n % 2}", None, 1, 1, month, Decimal(q)) for n, month, q in rows
+        total
+        for n, month, q in rows
+        for total in (
+            Quantity(f"site:{n}", f"enterprise:{n % 2}", 1, 1, month, Decimal(q)),
+            Quantity(None, None, 1, 1, month, Decimal(q)),
+        )
     ]
     found = preview([entry], [old], {1: ("330500", "CN")}, {1: ["region:330500"]}, quantities)
     months = {month for _, month, _ in rows if month >= MARCH}
@@ -147,15 +186,42 @@ def test_a_whole_changes_by_the_sum_of_its_sites(rows: list[tuple[int, int, int]
 
 def test_a_total_without_a_coefficient_is_unknown_before_and_known_after() -> None:
     entry = Entry(2, Key(1, AVERAGE, "enterprise:E", MARCH), Decimal("0.3"), "", {}, "", None)
-    quantities = [
-        Quantity("site:1", "enterprise:E", None, 1, 1, MARCH, Decimal(2_000)),
-        Quantity("site:2", "enterprise:F", None, 1, 1, MARCH, Decimal(2_000)),
+    stored = [
+        Quantity("site:1", "enterprise:E", 1, 1, MARCH, Decimal(2_000)),
+        Quantity("enterprise:E", "enterprise:E", 1, 1, MARCH, Decimal(2_000)),
+        Quantity("site:2", "enterprise:F", 1, 1, MARCH, Decimal(2_000)),
+        Quantity(None, None, 1, 1, MARCH, Decimal(4_000)),
     ]
-    found = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, quantities)
+    moving = [Quantity(None, "enterprise:E", 1, 1, MARCH, Decimal(2_000))]
+    found = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, set_apart(stored, moving))
     assert found.own_classes == ("enterprise:E",)
     totals = {d.entity: (d.old, d.new) for d in found.differences}
     assert totals == {
         "site:1": (None, Decimal("0.6")),
         "enterprise:E": (None, Decimal("0.6")),
         "region:CN": (None, None),
+    }
+
+
+def test_a_class_that_moves_whole_leaves_nothing_without_a_coefficient_behind() -> None:
+    entry = Entry(2, Key(1, AVERAGE, "enterprise:E", MARCH), Decimal("0.3"), "", {}, "", None)
+    stored = Quantity(None, None, 1, 1, MARCH, Decimal(2_000))
+    apart = set_apart([stored], [stored._replace(enterprise="enterprise:E")])
+    (found,) = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, apart).differences
+    assert found == Difference("region:CN", "co2", None, Decimal("0.6"))
+
+
+def test_each_level_is_shown_by_its_own_total() -> None:
+    old = Coefficient(1, 1, AVERAGE, "CN", MARCH, Decimal("0.5"), "", 0)
+    entry = Entry(2, Key(1, AVERAGE, "330500", MARCH), Decimal("0.4"), "", {}, "", None)
+    stored = [
+        Quantity("park:P", None, 1, 1, MARCH, Decimal(1_000)),
+        Quantity("site:1", "enterprise:E", 1, 1, MARCH, Decimal(900)),
+        Quantity(None, None, 1, 1, MARCH, Decimal(800)),
+    ]
+    found = preview([entry], [old], {1: ("330500", "CN")}, {1: ["region:330500"]}, stored)
+    assert {d.entity: d.new for d in found.differences} == {
+        "park:P": Decimal("0.4"),
+        "site:1": Decimal("0.36"),
+        "region:330500": Decimal("0.32"),
     }
