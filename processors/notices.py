@@ -122,13 +122,14 @@ def concerns(subscription: Subscription, change: Change, enterprise: str | None)
     )
 
 
-def is_owed(change: Change, last: Last | None) -> bool:
+def is_owed(change: Change, last: Last | None, *, is_quiet: bool) -> bool:
     """Whether a change follows a raise that was told (last: of what was told before), so that its end must be told too.
 
-    Whatever its severity: a rule of another class may judge it now, or none. Of the past only the end is told.
+    Whatever its severity: a rule of another class may judge it now, or none. Of the past, and of what is quiet, only
+    the end is told.
     """
     follows = last is not None and last.is_active and change.version > last.version
-    return follows and not (change.backfill and change.is_active)
+    return follows and not (change.is_active and (change.backfill or is_quiet))
 
 
 def names_entity(entity: str, pattern: str) -> bool:
@@ -171,14 +172,15 @@ def enqueue(
     open_: Iterable[Open],
     known: Collection[tuple[str, str, int]],
     told: Mapping[tuple[str, str], Last],
+    quiet: Collection[tuple[str, int]],
     now: datetime,
 ) -> Enqueued:
     """The notices that changes make, and those they join. Changes of a warning come in the order of their versions.
 
     enterprises: entity -> the enterprise it belongs to. open_: notices nobody sends yet. known: (subscription,
-    warning, version) that are in the queue already; told: (subscription, warning) -> the newest of them. A change joins
-    an open notice only where that keeps it no longer than a notice of its own would, so an alarm never waits for the
-    end of quiet hours.
+    warning, version) that are in the queue already; told: (subscription, warning) -> the newest of them.
+    quiet: (warning, version) that nobody is told of by themselves. A change joins an open notice only where that
+    keeps it no longer than a notice of its own would, so an alarm never waits for the end of quiet hours.
     """
     waiting: dict[str, list[Open]] = {}
     for one in open_:
@@ -189,12 +191,13 @@ def enqueue(
     joined: list[Joined] = []
     for change in changes:
         enterprise = enterprises.get(change.entity)
+        is_quiet = (change.warning, change.version) in quiet
         for subscription in subscriptions:
             key = (subscription.id, change.warning, change.version)
             of_it = key[:2]
             last = lasts.get(of_it)
-            is_told = matches(subscription, change, enterprise) or (
-                is_owed(change, last) and concerns(subscription, change, enterprise)
+            is_told = (not is_quiet and matches(subscription, change, enterprise)) or (
+                is_owed(change, last, is_quiet=is_quiet) and concerns(subscription, change, enterprise)
             )
             if key in seen or not is_told:
                 continue

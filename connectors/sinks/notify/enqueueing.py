@@ -9,6 +9,7 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
+from carbonstream.connectors.sinks.notify.quieting import quiet_of_changes
 from carbonstream.processors.notices import Change, Enqueued, Last, Open, Subscription, enqueue
 
 Connection = psycopg.Connection[Any]
@@ -118,5 +119,6 @@ def _plan(
         (subscription, warning): Last(version, is_active)
         for subscription, warning, version, is_active in connection.execute(LASTS, (warnings, names))
     }
+    quiet = quiet_of_changes(connection, changes)
     open_ = [Open(*row) for row in connection.execute(OPEN, (names, now))]
-    return enqueue(changes, subscriptions, enterprises, open_, known, told, now)
+    return enqueue(changes, subscriptions, enterprises, open_, known, told, quiet, now)
