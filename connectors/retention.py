@@ -8,7 +8,8 @@ import psycopg
 
 from carbonstream.schemas.settings import Settings
 
-# What still waits to be released is never dropped. A release is remembered far longer than Kafka could repeat it.
+# What still waits to be released is never dropped, nor the notice of a warning whose end is still to be
+# told. A release is remembered far longer than Kafka could repeat it.
 OLD: Final[dict[str, tuple[LiteralString, ...]]] = {
     "refusals_days": ("delete from edge_refusal where day < current_date - %s",),
     "held_days": (
@@ -21,7 +22,9 @@ OLD: Final[dict[str, tuple[LiteralString, ...]]] = {
     ),
     "notices_days": (
         "delete from notice n where closes_at < now() - %s * interval '1 day' "
-        "and not exists (select from notice_delivery d where d.notice = n.id and d.state <> 'sent')",
+        "and not exists (select from notice_delivery d where d.notice = n.id and d.state <> 'sent') "
+        "and not exists (select from notice_change c join warning w on w.id = c.warning "
+        "where c.notice = n.id and (w.state = 'active' or w.changed_at > now() - interval '1 day'))",
     ),
     "corrections_days": ("delete from correction where recorded_at < now() - %s * interval '1 day'",),
 }

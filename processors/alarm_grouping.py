@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from carbonstream.processors.alarm_states import Quiet
-from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS
+from carbonstream.schemas.periods import HOUR_MS, MINUTE_MS, to_ms
 
 RESTATEMENT: Final = "restatement"  # rule of review items
 DISPUTE: Final = "dispute"  # the same, of what an enterprise disputes
@@ -39,6 +40,15 @@ class Told:
     published_at: int | None
     backfill: bool
     locked: bool
+
+
+def instant_of(text: object) -> int | None:
+    """UTC ms of a snapshot's time; None where it tells none."""
+    try:
+        at = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return None if at is None or at.tzinfo is None else to_ms(at)
 
 
 def review_of(warning: str, command: str) -> str:

@@ -42,9 +42,10 @@ class Published:
         return f"{RESTATEMENT}:{self.entity}:{self.month}:{self.published_at}"
 
 
-def review_record(published: Published, now: int) -> WarningRecord:
+def review_record(published: Published, children: int, now: int) -> WarningRecord:
     """One item to look through for all that a publication changed about times that were over. It is no standing
-    condition: told once, as cleared, and done with when it is acknowledged.
+    condition: told once, as cleared, and done with when it is acknowledged. children: warnings known to be restated
+    now; more may follow, as warn judges 500 targets a pass.
     """
     return _record(
         id_=published.review,
@@ -63,6 +64,7 @@ def review_record(published: Published, now: int) -> WarningRecord:
             "month": published.month,
             "document": published.document,
             "published_at": local_iso(published.published_at),
+            "children_at_first": children,
         },
     )
 

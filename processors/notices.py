@@ -59,6 +59,19 @@ class Change:
             record,
         )
 
+    @property
+    def is_active(self) -> bool:
+        """It says that the condition holds."""
+        return self.record.get("state") == "active"
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The newest change of a warning that a subscription was told of."""
+
+    version: int
+    is_active: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Open:
@@ -88,18 +101,35 @@ class Enqueued:
 
 
 def matches(subscription: Subscription, change: Change, enterprise: str | None) -> bool:
-    """Whether the subscription is told of this change.
+    """Whether the subscription is told of this change by what the change itself says.
 
     enterprise: the one the change's entity belongs to, None where it is nobody's own (a region, an industry). The
     past is not announced: a backfill warning never matches. A severity that is not known counts as an alarm.
     """
     return (
         not change.backfill
-        and (subscription.enterprise is None or subscription.enterprise == enterprise)
         and RANK.get(change.severity, 2) >= RANK[subscription.severity]
+        and concerns(subscription, change, enterprise)
+    )
+
+
+def concerns(subscription: Subscription, change: Change, enterprise: str | None) -> bool:
+    """Whether the change is of an entity that the subscriber may see, and of what it asked for; see `matches`."""
+    return (
+        (subscription.enterprise is None or subscription.enterprise == enterprise)
         and (not subscription.rules or change.rule in subscription.rules)
         and (not subscription.entities or any(names_entity(change.entity, e) for e in subscription.entities))
     )
+
+
+def is_owed(change: Change, last: Last | None, *, is_quiet: bool) -> bool:
+    """Whether a change follows a raise that was told (last: of what was told before), so that its end must be told too.
+
+    Whatever its severity: a rule of another class may judge it now, or none. Of the past, and of what is quiet, only
+    the end is told.
+    """
+    follows = last is not None and last.is_active and change.version > last.version
+    return follows and not (change.is_active and (change.backfill or is_quiet))
 
 
 def names_entity(entity: str, pattern: str) -> bool:
@@ -146,29 +176,40 @@ def enqueue(
     enterprises: Mapping[str, str],
     open_: Iterable[Open],
     known: Collection[tuple[str, str, int]],
+    told: Mapping[tuple[str, str], Last],
+    quiet: Collection[tuple[str, int]],
     now: datetime,
 ) -> Enqueued:
-    """The notices that changes make, and those they join.
+    """The notices that changes make, and those they join. Changes of a warning come in the order of their versions.
 
     enterprises: entity -> the enterprise it belongs to. open_: notices nobody sends yet. known: (subscription,
-    warning, version) that are in the queue already. A change joins an open notice only where that keeps it no longer
-    than a notice of its own would, so an alarm never waits for the end of quiet hours, and where quiet hours do not
-    hold it, so nothing less goes with an alarm within them.
+    warning, version) that are in the queue already; told: (subscription, warning) -> the newest of them.
+    quiet: (warning, version) that nobody is told of by themselves. A change joins an open notice only where that
+    keeps it no longer than a notice of its own would, so an alarm never waits for the end of quiet hours, and where
+    quiet hours do not hold it, so nothing less goes with an alarm within them.
     """
     waiting: dict[str, list[Open]] = {}
     for one in open_:
         waiting.setdefault(one.subscription, []).append(one)
-    seen = set(known)
+    seen, lasts = set(known), dict(told)
     filled: Counter[str] = Counter()
     notices: list[Open] = []
     joined: list[Joined] = []
     for change in changes:
         enterprise = enterprises.get(change.entity)
+        is_quiet = (change.warning, change.version) in quiet
         for subscription in subscriptions:
             key = (subscription.id, change.warning, change.version)
-            if key in seen or not matches(subscription, change, enterprise):
+            of_it = key[:2]
+            last = lasts.get(of_it)
+            is_told = (not is_quiet and matches(subscription, change, enterprise)) or (
+                is_owed(change, last, is_quiet=is_quiet) and concerns(subscription, change, enterprise)
+            )
+            if key in seen or not is_told:
                 continue
             seen.add(key)
+            if last is None or change.version > last.version:
+                lasts[of_it] = Last(change.version, change.is_active)
             latest = closes_at(subscription, change.severity, now)
             candidates = waiting.setdefault(subscription.id, [])
             fitting = [

@@ -26,20 +26,34 @@ class Happened:
     enterprise: str | None
 
 
-def due_day(at: time, last: date | None, now: datetime) -> date | None:
-    """The local day whose digest is to be made at `now`; None where it is not time yet, or it is made.
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The last digest of a subscription: when it was made, and the position in the history up to which it tells."""
 
-    After an outage of days one digest is made, for the last of them.
-    """
+    until: datetime
+    seq: int
+
+
+def last_day(at: time, now: datetime) -> date:
+    """The local day of the newest digest time that has come."""
     local = now.astimezone(SHANGHAI)
-    day = local.date() if local.time() >= at else local.date() - timedelta(days=1)
-    return None if last is not None and day <= last else day
+    return local.date() if local.time() >= at else local.date() - timedelta(days=1)
 
 
-def span(at: time, day: date, last: date | None) -> tuple[datetime, datetime]:
-    """What the digest of `day` tells of: since the one before, or of a day where there is none."""
-    until = datetime.combine(day, at, tzinfo=SHANGHAI)
-    return datetime.combine(last, at, tzinfo=SHANGHAI) if last else until - timedelta(days=1), until
+def instant_on(day: date, at: time) -> datetime:
+    """A digest time as an instant."""
+    return datetime.combine(day, at, tzinfo=SHANGHAI)
+
+
+def next_digest(at: time, last: Made, now: datetime, newest: int) -> Made | None:
+    """The digest that is due at `now`, None where none is: it tells of all between `last` and it.
+
+    newest: position in the history up to which everything is known. After an outage of days one digest is made. When
+    the time of day is changed, the next one comes when the new time comes, and tells since the last one.
+    """
+    if instant_on(last_day(at, now), at) <= last.until:
+        return None
+    return Made(now, max(newest, last.seq))
 
 
 def digest(

@@ -42,8 +42,10 @@ where id = any (%s) and rule = %s and state = 'active'
 """
 
 
-def reviews(connection: Connection, published: Collection[datetime], now: int) -> dict[datetime, str]:
-    """Publishing time -> id of the review item, which is told where it is not yet."""
+def reviews(connection: Connection, published: Mapping[datetime, int], now: int) -> dict[datetime, str]:
+    """Publishing time -> id of the review item, which is told where it is not yet. published: how many warnings each
+    restated.
+    """
     if not published:
         return {}
     found = {
@@ -52,7 +54,7 @@ def reviews(connection: Connection, published: Collection[datetime], now: int) -
             PUBLISHED, (sorted(published),)
         )
     }
-    _tell_new(connection, [review_record(one, now) for one in found.values()])
+    _tell_new(connection, [review_record(one, published[at], now) for at, one in found.items()])
     return {at: one.review for at, one in found.items()}
 
 

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from carbonstream.processors.alarm_desk import Card, Written
-from carbonstream.processors.alarm_grouping import REVIEWS, Told, is_restated, quiet_of
+from carbonstream.processors.alarm_grouping import REVIEWS, Told, instant_of, is_restated, quiet_of
 from carbonstream.processors.alarm_states import (
     PRIORITY,
     RANK,
@@ -132,21 +132,12 @@ def load_conditions(connection: Connection, ids: Iterable[str]) -> list[Arrived]
         CONDITIONS, (list(ids),)
     ):
         published_ms = None if published_at is None else to_ms(published_at)
-        told = Told(to_ms(at), _instant(until), published_ms, backfill, bool(locked))
+        told = Told(to_ms(at), instant_of(until), published_ms, backfill, bool(locked))
         quiet = quiet_of(told)
         condition = Condition(version, active, to_ms(at), quiet, rule in REVIEWS)
         restated_at = published_at if quiet is Quiet.RESTATEMENT and is_restated(told) else None
         found.append(Arrived(id_, condition, source, restated_at))
     return found
-
-
-def _instant(text: str | None) -> int | None:
-    """UTC ms of a snapshot's time; None where it tells none."""
-    try:
-        at = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return None if at.tzinfo is None else to_ms(at)
 
 
 def _card(

@@ -6,6 +6,7 @@ answered in table warning_command and holds up nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -92,7 +93,8 @@ def _operate(connection: Connection, now: int, received: Sequence[Received]) -> 
     for id_ in overdue:
         desk.look(id_)
     arrived = load_conditions(connection, desk.cards)
-    reviewed = reviews(connection, {one.restated_at for one in arrived if one.restated_at is not None}, now)
+    restated = {(one.id, one.restated_at) for one in arrived if one.restated_at is not None}
+    reviewed = reviews(connection, Counter(at for _, at in restated), now)
     folded = common_causes(connection, desk, arrived)
     for one in arrived:
         parent = folded.get(one.id) if one.restated_at is None else reviewed.get(one.restated_at)

@@ -18,6 +18,7 @@ from carbonstream.processors import notices_signing
 from carbonstream.processors.notices import (
     CHANGES_A_NOTICE,
     Change,
+    Last,
     Open,
     Subscription,
     closes_at,
@@ -83,27 +84,35 @@ CHANGES = st.lists(
         entity=st.sampled_from([*ENTITIES, "region:330502"]),
         severity=st.sampled_from(["notice", "alert", "alarm"]),
         backfill=st.booleans(),
+        state=st.sampled_from(["active", "cleared"]),
     ),
     max_size=12,
-)
+).map(lambda changes: sorted(changes, key=lambda c: c.version))
 
 
 @given(CHANGES, SUBSCRIPTIONS, TIMES)
 def test_each_matching_change_is_in_one_notice_of_its_subscription_and_nothing_else_is(
     changes: list[Change], subscriptions: list[Subscription], now: datetime
 ) -> None:
-    added = enqueue(changes, subscriptions, ENTITIES, [], (), now)
-    # of one (warning, version) the first copy that matches counts
+    added = enqueue(changes, subscriptions, ENTITIES, [], (), {}, (), now)
     wanted = {
         (s.id, c.warning, c.version)
         for s in subscriptions
         for c in changes
         if matches(s, c, ENTITIES.get(c.entity))
     }
+    follows = {  # what is told beside that follows a raise that was told
+        (j.subscription, j.change.warning, j.change.version)
+        for n, j in enumerate(added.joined)
+        for before in added.joined[:n]
+        if (before.subscription, before.change.warning) == (j.subscription, j.change.warning)
+        and before.change.is_active
+        and before.change.version < j.change.version
+    }
     told = [(j.subscription, j.change.warning, j.change.version) for j in added.joined]
     assert len(told) == len(set(told))
-    assert set(told) == wanted
-    assert not [j for j in added.joined if j.change.backfill]
+    assert wanted <= set(told) <= wanted | follows
+    assert not [j for j in added.joined if j.change.backfill and j.change.is_active]
     owners = {s.id: s.enterprise for s in subscriptions}
     of_notice = {n.id: n.subscription for n in added.notices}
     for joined in added.joined:
@@ -115,9 +124,15 @@ def test_each_matching_change_is_in_one_notice_of_its_subscription_and_nothing_e
 def test_the_same_changes_again_add_nothing(
     changes: list[Change], subscriptions: list[Subscription], now: datetime
 ) -> None:
-    first = enqueue(changes, subscriptions, ENTITIES, [], (), now)
+    first = enqueue(changes, subscriptions, ENTITIES, [], (), {}, (), now)
     known = {(j.subscription, j.change.warning, j.change.version) for j in first.joined}
-    again = enqueue(changes, subscriptions, ENTITIES, first.notices, known, now + timedelta(seconds=1))
+    lasts = {
+        (j.subscription, j.change.warning): Last(j.change.version, j.change.is_active)
+        for j in sorted(first.joined, key=lambda j: j.change.version)
+    }
+    again = enqueue(
+        changes, subscriptions, ENTITIES, first.notices, known, lasts, (), now + timedelta(seconds=1)
+    )
     assert again.joined == again.notices == ()
 
 
@@ -129,7 +144,7 @@ def test_no_change_waits_longer_than_its_own_window(
         Open(f"open-{s.id}", s.id, now + timedelta(seconds=data.draw(st.integers(-5, 90_000))))
         for s in subscriptions
     ]
-    added = enqueue(changes, subscriptions, ENTITIES, open_, (), now)
+    added = enqueue(changes, subscriptions, ENTITIES, open_, (), {}, (), now)
     closing = {n.id: n.closes_at for n in (*open_, *added.notices)}
     by_id = {s.id: s for s in subscriptions}
     for joined in added.joined:
@@ -138,10 +153,29 @@ def test_no_change_waits_longer_than_its_own_window(
         assert joined.notice not in {o.id for o in open_ if o.closes_at <= now}
 
 
+@given(CHANGES, SUBSCRIPTIONS, st.sets(st.tuples(st.sampled_from("wxyz"), st.integers(1, 3))), TIMES)
+def test_what_is_cleared_is_never_left_as_raised_with_a_subscription(
+    changes: list[Change], subscriptions: list[Subscription], quiet: set[tuple[str, int]], now: datetime
+) -> None:
+    one_state = {(c.warning, c.version): c for c in reversed(changes)}  # the first copy is what happened
+    changes = sorted(one_state.values(), key=lambda c: c.version)
+    owners = {c.entity: "enterprise:A" for c in changes}
+    told = enqueue(changes, subscriptions, owners, [], (), {}, quiet, now).joined
+    assert not [j for j in told if j.change.is_active and (j.change.warning, j.change.version) in quiet]
+    of_everybody = [s for s in subscriptions if s.enterprise != "enterprise:B"]
+    for subscription in of_everybody:
+        for warning in {c.warning for c in changes}:
+            lasts = [
+                j.change for j in told if (j.subscription, j.change.warning) == (subscription.id, warning)
+            ]
+            newest = [c for c in changes if c.warning == warning][-1]
+            assert newest.is_active or not lasts or not lasts[-1].is_active
+
+
 def test_a_notice_holds_so_many_changes_and_no_more() -> None:
     many = [change(f"w{n}") for n in range(CHANGES_A_NOTICE + 1)]
     everybody = subscription(enterprise=None, group_s=60)
-    added = enqueue(many, [everybody], {}, [], (), START)
+    added = enqueue(many, [everybody], {}, [], (), {}, (), START)
     assert [n.id for n in added.notices] == [
         notice_id("s", "w0", 1),
         notice_id("s", f"w{CHANGES_A_NOTICE}", 1),

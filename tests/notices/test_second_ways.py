@@ -1,39 +1,23 @@
-"""Backups of channels that fail, alarms that nobody acknowledged, and a digest once a day."""
+"""Backups of channels that fail, and alarms that nobody acknowledged."""
 
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
 
 import psycopg
-from hypothesis import given
-from hypothesis import strategies as st
 
-from carbonstream.connectors.sinks.notify.digests import make_digests
 from carbonstream.connectors.sinks.notify.second_ways import escalate, fail_over
 from carbonstream.connectors.sinks.notify.sending import sender
 from carbonstream.connectors.sinks.notify.tending import tending
-from carbonstream.processors import notices_second
-from carbonstream.processors.notices import Subscription
-from carbonstream.processors.notices_digest import LISTED, Happened, digest, due_day, span
-from carbonstream.schemas.periods import SHANGHAI
 from carbonstream.schemas.settings import Settings
 from tests.running import eventually
 
-from .changes import LOG, START, Clock, change, delivered, enqueued, record, subscribed
+from .changes import LOG, Clock, change, delivered, enqueued, record, subscribed
 from .conftest import Received, Receiver
 
 Connection = psycopg.Connection[Any]
-WARNING = """
-insert into warning (id, version, rule, entity, indicator, period, severity, state, bucket, snapshot, raised_at,
-  changed_at)
-values (%(id)s, 1, 'pace', %(entity)s, 'co2', '2024-03-01', 'alarm', %(state)s, %(at)s, '{}', %(at)s, %(at)s)
-"""
-HISTORY = """
-insert into warning_history (id, version, state, bucket, changed_at, snapshot)
-values (%(id)s, %(version)s, %(state)s, %(at)s, %(at)s, '{}')
-"""
 OPERATOR = """
 insert into warning_operator (id, entity, rule, change, version, state, rank, priority, since, active, acked,
   raised_version, raised_at)
@@ -154,38 +138,6 @@ def test_an_alarm_nobody_acknowledges_in_its_time_is_escalated_once(
     assert told.id not in {one.id for one in came(receiver, "/first")}
 
 
-def test_a_digest_comes_once_a_day_with_what_is_the_subscribers_own(
-    connection: Connection, database: Settings, receiver: Receiver
-) -> None:
-    clock, send = Clock(), sender(database)  # 10:00 local
-    connection.execute("truncate warning, warning_history")
-    for id_, entity, state in (
-        ("a", "site:a-1", "active"),
-        ("b", "site:b-1", "active"),
-        ("r", "site:a-1", "cleared"),
-    ):
-        given = {"id": id_, "entity": entity, "state": state, "at": clock() + timedelta(hours=1)}
-        connection.execute(WARNING, given)
-        connection.execute(HISTORY, given | {"version": 1, "state": "active"})
-        if state == "cleared":
-            connection.execute(HISTORY, given | {"version": 2})
-    subscribed(connection, receiver.url, digest="08:00", language="en")
-    assert make_digests(connection, clock()) == 0, "today's was due before anybody wanted it"
-    clock.turn(hours=22)
-    assert make_digests(connection, clock()) == 1
-    assert make_digests(connection, clock()) == 0
-    delivered(connection, send, clock)
-    (told,) = receiver.received
-    body = json.loads(told.body)
-    assert body["type"] == "carbonstream.digest"
-    assert {what: body["data"][what]["count"] for what in ("open", "raised", "cleared")} == {
-        "open": 1, "raised": 2, "cleared": 1,
-    }  # fmt: skip
-    assert [w["id"] for w in body["data"]["open"]["warnings"]] == ["a"]
-    clock.turn(days=3)
-    assert make_digests(connection, clock()) == 1, "days that were missed come in one"
-
-
 def test_the_scheduler_sees_to_all_of_it(
     connection: Connection, database: Settings, receiver: Receiver
 ) -> None:
@@ -201,38 +153,3 @@ def test_the_scheduler_sees_to_all_of_it(
     eventually(lambda: connection.execute(handed).fetchone() == (3,), "the backup has them")
     assert len(scheduler.get_jobs()) == 2
     scheduler.shutdown()
-
-
-DAYS = st.dates(date(2024, 1, 1), date(2024, 12, 31))
-LOCAL = st.times().map(lambda t: t.replace(tzinfo=None))
-NOWS = st.timedeltas(timedelta(0), timedelta(days=300)).map(lambda since: START + since)
-
-
-@given(LOCAL, st.none() | DAYS, NOWS)
-def test_a_digest_is_due_when_its_time_has_come_and_not_again_that_day(
-    at: time, last: date | None, now: datetime
-) -> None:
-    day = due_day(at, last, now)
-    if day is None:
-        assert last is not None
-        assert now < datetime.combine(last + timedelta(days=1), at, tzinfo=SHANGHAI)
-        return
-    begin, end = span(at, day, last)
-    assert end <= now < end + timedelta(days=1)
-    assert begin < end
-    assert due_day(at, day, now) is None
-
-
-def test_a_digest_counts_all_and_lists_the_latest() -> None:
-    everybody = Subscription("s", None, "control-room", (), (), "notice", None, "en", 0)
-    happened = [
-        Happened("open", change(f"w{n}"), START + timedelta(minutes=n), "enterprise:A")
-        for n in range(LISTED + 7)
-    ]
-    content = digest(everybody, happened, START, START + timedelta(days=1))
-    assert (content["open"]["count"], len(content["open"]["warnings"])) == (LISTED + 7, LISTED)
-    assert content["open"]["warnings"][0]["id"] == f"w{LISTED + 6}"
-    assert "and 7 more" in [one.text for one in notices_second.entries("digest", content, "en")]
-    assert notices_second.subject("digest", content, "zh").startswith(
-        "Carbonstream: 每日摘要 2024-03-06: 未解除 57"
-    )

@@ -9,7 +9,8 @@ from typing import Any, Final
 import psycopg
 from psycopg.types.json import Jsonb
 
-from carbonstream.processors.notices import Change, Enqueued, Open, Subscription, enqueue
+from carbonstream.connectors.sinks.notify.quieting import quiet_of_changes
+from carbonstream.processors.notices import Change, Enqueued, Last, Open, Subscription, enqueue
 
 Connection = psycopg.Connection[Any]
 
@@ -28,6 +29,11 @@ KNOWN: Final = """
 select c.subscription, c.warning, c.version from notice_change c
 join (select distinct * from unnest(%s::text[], %s::int[])) as t (warning, version) using (warning, version)
 where c.subscription = any(%s)
+"""
+LASTS: Final = """
+select distinct on (subscription, warning) subscription, warning, version, record ->> 'state' = 'active'
+from notice_change where warning = any(%s) and subscription = any(%s)
+order by subscription, warning, version desc
 """
 # The lock makes a worker wait that is about to close one, so that what joins is sent with it.
 OPEN: Final = """
@@ -109,5 +115,10 @@ def _plan(
     enterprises: dict[str, str] = dict(connection.execute(ENTERPRISES, {"entities": entities}).fetchall())
     warnings, versions = [c.warning for c in changes], [c.version for c in changes]
     known = set(connection.execute(KNOWN, (warnings, versions, names)).fetchall())
+    told = {
+        (subscription, warning): Last(version, is_active)
+        for subscription, warning, version, is_active in connection.execute(LASTS, (warnings, names))
+    }
+    quiet = quiet_of_changes(connection, changes)
     open_ = [Open(*row) for row in connection.execute(OPEN, (names, now))]
-    return enqueue(changes, subscriptions, enterprises, open_, known, now)
+    return enqueue(changes, subscriptions, enterprises, open_, known, told, quiet, now)

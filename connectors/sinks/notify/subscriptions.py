@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 from carbonstream.connectors.sinks.notify.sending import Channel
 from carbonstream.processors.notices import notice_id
 from carbonstream.processors.notices_addresses import judged_kind, redacted
-from carbonstream.processors.notices_digest import due_day
+from carbonstream.processors.notices_digest import last_day
 from carbonstream.processors.notices_signing import secret_text
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.notices import Subscription
@@ -156,7 +156,7 @@ def _write(
             "quiet_from": one.quiet and one.quiet.from_, "quiet_until": one.quiet and one.quiet.until,
             "language": one.language, "group_s": one.group_s, "digest_at": one.digest, "now": now,
             # the first digest is the next one, not that of a time before anybody wanted it
-            "digest_day": one.digest and due_day(one.digest, None, now),
+            "digest_day": one.digest and last_day(one.digest, now),
         },
     )  # fmt: skip
     _remove(connection, one.id, list(kinds), REMOVED, now)
