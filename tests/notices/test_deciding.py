@@ -229,7 +229,7 @@ def test_nothing_that_quiet_hours_hold_is_ever_due_within_them(
     for number, (severity, after_s) in enumerate(coming):
         now += timedelta(seconds=after_s)
         one = change(f"w{number}", severity=severity)
-        added = enqueue([one], [everybody], {}, due.values(), (), now)
+        added = enqueue([one], [everybody], {}, due.values(), (), {}, (), now)
         due |= {notice.id: notice for notice in added.notices}
         (joined,) = added.joined
         at = due[joined.notice].closes_at

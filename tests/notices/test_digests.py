@@ -29,7 +29,7 @@ from carbonstream.processors.notices_digest import (
 from carbonstream.schemas.notices import Subscription as Wanted
 from carbonstream.schemas.settings import Settings
 
-from .changes import START, Clock, change, delivered, subscribed
+from .changes import NETWORKS, START, Clock, change, delivered, subscribed
 from .conftest import Receiver
 
 Connection = psycopg.Connection[Any]
@@ -156,7 +156,7 @@ def test_who_wants_digests_again_is_told_from_then_on(connection: Connection, cl
     happens(connection, "meanwhile", clock())
     clock.turn(days=9)
     again = {"id": "a", "enterprise": "enterprise:A", "channels": [HOOK], "digest": "08:00"}
-    subscribe(connection, [Wanted.model_validate(again)], clock())
+    subscribe(connection, [Wanted.model_validate(again)], clock(), NETWORKS)
     make_digests(connection, clock())
     happens(connection, "then", clock())
     clock.turn(days=1)

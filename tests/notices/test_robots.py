@@ -172,7 +172,10 @@ def test_wecom_is_posted_what_it_documents(receiver: Receiver) -> None:
     content = json.loads(one.body)
     assert content == {"msgtype": "text", "text": {"content": content["text"]["content"]}}
     lines = content["text"]["content"].split("\n")
-    assert (lines[0], lines[-1]) == ("Carbonstream: [预警] site:a-1 目标用量达到水平，触发", "ntc_1")
+    assert (lines[0], lines[-1]) == (
+        "Carbonstream: [预警] site:a-1 目标用量达到水平（2024-03-01），触发",
+        "ntc_1",
+    )
 
 
 def test_dingtalk_is_posted_what_it_documents_with_its_signature(receiver: Receiver) -> None:
