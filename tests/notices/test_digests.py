@@ -148,6 +148,24 @@ def test_a_digest_whose_time_is_changed_neither_loses_nor_repeats(
     assert sorted(chain.from_iterable(digests)) == sorted(f"w{n}" for n in range(22 + 12 + 13))
 
 
+def test_the_end_of_an_alarm_is_counted_as_the_alarm_was(connection: Connection, clock: Clock) -> None:
+    subscribed(connection, HOOK, digest="08:00", severity="alarm")
+    make_digests(connection, clock())
+    happens(connection, "w", clock())
+    happens(connection, "w", clock(), version=2, state="cleared")
+    connection.execute(
+        """update warning_history set snapshot = '{"definition": {"class": "alarm"}}' where version = 1"""
+    )
+    connection.execute("update warning set severity = 'notice', state = 'cleared'")
+    clock.turn(days=1)
+    make_digests(connection, clock())
+    row = connection.execute("select content from notice").fetchone()
+    assert row is not None
+    assert {what: row[0][what]["count"] for what in ("open", "raised", "cleared")} == {
+        "open": 0, "raised": 1, "cleared": 1,
+    }  # fmt: skip
+
+
 def test_who_wants_digests_again_is_told_from_then_on(connection: Connection, clock: Clock) -> None:
     subscribed(connection, HOOK, digest="08:00")
     make_digests(connection, clock())

@@ -38,12 +38,16 @@ NEWEST: Final = "select coalesce(max(seq), 0) from warning_history"
 BEGUN: Final = """
 select coalesce(min(seq) - 1, %(newest)s) from warning_history where changed_at >= %(since)s and seq <= %(newest)s
 """
+# What was raised, and its end, count by the class it was raised with: the end may be judged with a lower one.
 HAPPENED: Final = """
 select 'open', id, version, entity, rule, severity, raised_at from warning where state = 'active' and not backfill
 union all
-select case h.state when 'active' then 'raised' else 'cleared' end, w.id, h.version, w.entity, w.rule, w.severity,
-  h.changed_at
+select case h.state when 'active' then 'raised' else 'cleared' end, w.id, h.version, w.entity, w.rule,
+  coalesce(raised.class, w.severity), h.changed_at
 from warning_history h join warning w using (id)
+left join lateral (
+  select r.snapshot #>> '{definition,class}' as class from warning_history r
+  where r.id = h.id and r.version <= h.version and r.state = 'active' order by r.version desc limit 1) raised on true
 where h.seq > %(begin)s and h.seq <= %(end)s and not h.backfill
 """
 

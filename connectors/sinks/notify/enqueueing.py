@@ -30,10 +30,12 @@ select c.subscription, c.warning, c.version from notice_change c
 join (select distinct * from unnest(%s::text[], %s::int[])) as t (warning, version) using (warning, version)
 where c.subscription = any(%s)
 """
+# A warning may have hundreds of versions of some kB: only the newest is read.
 LASTS: Final = """
-select distinct on (subscription, warning) subscription, warning, version, record ->> 'state' = 'active'
-from notice_change where warning = any(%s) and subscription = any(%s)
-order by subscription, warning, version desc
+select subscription, warning, version, c.record ->> 'state' = 'active'
+from (select subscription, warning, max(version) as version from notice_change
+      where warning = any(%s) and subscription = any(%s) group by 1, 2) newest
+join notice_change c using (subscription, warning, version)
 """
 # The lock makes a worker wait that is about to close one, so that what joins is sent with it.
 OPEN: Final = """
