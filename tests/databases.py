@@ -21,8 +21,11 @@ from carbonstream.connectors.migrations import FOLDER, migrate
 from carbonstream.schemas.settings import Settings
 
 
-def create_database(server: str, purpose: str, template: str = "template1") -> str:
-    """URL of a new database beside the one of `server`, empty without a template; its name begins with the purpose."""
+def create_database(server: str, purpose: str, template: str = "template0") -> str:
+    """URL of a new database beside the one of `server`; its name begins with the purpose.
+
+    template: one that nobody can connect to, as PostgreSQL copies none that somebody is connected to.
+    """
     name = f"{purpose}_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"create database {name} template {template} strategy file_copy")
@@ -51,7 +54,7 @@ def template_of(server: str) -> str:
         if known == (True,):  # whoever made it ended before it was ready
             drop_database(server, url_of(server, name))
         if known != (False,):
-            connection.execute(f"create database {name}")
+            connection.execute(f"create database {name} template template0")
             migrate(Settings(database=url_of(server, name)))
             connection.execute(f"alter database {name} with allow_connections false")
             connection.execute(
