@@ -60,6 +60,10 @@ class Suppression:
         following: datetime | None = self._starts().after(to_datetime(now))
         return None if following is None else to_ms(following)
 
+    def is_over(self, now: int) -> bool:
+        """At `now` (UTC ms): its last window has closed."""
+        return not self.is_in_force(now) and self.changes_at(now) is None
+
     def _last_start(self, now: int) -> int | None:
         if self.start is None or now < self.start:
             return None

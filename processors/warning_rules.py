@@ -166,21 +166,24 @@ class Scopes:
 
 
 class RuleBook:
-    """All versions of all rules."""
+    """All versions of all rules.
+
+    A version takes the place of earlier ones that would come into force with it or after it: that is how one dated too
+    far ahead is corrected.
+    """
 
     def __init__(self, definitions: Iterable[Definition] = ()) -> None:
         versions: defaultdict[str, list[Definition]] = defaultdict(list)
         for definition in definitions:
             versions[definition.rule].append(definition)
-        self._versions = {
-            rule: sorted(found, key=lambda d: (d.valid_from, d.version)) for rule, found in versions.items()
-        }
+        self._all = [d for found in versions.values() for d in found]
+        self._versions = {rule: _effective(found) for rule, found in versions.items()}
         self._changes = sorted({d.valid_from for found in self._versions.values() for d in found})
         self._scopes = {kind: self.scopes(kind) for kind in RuleKind}
         self._found: dict[tuple[RuleKind, str, int, Decimal | None], Definition | None] = {}
 
     def __iter__(self) -> Iterator[Definition]:
-        return (definition for found in self._versions.values() for definition in found)
+        return iter(self._all)
 
     def changes(self, after_ms: int, until_ms: int) -> list[int]:
         """The instants in (after, until] at which a version comes into force, in order."""
@@ -197,8 +200,8 @@ class RuleBook:
         return bisect_right(self._changes, at_ms)
 
     def scopes(self, *kinds: RuleKind) -> Scopes:
-        """Every version of the rules of these kinds, by what they are about."""
-        return Scopes(d for d in self if d.kind in kinds)
+        """Every version of the rules of these kinds that is or comes into force, by what they are about."""
+        return Scopes(d for found in self._versions.values() for d in found if d.kind in kinds)
 
     def in_force(self, kind: RuleKind, at_ms: int) -> list[Definition]:
         """The version of each rule of a kind at an instant, also of those that are off."""
@@ -236,6 +239,16 @@ class RuleBook:
         return max(
             found, key=lambda d: (len(d.scope.rstrip("*")), d.parameters.get("from", 0), d.rule), default=None
         )
+
+
+def _effective(versions: Iterable[Definition]) -> list[Definition]:
+    """Of one rule's versions those that are ever in force, in the order in which they come."""
+    found: list[Definition] = []
+    for definition in sorted(versions, key=lambda d: d.version):
+        while found and found[-1].valid_from >= definition.valid_from:
+            found.pop()
+        found.append(definition)
+    return found
 
 
 def parameters_of(kind: RuleKind, words: str) -> dict[str, Decimal]:

@@ -5,7 +5,7 @@ carbonstream.operation.v1).
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
@@ -20,7 +20,7 @@ RECURRENCE: Final = re.compile(
     r"FREQ=(DAILY"
     r"|WEEKLY(;BYDAY=(MO|TU|WE|TH|FR|SA|SU)(,(MO|TU|WE|TH|FR|SA|SU))*)?"
     r"|MONTHLY(;BYDAY=([1-4]|-[1-4])(MO|TU|WE|TH|FR|SA|SU)|;BYMONTHDAY=([1-9]|1\d|2[0-8]|-[1-9]|-1\d|-2[0-8]))?)"
-    r"(;INTERVAL=[1-9]\d?)?(;COUNT=[1-9]\d{0,2}|;UNTIL=2\d{3}(0[1-9]|1[0-2])(0[1-9]|1\d|2[0-8])T[01]\d[0-5]\d[0-5]\dZ)?"
+    r"(;INTERVAL=[1-9]\d?)?(;COUNT=[1-9]\d{0,2}|;UNTIL=(?P<until>2\d{7}T\d{6}Z))?"
 )
 WINDOW_LONGEST: Final = timedelta(days=92)  # a quarter: an overhaul; what lasts longer is out of service
 SUPPRESSING: Final = ("suppress", "resume")
@@ -65,11 +65,17 @@ class Calendar(Shape):
     @field_validator("recurrence")
     @classmethod
     def _is_understood(cls, text: str | None) -> str | None:
-        if text is not None and not RECURRENCE.fullmatch(text):
+        found = None if text is None else RECURRENCE.fullmatch(text)
+        if text is not None and found is None:
             raise ValueError(
                 f"{text!r} is not one of FREQ=DAILY, FREQ=WEEKLY;BYDAY=SA,SU, FREQ=MONTHLY;BYDAY=2SU or "
                 "FREQ=MONTHLY;BYMONTHDAY=1, then ;INTERVAL=n, then ;COUNT=n or ;UNTIL=20261231T000000Z"
             )
+        if found is not None and (until := found["until"]) is not None:
+            try:
+                datetime.strptime(until, "%Y%m%dT%H%M%S%z")
+            except ValueError:
+                raise ValueError(f"UNTIL={until} is no date and time: correct it") from None
         return text
 
     @model_validator(mode="after")

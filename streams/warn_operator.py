@@ -55,7 +55,8 @@ METER_OF: Final = """
 select o.id from meter m join site s using (site_id) join entity o on o.number = s.enterprise where m.meter_id = %s
 """
 END: Final = """
-update warning_suppression set in_force = false, ended_at = %s, ended_by = %s, ended_why = %s where id = %s
+update warning_suppression set in_force = false, changes_at = null, ended_at = %s, ended_by = %s, ended_why = %s
+where id = %s
 """
 
 
@@ -105,7 +106,7 @@ def _operate(connection: Connection, now: int, received: Sequence[Received]) -> 
     for suppression, _, is_due in found:
         if is_due:
             _turn(connection, desk, suppression)
-    suppressions = {suppression.id: suppression for suppression, *_ in found}
+    suppressions = {one.id: one for one, _, is_due in found if not (is_due and one.is_over(now))}
     for record, command in commands:
         if command.kind in SUPPRESSING:
             answers = _suppress(connection, desk, suppressions, command)
@@ -184,10 +185,13 @@ def _put(connection: Connection, desk: Desk, ids: Iterable[str]) -> None:
 
 
 def _turn(connection: Connection, desk: Desk, one: Suppression) -> None:
-    """A suppression that began or ended by the calendar."""
-    changes_at = one.changes_at(desk.now)
-    at = None if changes_at is None else to_datetime(changes_at)
-    connection.execute(TURN, (one.is_in_force(desk.now), at, one.id))
+    """A suppression whose window opened or closed by the calendar; with its last window it ends."""
+    if one.is_over(desk.now):
+        connection.execute(END, (to_datetime(desk.now), None, "its last window is over", one.id))
+    else:
+        changes_at = one.changes_at(desk.now)
+        at = None if changes_at is None else to_datetime(changes_at)
+        connection.execute(TURN, (one.is_in_force(desk.now), at, one.id))
     _look(connection, desk, one)
 
 
@@ -214,7 +218,7 @@ def _suppress(
             command.id, asked.entities, asked.rules, _ms(asked.start), _ms(asked.end), asked.recurrence
         )
         changes_at, in_force = one.changes_at(desk.now), one.is_in_force(desk.now)
-        if not in_force and changes_at is None:
+        if one.is_over(desk.now):
             return [Answer(one.id, Outcome.REFUSED, Refusal.EXPIRED)]
         known[one.id] = one
         connection.execute(

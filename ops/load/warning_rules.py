@@ -37,7 +37,7 @@ def load_warning_rules(cursor: Rows, path: Path, refusals: Refusals, now: dateti
     rules = read_warning_rules(path, book, refusals, now)
     newest = {d.rule: d for d in sorted(book, key=lambda d: d.version)}
     added = [d for d in rules.values() if d.rule not in newest]
-    changed = [d for d in rules.values() if d.rule in newest and _differs(d, newest[d.rule])]
+    changed = [d for d in rules.values() if d.rule in newest and _changes(d, newest[d.rule], now)]
     cursor.executemany(
         INSERT,
         [
@@ -87,7 +87,7 @@ def read_warning_rules(
         if row.sound and unique(seen, row, "rule", rule):
             before = newest.get(rule)
             if before is not None:
-                _follow(row, before, definition)
+                _follow(row, before, definition, book, now)
                 definition = replace(definition, version=before.version + 1)
             found[rule] = definition
     return found
@@ -101,18 +101,23 @@ def _parameters(row: Row, kind: RuleKind) -> dict[str, Decimal]:
         return {}
 
 
-def _follow(row: Row, before: Definition, after: Definition) -> None:
+def _follow(row: Row, before: Definition, after: Definition, book: RuleBook, now: datetime) -> None:
+    """Refuse what cannot come after the newest version; one that is not yet in force can be replaced."""
     if after.kind is not before.kind:
         row.refuse(
             "kind", f"{before.rule} is of kind {before.kind}: give a rule of another kind another name"
         )
-    elif _differs(after, before) and after.valid_from <= before.valid_from:
+        return
+    in_force = next((d for d in book.in_force(before.kind, to_ms(now)) if d.rule == before.rule), None)
+    if _changes(after, before, now) and in_force is not None and after.valid_from <= in_force.valid_from:
         row.refuse(
             "valid_from",
-            f"version {before.version} is in force from {local_iso(before.valid_from)}: date it later",
+            f"version {in_force.version} is in force from {local_iso(in_force.valid_from)}: date it later",
         )
 
 
-def _differs(one: Definition, other: Definition) -> bool:
-    """Whether they say something else; from when on does not matter."""
-    return replace(one, version=0, valid_from=0) != replace(other, version=0, valid_from=0)
+def _changes(after: Definition, before: Definition, now: datetime) -> bool:
+    """Whether it says something else; from when on matters only of what is not yet in force."""
+    if replace(after, version=0, valid_from=0) != replace(before, version=0, valid_from=0):
+        return True
+    return before.valid_from > to_ms(now) and after.valid_from != before.valid_from

@@ -127,6 +127,7 @@ class _Watched:
     episode: Episode = field(default_factory=Episode)
     rule: Definition | None = None
     last: int | None = None
+    source: str | None = None  # through which its readings came last
 
 
 class Habit(SlotRule[_Watched]):
@@ -163,6 +164,7 @@ class Habit(SlotRule[_Watched]):
         for row in rows.tolist():
             watched = self._watched[int(frame.number[row])]
             start, end, quantity = int(frame.start[row]), int(frame.end[row]), int(frame.quantity[row])
+            watched.source = frame.source
             watched.slots.add(start, end, quantity, is_live=is_live)
         for number in np.unique(frame.number[rows]).tolist():  # when all is in
             yield from self._judge(self._watched[number], NEVER)
@@ -202,7 +204,7 @@ class Habit(SlotRule[_Watched]):
         watched.rule = rule if episode.begun is not None else None
         if transition is None or episode.begun is None:
             return None
-        facts = _facts(watched.meter, slot, expected, usual)
+        facts = _facts(watched, slot, expected, usual)
         told = Told(rule, watched.meter.site, watched.meter.meter_id, episode.begun, transition, facts)
         if transition.state is State.CLEARED:
             episode.end()
@@ -224,6 +226,7 @@ class Habit(SlotRule[_Watched]):
             {
                 "meter": number, "model": watched.model.pack(), "slots": watched.slots.pack(),
                 "episode": watched.episode.pack(), "last": watched.last,
+                "source": watched.source,
                 "rule": None if watched.rule is None else watched.rule.reference,
             }
             for number, watched in self._watched.items()
@@ -238,7 +241,7 @@ class Habit(SlotRule[_Watched]):
                 continue
             watched.model, watched.slots = WeekModel.unpack(entry["model"]), Slots.unpack(entry["slots"])
             watched.rule, watched.episode = resumed(self._book, entry["rule"], entry["episode"])
-            watched.last = entry["last"]
+            watched.last, watched.source = entry["last"], entry.get("source")
             self._due = 0
 
 
@@ -254,14 +257,15 @@ def level_of(quantity: int, expected: Expected, rule: Definition) -> tuple[Level
 
 
 def _facts(
-    meter: Meter, slot: Slot, expected: Expected | None, usual: tuple[float, float] | None
+    watched: _Watched, slot: Slot, expected: Expected | None, usual: tuple[float, float] | None
 ) -> dict[str, Any]:
     def shown(value: float | None) -> float | None:
         return None if value is None else round(value / 1_000, 3)
 
     low, high = usual or (None, None)
     return {
-        "meter": meter.meter_id,
+        "meter": watched.meter.meter_id,
+        "source": watched.source,
         "from": local_iso(slot.start),
         "until": local_iso(slot.start + HOUR_MS),
         "value": shown(slot.quantity),
@@ -269,5 +273,5 @@ def _facts(
         "low": shown(low),
         "high": shown(high),
         "deviation": shown(None if expected is None else expected.deviation),
-        "unit": CARRIER_BY_NUMBER[meter.carrier].base_unit.value,
+        "unit": CARRIER_BY_NUMBER[watched.meter.carrier].base_unit.value,
     }

@@ -63,6 +63,7 @@ class _Watched:
     slots: Slots
     episode: Episode
     rule: Definition | None = None  # of the episode under way
+    source: str | None = None  # through which its readings came last
     under: int = 0  # highest quantity of a slot that no version of a rule calls too high
 
 
@@ -141,6 +142,7 @@ class Limits(SlotRule[_Watched]):
         ):
             self._wake(n)
             for watched in self._of[n]:
+                watched.source = frame.source
                 if not watched.slots.add(begin, finish, amount, is_live=is_live):
                     self._late += 1
         for n in sorted(
@@ -228,6 +230,7 @@ class Limits(SlotRule[_Watched]):
             {
                 "meter": number,
                 "kind": kind.value,
+                "source": watched.source,
                 "slots": watched.slots.pack(),
                 "episode": watched.episode.pack(),
                 "rule": None if watched.rule is None else watched.rule.reference,
@@ -247,6 +250,7 @@ class Limits(SlotRule[_Watched]):
                 continue
             length, slots = watched.slots.length, Slots.unpack(entry["slots"])
             watched.slots = slots if slots.length == length else slots.recut(length)
+            watched.source = entry.get("source")  # checkpoints of before name none
             watched.rule, watched.episode = resumed(self._book, entry["rule"], entry["episode"])
             self._due = 0
         for number in self._of:
@@ -264,6 +268,7 @@ def _facts(watched: _Watched, rule: Definition, slot: int, quantity: int) -> dic
     unit = CARRIER_BY_NUMBER[watched.meter.carrier].base_unit.value
     return {
         "meter": watched.meter.meter_id,
+        "source": watched.source,
         "from": local_iso(slot),
         "until": local_iso(slot + length),
         "quantity": text(EXACT.scaleb(Decimal(quantity), -3)),

@@ -20,7 +20,7 @@ from carbonstream.processors.instant.episodes import Episode, Level
 from carbonstream.processors.instant.overruled import UnderRule, looked_at_next, overruled
 from carbonstream.processors.instant.readings import FOREVER, LATENESS_MS, NEVER, Fleet, Frame
 from carbonstream.processors.instant.slots import resumed
-from carbonstream.processors.instant.told import Told
+from carbonstream.processors.instant.told import Told, common
 from carbonstream.processors.total_records import EXACT, text
 from carbonstream.processors.warning_rules import Definition, RuleBook
 from carbonstream.processors.warnings import State, Transition
@@ -43,7 +43,10 @@ class Soundness(IntEnum):
 
 @dataclass(slots=True)
 class _Watched:
-    """One meter or site. hours: start (UTC ms) -> (meter, end) -> soundness; at: the next hour to judge."""
+    """One meter or site. hours: start (UTC ms) -> (meter, end) -> soundness; at: the next hour to judge.
+
+    through: by meter, the source its readings came through last.
+    """
 
     subject: str
     entity: str
@@ -55,6 +58,7 @@ class _Watched:
     newest: int = 0
     is_live: bool = False
     hours: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
+    through: dict[int, str] = field(default_factory=dict)
 
     @property
     def under(self) -> UnderRule | None:
@@ -112,6 +116,7 @@ class DataQuality:
                 cell = watched.hours.setdefault(hour, {})
                 cell[number, end] = min(soundness, cell.get((number, end), soundness))
                 if soundness is not Soundness.ESTIMATED:
+                    watched.through[number] = frame.source
                     watched.is_live = frame.mode is Mode.LIVE
                 if soundness is not Soundness.REJECTED:
                     watched.newest = max(watched.newest, end)
@@ -137,7 +142,8 @@ class DataQuality:
             cell = watched.hours.pop(hour)
             watched.at = hour + HOUR_MS
             yield from self._overrule(watched, hour)
-            told = self._step(watched, hour, Counter(cell.values()))
+            sources = {watched.through.get(number) for number, _ in cell}
+            told = self._step(watched, hour, Counter(cell.values()), common(sources))
             if told is not None:
                 yield told
         yield from self._overrule(watched, passed - HOUR_MS)  # the hours that began before are judged
@@ -157,7 +163,7 @@ class DataQuality:
         watched.episode.end()
         watched.rule = None
 
-    def _step(self, watched: _Watched, hour: int, counts: Counter[int]) -> Told | None:
+    def _step(self, watched: _Watched, hour: int, counts: Counter[int], source: str | None) -> Told | None:
         episode = watched.episode
         rule = watched.rule or self._book.find(RuleKind.DATA_QUALITY, watched.subject, hour)
         if rule is None:
@@ -171,6 +177,7 @@ class DataQuality:
             return None
         share = EXACT.divide(Decimal(100 * unsound), Decimal(readings))
         facts = {
+            "source": source,
             "from": local_iso(hour),
             "until": local_iso(hour + HOUR_MS),
             "readings": readings,
@@ -191,6 +198,7 @@ class DataQuality:
                 "subject": watched.subject, "episode": watched.episode.pack(), "at": watched.at,
                 "newest": watched.newest, "live": watched.is_live,
                 "rule": None if watched.rule is None else watched.rule.reference,
+                "through": {str(number): source for number, source in watched.through.items()},
                 "hours": [[hour, *key, s] for hour, cell in watched.hours.items() for key, s in cell.items()],
             }
             for watched in self._watched.values()
@@ -205,6 +213,7 @@ class DataQuality:
                 continue
             watched.rule, watched.episode = resumed(self._book, entry["rule"], entry["episode"])
             watched.at, watched.newest, watched.is_live = entry["at"], entry["newest"], entry["live"]
+            watched.through = {int(number): source for number, source in entry.get("through", {}).items()}
             for hour, number, end, soundness in entry["hours"]:
                 watched.hours.setdefault(hour, {})[number, end] = soundness
             self._due = 0

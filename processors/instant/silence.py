@@ -23,7 +23,7 @@ from typing import Any, Final
 import numpy as np
 
 from carbonstream.processors.instant.readings import FOREVER, NEVER, Fleet, Frame, Ints
-from carbonstream.processors.instant.told import Told
+from carbonstream.processors.instant.told import Told, common
 from carbonstream.processors.warning_rules import Definition, RuleBook, Scopes
 from carbonstream.processors.warnings import State, Transition
 from carbonstream.schemas.codes import Mode
@@ -299,7 +299,12 @@ class Silence:
         self, rule: Definition, entity: str, begun: int, state: State, at: int, meters: Ints, newest: int
     ) -> Told:
         ids = sorted(self._fleet.by_number[n].meter_id for n in meters[:CHILDREN].tolist())
+        if entity.startswith("source:"):
+            source: str | None = platform_of(entity.removeprefix("source:"))
+        else:
+            source = common({self.names[n] for n in np.unique(self.source[meters]).tolist()})
         facts = {
+            "source": source,
             "silent_meters": len(meters) if state is State.ACTIVE else 0,
             "meters": ids if state is State.ACTIVE else [],
             "newest_reading": local_iso(newest),
@@ -353,6 +358,11 @@ class Silence:
         if self._sources:
             self._flagged |= np.isin(self.source, list(self._sources))
         self._due = 0
+
+
+def platform_of(source: str) -> str:
+    """What a source reports through: of mqtt/gw-7 the broker, mqtt. Sources that fall silent together share it."""
+    return source.partition("/")[0]
 
 
 def allowed_ms(rule: Definition, interval_ms: int) -> int:

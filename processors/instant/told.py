@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -30,6 +30,14 @@ class Told:
         """kind:entity:about:begun, the same however fast and in whatever order the readings came."""
         begun = to_datetime(self.begun).astimezone(SHANGHAI).strftime("%Y%m%dT%H%M%S")
         return ":".join((self.definition.kind.value, self.entity, self.about, begun))
+
+
+def common(sources: Collection[str | None]) -> str | None:
+    """The source that all of an episode's readings came through; None where they differ or it is not known.
+
+    Warnings of one rule and source that come together have one cause (processors.alarm_grouping).
+    """
+    return next(iter(sources)) if len(sources) == 1 else None
 
 
 def record_of(told: Told, now_ms: int) -> shapes.Warning:

@@ -46,6 +46,13 @@ def test_an_hour_with_too_many_unsound_readings_is_told_and_the_next_sound_one_c
     facts = told[0].facts
     assert [facts[s] for s in ("measured", "questionable", "estimated", "rejected")] == [1, 1, 1, 1]
     assert facts["share_percent"] == "75"
+    assert facts["source"] == "http/gw-7"
+
+
+def test_a_site_whose_readings_come_through_several_sources_names_none() -> None:
+    frames = [one(i, "questionable") for i in range(4)]
+    other = replace(one(0, "questionable", number=1), source="http/gw-8")
+    assert [t.facts["source"] for t in judged([*frames[:3], other, frames[3]], SITE)][:1] == [None]
 
 
 def test_an_episode_ends_when_its_rule_is_switched_off_also_where_nothing_comes_any_more() -> None:

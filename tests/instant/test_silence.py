@@ -55,6 +55,7 @@ def test_a_dead_source_of_two_thousand_meters_is_one_alarm_with_its_meters_liste
     assert told[0].facts["silent_meters"] == 2_000
     assert len(told[0].facts["meters"]) == 2_000
     assert told[0].entity == "source:http/gw-7"
+    assert told[0].facts["source"] == "http"  # what it shares with other gateways
 
 
 def test_staggered_meters_of_a_dead_source_are_one_alarm_too() -> None:
@@ -95,6 +96,7 @@ def test_silent_meters_of_a_living_source_are_one_alert_a_site() -> None:
     id_ = f"silence:site:S1:silence:{stamp(begun_at)}"
     assert said(told) == [(id_, "active", begun_at), (id_, "cleared", T0 + 30 * QUARTER)]
     assert told[0].facts["meters"] == ["S1/E1", "S1/E3", "S1/E5"]
+    assert told[0].facts["source"] == "http/gw-7"
 
 
 def test_a_meter_that_does_not_come_back_with_its_source_is_told_then() -> None:

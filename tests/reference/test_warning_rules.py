@@ -60,6 +60,47 @@ def test_a_change_is_a_new_version_and_the_same_file_twice_is_none(
     assert told == ["tight-plan@1", "tight-plan@2"]
 
 
+def in_force(connection: Connection, at: datetime) -> tuple[str, str] | None:
+    """(version, class) of what judges an enterprise's plan."""
+    found = load_rule_book(connection).find(RuleKind.PLAN_TO_DATE, "enterprise:E1", to_ms(at))
+    return None if found is None else (found.reference, found.class_.value)
+
+
+FAR = datetime(2063, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("correction", ["2026-06-01T00:00:00Z", ""])
+def test_a_version_dated_far_ahead_by_mistake_is_replaced_by_the_same_one_dated_rightly(
+    connection: Connection, write: Write, correction: str
+) -> None:
+    load(connection, write, TIGHT)
+    wrong = TIGHT.replace("alarm,high", "alert,low")
+    assert load(connection, write, wrong + "2062-06-01T00:00:00Z", now=LATER) == (0, 1)
+    assert in_force(connection, LATER) == ("tight-plan@1", "alarm")
+    assert load(connection, write, wrong + correction, now=LATER) == (0, 1)
+    june = datetime(2026, 6, 1, tzinfo=UTC)
+    assert in_force(connection, june) == ("tight-plan@3", "alert")
+    assert load(connection, write, wrong, now=june) == (0, 0)
+
+
+def test_a_version_that_was_replaced_before_it_came_into_force_never_does(
+    connection: Connection, write: Write
+) -> None:
+    load(connection, write, TIGHT)
+    load(connection, write, TIGHT.replace("alarm", "alert") + "2062-06-01T00:00:00Z", now=LATER)
+    load(connection, write, TIGHT.replace("alarm", "notice") + "2026-06-01T00:00:00Z", now=LATER)
+    assert in_force(connection, FAR) == ("tight-plan@3", "notice")
+    assert len([d for d in load_rule_book(connection) if d.rule == "tight-plan"]) == 3
+
+
+def test_a_version_cannot_be_dated_before_the_one_in_force(connection: Connection, write: Write) -> None:
+    load(connection, write, TIGHT)
+    load(connection, write, TIGHT.replace("alarm", "alert") + "2062-06-01T00:00:00Z", now=LATER)
+    with pytest.raises(LoadRefused, match=r"version 1 is in force") as refused:
+        load(connection, write, TIGHT.replace("alarm", "notice") + "2025-01-01T00:00:00Z", now=LATER)
+    assert len(refused.value.errors) == 1
+
+
 def test_a_packaged_rule_is_replaced_by_its_next_version_and_switched_off_by_state(
     connection: Connection, write: Write
 ) -> None:

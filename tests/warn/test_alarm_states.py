@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime, time
 
 import pytest
 from hypothesis import given
@@ -250,6 +250,7 @@ def test_a_window_never_opens_or_closes_before_the_time_it_says_to_look_again(
     assert look is None or look > now
     inside = [now + n * HOUR_MS for n in range(min(200, (until - now) // HOUR_MS))]
     assert {window.is_in_force(at) for at in inside} <= {window.is_in_force(now)}
+    assert window.is_over(now) == (look is None)
 
 
 def test_a_suppression_covers_its_entities_and_rules_only() -> None:
@@ -260,6 +261,25 @@ def test_a_suppression_covers_its_entities_and_rules_only() -> None:
     assert always.changes_at(0) is None
     assert suppressing([WEEKEND, always], "site:a-7", "pace") == "maintenance:w"
     assert suppressing([WEEKEND, always], "site:b-7", "plan-to-date") is None
+
+
+@given(st.dates(date(2000, 1, 1), date(2999, 12, 31)), st.times())
+def test_a_recurrence_may_last_until_any_second(day: date, at: time) -> None:
+    recurrence = f"FREQ=DAILY;UNTIL={day:%Y%m%d}T{at:%H%M%S}Z"
+    window = {"start": "2026-11-07T22:00:00+08:00", "end": "2026-11-07T23:00:00+08:00"}
+    assert (
+        Calendar.model_validate({"rules": ["pace"], "recurrence": recurrence, **window}).recurrence
+        == recurrence
+    )
+
+
+@pytest.mark.parametrize(
+    "until", ["20260230T000000Z", "20261301T000000Z", "20261231T240000Z", "20261231T236000Z"]
+)
+def test_a_recurrence_until_no_date_and_time_is_refused(until: str) -> None:
+    window = {"start": "2026-11-07T22:00:00+08:00", "end": "2026-11-07T23:00:00+08:00"}
+    with pytest.raises(ValidationError, match="no date and time"):
+        Calendar.model_validate({"rules": ["pace"], "recurrence": f"FREQ=DAILY;UNTIL={until}", **window})
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,21 @@ def test_maintenance_suppresses_what_it_names_and_ends_by_the_calendar(control: 
     assert control.answered("overhaul-ends-again")[0] == "refused"
 
 
+def test_a_calendar_ends_with_its_last_window(control: Control) -> None:
+    start, end = control.now + timedelta(hours=1), control.now + timedelta(hours=2)
+    calendar = {"entities": ["site:s-63"], "start": start.isoformat(), "end": end.isoformat()}
+    control.command("once", "suppress", why="overhaul", calendar=calendar)
+    applied(control, "once")
+    ended = "select in_force, ended_at, ended_by, ended_why from warning_suppression where id = 'once'"
+    control.turn(start)
+    control.pipeline.until("it is in force", lambda: control.pipeline.query(ended)[0][0])
+    control.turn(end)
+    over = [(False, end, None, "its last window is over")]
+    control.pipeline.until("it has ended", lambda: control.pipeline.query(ended) == over)
+    control.command("once-ends", "resume", suppression="once")
+    assert control.answered("once-ends")[0] == "refused"
+
+
 def test_what_is_out_of_service_stays_so_until_it_is_returned(control: Control) -> None:
     one = warning_id(7)
     control.tell(told(one))
