@@ -28,26 +28,25 @@ from carbonstream.schemas.shards import shard_of, site_of
 
 router = APIRouter(prefix="/declarations", tags=["declarations"], responses=REFUSALS)
 Number = Annotated[int, Path(ge=1, lt=2**63)]
-STATE: Final = """
-case when d.sent_at is not null then 'sent' when d.approved_by is not null then 'approved' else 'pending' end
-"""
-LISTED: Final = f"""
+LISTED: Final = """
 select d.id, d.meter_id, d.first_day, d.last_day, d.opening, d.purchases, d.closing, d.amount, d.unit, d.document,
-       d.declared_by, d.declared_at, d.approved_by, d.approved_at, {STATE} as state,
+       d.declared_by, d.declared_at, d.approved_by, d.approved_at, d.rejected_by, d.rejected_at, d.reason, d.state,
        coalesce((select jsonb_agg(jsonb_build_object('month', to_char(t.month, 'YYYY-MM'), 'carrier', t.carrier,
          'declared', t.declared, 'co2_kg', t.co2_kg::text, 'kgce', t.kgce::text, 'inferred', t.inferred,
          'inferred_co2_kg', t.inferred_co2_kg::text, 'inferred_kgce', t.inferred_kgce::text) order by t.month)
          from true_up t where t.declaration = d.id), '[]') as true_ups
-from declaration d
+from declaration_state d
 where (%(id)s::bigint is null or d.id = %(id)s) and (%(meter)s::text is null or d.meter_id = %(meter)s)
-  and (%(state)s::text is null or {STATE} = %(state)s)
+  and (%(state)s::text is null or d.state = %(state)s)
 order by d.id desc limit %(limit)s
-"""  # noqa: S608  # STATE is ours
+"""
 SUBMIT: Final = """
 select submit_declaration(%(meter)s, %(first)s, %(last)s, %(opening)s, %(purchases)s, %(closing)s, %(amount)s, %(unit)s,
   %(thousandths)s, %(document)s, %(by)s, %(shard)s::smallint)
 """
 APPROVE: Final = "select approve_declaration(%(id)s, %(by)s)"
+REJECT: Final = "select reject_declaration(%(id)s, %(by)s, %(reason)s)"
+State = Literal["pending", "approved", "sent", "rejected"]
 
 
 class Submission(Body):
@@ -69,6 +68,13 @@ class Approval(Body):
     """Who approves."""
 
     by: Person
+
+
+class Rejection(Body):
+    """Who rejects or withdraws, and why."""
+
+    by: Person
+    reason: Text = Field(min_length=1, max_length=300)
 
 
 class TrueUp(BaseModel):
@@ -100,11 +106,14 @@ class Declaration(BaseModel):
     amount: str
     unit: str
     document: str
-    state: Literal["pending", "approved", "sent"] = Field(description="sent: on its way into the totals")
+    state: State = Field(description="sent: on its way into the totals")
     declared_by: str
     declared_at: str
     approved_by: str | None
     approved_at: str | None
+    rejected_by: str | None
+    rejected_at: str | None
+    reason: str | None = Field(description="why it was rejected")
     true_ups: list[TrueUp]
 
 
@@ -118,7 +127,7 @@ class DeclarationsQuery(Parameters):
     """Which declarations."""
 
     meter: Text | None = None
-    state: Literal["pending", "approved", "sent"] | None = None
+    state: State | None = None
     limit: int = Field(100, ge=1, le=1_000)
 
 
@@ -138,7 +147,10 @@ class _Row:
     declared_at: datetime
     approved_by: str | None
     approved_at: datetime | None
-    state: Literal["pending", "approved", "sent"]
+    rejected_by: str | None
+    rejected_at: datetime | None
+    reason: str | None
+    state: State
     true_ups: list[dict[str, Any]]
 
 
@@ -199,6 +211,14 @@ async def approve(id_: Number, body: Approval, here: Here) -> Declaration:
     return await _find(here, id_)
 
 
+@router.post("/{id_}/reject", dependencies=[Depends(commanding)])
+async def reject(id_: Number, body: Rejection, here: Here) -> Declaration:
+    """Turn a pending declaration down, or withdraw one's own; it stays listed and blocks no period."""
+    await _find(here, id_)
+    await here.commands.call(REJECT, {"id": id_, "by": body.by, "reason": body.reason})
+    return await _find(here, id_)
+
+
 async def _find(here: Here, id_: int) -> Declaration:
     values = {"id": id_, "meter": None, "state": None, "limit": 1}
     found = await here.database.rows(_Row, LISTED, values)
@@ -233,6 +253,9 @@ def _shown(row: _Row) -> Declaration:
         declared_at=local_text(row.declared_at),
         approved_by=row.approved_by,
         approved_at=None if row.approved_at is None else local_text(row.approved_at),
+        rejected_by=row.rejected_by,
+        rejected_at=None if row.rejected_at is None else local_text(row.rejected_at),
+        reason=row.reason,
         true_ups=[_true_up(found) for found in row.true_ups],
     )
 

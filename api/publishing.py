@@ -17,7 +17,14 @@ from carbonstream.api.decimals import optional_text
 from carbonstream.api.problems import FieldProblem, Problem
 from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.publication import Entry, Fault, Key, Library, Submitted, judge
-from carbonstream.processors.restatement import Preview, Quantity, first_own, preview, set_apart
+from carbonstream.processors.restatement import (
+    Preview,
+    Quantity,
+    first_own,
+    preview,
+    restated_until,
+    set_apart,
+)
 from carbonstream.schemas.periods import SHANGHAI, month_of, month_text
 
 SCOPES: Final = """
@@ -49,7 +56,7 @@ from total_period t
 join entity e on e.number = t.entity
 left join site s on s.entity = t.entity
 left join entity n on n.number = s.enterprise
-where t.grain = 3 and t.bucket >= %(from)s
+where t.grain = 3 and t.bucket >= %(from)s and t.bucket < %(to)s
   and (s.entity is null or s.class = any (%(classes)s) or n.id = any (%(moving)s))
 group by 1, 2, 3, 4, 5
 """
@@ -63,7 +70,7 @@ with moving as (
 ), part as (
   select v.enterprise, p.part, v.class, t.carrier, t.bucket as at, t.quantity
   from moving v
-  join total_period t on t.entity = v.site and t.grain = 3 and t.bucket >= %(from)s
+  join total_period t on t.entity = v.site and t.grain = 3 and t.bucket >= %(from)s and t.bucket < %(to)s
   cross join lateral (values (v.park), (v.class)) as p (part)
   where not v.is_mixed and p.part is not null
   union all
@@ -71,7 +78,7 @@ with moving as (
   from moving v
   join meter m using (site_id)
   join counted_part c on c.meter = m.number and c.part in (v.park, v.class)
-  join reading r on r.meter = m.number and r.time > %(from)s and r.start >= %(from)s
+  join reading r on r.meter = m.number and r.time > %(from)s and r.start >= %(from)s and r.start < %(to)s
     and (c.valid_from is null or r.start >= c.valid_from and r.start < c.valid_to)
   where v.is_mixed
 )
@@ -179,10 +186,11 @@ async def examine(database: Database, rows: Sequence[Submitted], now_ms: int) ->
 
 async def _preview(database: Database, entries: Sequence[Entry], published: list[Coefficient]) -> Preview:
     classes = await database.rows(_Class, CLASSES)
-    first = month_text(min(entry.key.month for entry in entries))
+    until = restated_until(entries, published)
     scopes = {entry.key.scope for entry in entries}
     asked = {
-        "from": datetime.fromisoformat(f"{first}-01").replace(tzinfo=SHANGHAI),
+        "from": _start_of(min(entry.key.month for entry in entries)),
+        "to": "infinity" if until is None else _start_of(until),
         "classes": [c.class_ for c in classes if not scopes.isdisjoint(c.scopes)],
         "moving": sorted(first_own(entries, [c.scopes for c in classes])),
     }
@@ -242,6 +250,10 @@ def refused(faults: Sequence[Fault], first_line: int) -> Problem:
 
 def _path(fault: Fault, first_line: int) -> str:
     return fault.field if fault.line < first_line else f"rows[{fault.line - first_line}].{fault.field}"
+
+
+def _start_of(month: int) -> datetime:
+    return datetime.fromisoformat(f"{month_text(month)}-01").replace(tzinfo=SHANGHAI)
 
 
 def _month_at(now_ms: int) -> int:

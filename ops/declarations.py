@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 
@@ -26,9 +26,9 @@ COLUMNS: Final = (
 )  # fmt: skip
 STOCK: Final = ("opening", "purchases", "closing")
 ALL: Final = """
-select id, meter_id, first_day, last_day, amount::text, unit, document, declared_by, approved_by,
-       case when sent_at is not null then 'sent' when approved_by is not null then 'approved' else 'pending' end
-from declaration where %(id)s::bigint is null or id = %(id)s order by id
+select id, meter_id, first_day, last_day, amount::text, unit, document, declared_by, approved_by, rejected_by, reason,
+       state
+from declaration_state where %(id)s::bigint is null or id = %(id)s order by id
 """
 
 
@@ -116,25 +116,29 @@ def _day(text: str) -> date:
 
 
 def _fits(cursor: psycopg.Cursor[Any], row: Row, found: _Declared) -> bool:
-    """Whether no other period of the meter overlaps; the same period again is a revision."""
+    """Whether no other live period of the meter overlaps, and its validity covers this one."""
     cursor.execute(
-        "select id, first_day, last_day from declaration where meter_id = %s and first_day <= %s and last_day >= %s "
-        "and (first_day, last_day) <> (%s, %s) limit 1",
-        [found.meter_id, found.last, found.first, found.first, found.last],
+        "select field, remedy from declaration_fault(%s, %s, %s)", [found.meter_id, found.first, found.last]
     )
-    other = cursor.fetchone()
-    if other is not None:
-        row.refuse(
-            "first_day",
-            f"overlaps declaration {other[0]} of {other[1]} to {other[2]}: declare that period again, or another one",
-        )
-    return other is None
+    fault = cursor.fetchone()
+    if fault is not None:
+        row.refuse(*fault)
+    return fault is None
 
 
 def approve(connection: Connection, number: int, by: str) -> None:
     """Approve a declaration as a second person. Raises LoadRefused where it cannot be."""
+    _call(connection, "select approve_declaration(%s, %s)", [number, by])
+
+
+def reject(connection: Connection, number: int, by: str, reason: str) -> None:
+    """Turn a pending declaration down, or withdraw one's own. Raises LoadRefused where it cannot be."""
+    _call(connection, "select reject_declaration(%s, %s, %s)", [number, by, reason])
+
+
+def _call(connection: Connection, statement: LiteralString, values: list[Any]) -> None:
     try:
-        connection.execute("select approve_declaration(%s, %s)", [number, by])
+        connection.execute(statement, values)
     except psycopg.Error as error:
         if (error.sqlstate or "").startswith("CS"):
             raise LoadRefused([error.diag.message_primary or str(error)]) from error
@@ -153,6 +157,8 @@ def listed(connection: Connection, number: int | None = None) -> list[dict[str, 
         "document",
         "declared_by",
         "approved_by",
+        "rejected_by",
+        "reason",
         "state",
     )
     return [

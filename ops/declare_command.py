@@ -20,18 +20,24 @@ def declare(
     file: Annotated[
         Path | None, typer.Argument(exists=True, dir_okay=False, readable=True, help="declarations.csv")
     ] = None,
-    by: Annotated[str, typer.Option(help="who declares or approves")] = "",
+    by: Annotated[str, typer.Option(help="who declares, approves or rejects")] = "",
     approve: Annotated[int | None, typer.Option(help="approve this declaration, and send it")] = None,
+    reject: Annotated[
+        int | None, typer.Option(help="turn this declaration down, or withdraw your own")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="why it is rejected; kept")] = "",
     list_: Annotated[bool, typer.Option("--list", help="show all declarations")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Declare amounts of a period (FILE --by NAME), approve them as a second person (--approve ID --by NAME)."""
+    """Declare amounts of a period (FILE --by NAME), approve them as a second person (--approve ID --by NAME), or reject
+    them (--reject ID --by NAME --reason WHY).
+    """
     from carbonstream.connectors.database import connect
     from carbonstream.connectors.sources.declaring import send_approved
     from carbonstream.ops import declarations
 
-    if (file is not None) + (approve is not None) + list_ != 1:
-        raise typer.BadParameter("give a FILE, or --approve ID, or --list")
+    if (file is not None) + (approve is not None) + (reject is not None) + list_ != 1:
+        raise typer.BadParameter("give a FILE, or --approve ID, or --reject ID, or --list")
     if not list_ and not by.strip():
         raise typer.BadParameter("name who does it", param_hint="--by")
     now = datetime.now(UTC)
@@ -44,6 +50,9 @@ def declare(
                 declarations.approve(connection, approve, by.strip())
                 send_approved(connection, settings())
                 lines = declarations.listed(connection, approve)
+            elif reject is not None:
+                declarations.reject(connection, reject, by.strip(), reason)
+                lines = declarations.listed(connection, reject)
             else:
                 # what an approval could not send while Kafka was away goes now
                 send_approved(connection, settings())
@@ -57,9 +66,15 @@ def as_text(lines: list[dict[str, Any]]) -> str:
     """One line a declaration."""
     return "\n".join(
         f"{d['id']}: {d['meter']} {d['first_day']} to {d['last_day']}: {d['amount']} {d['unit']}, {d['state']} "
-        f"(declared by {d['declared_by']}, approved by {d['approved_by'] or 'nobody yet'})"
+        f"(declared by {d['declared_by']}, {_decided(d)})"
         for d in lines
     )
+
+
+def _decided(line: dict[str, Any]) -> str:
+    if line["rejected_by"]:
+        return f"rejected by {line['rejected_by']}: {line['reason']}"
+    return f"approved by {line['approved_by'] or 'nobody yet'}"
 
 
 def _refuse(refused: LoadRefused, as_json: bool) -> None:

@@ -1,7 +1,8 @@
 """Where a meter's rows count: arrays by dense meter number, and names of entities.
 
 It holds only what never changes once a meter is registered, so that a sink may keep what it has read. (A class may
-change once, and a place in the meter tree for hours without rows; the load that does it ends the sinks' sessions.)
+change once, a place in the meter tree for hours without rows, and a meter's interval; the load that does it ends the
+sinks' sessions.)
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ENTRY: Final = np.dtype(
         ("shard", "<i2"),
         ("boundary", "?"),
         ("register", "?"),
+        ("interval_s", "<i4"),  # 0: every reading counts as one that was due
     ]
 )
 

@@ -49,6 +49,21 @@ def readings_due(start: Ints, end: Ints, spans: Iterable[Span]) -> Ints:
     return due
 
 
+def reaches_due(start: Ints, end: Ints, interval_ms: Ints) -> NDArray[np.bool_]:
+    """Whether a reading is the one by which an interval that was due counts as come, by its start and end (UTC ms).
+
+    Of readings closer together than the meter's interval one counts an interval, so that no meter counts more than it
+    owes and makes up for another. It is the one that passes the middle between two grid lines, as readings come some
+    seconds beside the line. A reading over several intervals counts once. interval_ms: the meter's; 0: all count.
+    """
+    step = np.maximum(interval_ms, 1)
+    passed: NDArray[np.bool_] = (end + OFFSET_MS + step // 2) // step > (
+        start + OFFSET_MS + step // 2
+    ) // step
+    passed |= interval_ms == 0
+    return passed
+
+
 def until(spans: Iterable[Span], at_ms: int) -> list[Span]:
     """The same spans with their validity cut at `at_ms`: what is due by then."""
     return [

@@ -87,6 +87,19 @@ class _Resolution:
         return self._known[key]
 
 
+def restated_until(entries: Iterable[Entry], published: Iterable[Coefficient]) -> int | None:
+    """The month from which on no entry counts, as later ones of its series are published; None: one still counts."""
+    later: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
+    for known in published:
+        later[known.carrier, known.kind, known.scope].append(known.month)
+    found = [
+        min((m for m in later[key.carrier, key.kind, key.scope] if m > key.month), default=None)
+        for key in (entry.key for entry in entries)
+    ]
+    known_ends = [month for month in found if month is not None]
+    return max(known_ends) if len(known_ends) == len(found) else None
+
+
 def first_own(entries: Iterable[Entry], ladders: Iterable[Sequence[str]]) -> frozenset[str]:
     """Enterprises that get their first coefficient of their own: their sites move to classes of their own."""
     owning = {e.key.scope for e in entries if e.key.scope.startswith(ENTERPRISE)}

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.apportion import apportion
 from carbonstream.processors.declared import SOURCE as DECLARED
+from carbonstream.processors.expectation import reaches_due
 from carbonstream.processors.judged import MAX_INTERVAL_MS
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, RowFlag
 from carbonstream.schemas.errors import BrokenChain
-from carbonstream.schemas.periods import HOUR_MS
+from carbonstream.schemas.periods import HOUR_MS, SECOND_MS
 
 Ints = NDArray[np.int64]
 COLUMNS: Final = ("start", "end", "quantity", "raw_index", "quality", "code", "multiplier_version")
@@ -27,6 +28,9 @@ ADJUSTED_COLUMNS: Final = {
     "start": "start", "end": "end", "quantity": "quantity", "raw_index": "raw_index", "multiplier_version": "version",
 }  # fmt: skip
 NONE: Final = np.empty(0, np.int64)
+NOT_DUE: Final = int(
+    RowFlag.APPORTIONED | RowFlag.BASELINE | RowFlag.WITHIN
+)  # rows that are no reading that was due
 MOST_ROWS: Final = MAX_INTERVAL_MS // HOUR_MS + 2  # of one reading
 STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
 
@@ -177,8 +181,8 @@ class Rows:
 
     @property
     def counts(self) -> Ints:
-        """1 for a row that stands for a whole measured interval, 0 for earlier parts, baselines and estimates."""
-        whole: NDArray[np.bool_] = (self.flags & (RowFlag.APPORTIONED | RowFlag.BASELINE)) == 0
+        """1 for a row by which a due interval counts as measured; 0 for estimates and rows of NOT_DUE."""
+        whole: NDArray[np.bool_] = (self.flags & NOT_DUE) == 0
         return np.where(whole & ~self.is_estimate, 1, 0)
 
     @property
@@ -198,8 +202,8 @@ class Rows:
         return np.where(self.is_estimate, self.quantity, 0)
 
 
-def rows_of(readings: Readings) -> Rows:
-    """Stored readings cut at hour borders."""
+def rows_of(readings: Readings, interval_s: NDArray[Any]) -> Rows:
+    """Stored readings cut at hour borders. interval_s: by meter number, as Directory has it."""
     taken = np.flatnonzero(readings.code <= Outcome.BASELINE)
     parts = apportion(readings.start[taken], readings.end[taken], readings.quantity[taken])
     of = taken[parts.of]
@@ -208,6 +212,9 @@ def rows_of(readings: Readings) -> Rows:
     flags |= np.where(readings.declared[of], int(RowFlag.DECLARED), 0)
     flags |= np.where(readings.edited[of], int(RowFlag.EDITED), 0)
     flags |= np.where(readings.code[of] == Outcome.BASELINE, int(RowFlag.BASELINE), 0)
+    interval_ms = interval_s[readings.number[taken]].astype(np.int64) * SECOND_MS
+    is_due = reaches_due(readings.start[taken], readings.end[taken], interval_ms)
+    flags |= np.where((is_due | (readings.code[taken] == Outcome.BASELINE))[parts.of], 0, int(RowFlag.WITHIN))
     return Rows(
         multiplier_version=readings.multiplier_version[of],
         time=parts.end,

@@ -128,6 +128,9 @@ class RowFlag(IntEnum):
     BASELINE = 4  # a register's first index, start = end, no energy
     DECLARED = 8  # a part of an amount that was declared, not measured
     EDITED = 16  # put in the place of what was stored: recomputed, estimated or accepted after all
+    WITHIN = (
+        32  # of a reading that reaches no end of a due interval: the one that does counts as the reading due
+    )
 
 
 class Mode(StrEnum):

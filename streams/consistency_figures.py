@@ -15,6 +15,7 @@ from carbonstream.processors.calendar_cn import local_day as local_days
 from carbonstream.processors.consistency import LATE_MS, Comparison, Counts, Figures, Kind
 from carbonstream.processors.expectation import Span, readings_due, until
 from carbonstream.processors.metering import Level
+from carbonstream.processors.rows import NOT_DUE
 from carbonstream.processors.sum_check import Metered, SumCheck, Verdict, sum_check
 from carbonstream.processors.swing import Swing, days_alike
 from carbonstream.schemas.codes import (
@@ -58,7 +59,7 @@ select s.entity, m.carrier, coalesce(c.levels, case when m.boundary then 15 else
        sum(r.quantity)::bigint,
        count(*) filter (where r.flags & %(part)s = 0),
        count(*) filter (where r.flags & %(part)s = 0 and r.quality = %(questionable)s),
-       count(*) filter (where r.flags & %(part)s = 0 and r.quality <> all (%(estimates)s) and r.time <= %(late)s)
+       count(*) filter (where r.flags & %(not_due)s = 0 and r.quality <> all (%(estimates)s) and r.time <= %(late)s)
 from reading r
 join meter m on m.number = r.meter
 join site s using (site_id)
@@ -133,7 +134,7 @@ select m.meter_id, s.entity, m.interval_s, m.valid_from, m.valid_to, coalesce(r.
 from meter m join site s using (site_id)
 left join (
   select meter, sum(quantity)::bigint as quantity,
-         count(*) filter (where flags & %(part)s = 0 and quality <> all (%(estimates)s)) as measured
+         count(*) filter (where flags & %(not_due)s = 0 and quality <> all (%(estimates)s)) as measured
   from reading where time > %(start)s and time <= %(end)s group by 1
 ) r on r.meter = m.number
 where m.meter_id = any (%(meters)s)
@@ -150,7 +151,7 @@ def read_day(connection: Connection, start: int, now: int) -> tuple[Figures, dic
     span: dict[str, Any] = {
         "start": to_datetime(start), "end": to_datetime(end), "late": to_datetime(late), "day": local_day(start),
         "month": to_datetime(month), "next": to_datetime(next_bucket(Grain.MONTH, month)),
-        "start_ms": start, "end_ms": end, "part": PART, "estimates": ESTIMATES,
+        "start_ms": start, "end_ms": end, "part": PART, "not_due": NOT_DUE, "estimates": ESTIMATES,
         "questionable": int(Quality.QUESTIONABLE), "since": to_datetime(end - RESPONSE_DAYS * DAY_MS),
         "rejected": [int(o) for o in REJECTED_OUTCOMES if o not in REDUNDANT],
     }  # fmt: skip

@@ -12,7 +12,8 @@ import numpy as np
 import psycopg
 
 from carbonstream.processors.consistency import LATE_MS
-from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Grain, RowFlag
+from carbonstream.processors.rows import NOT_DUE
+from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Grain
 from carbonstream.schemas.periods import DAY_MS, MINUTE_MS, bucket_start, to_datetime, to_ms
 from carbonstream.streams.consistency_figures import due_of_sites, local_day, spans_of_sites
 
@@ -57,8 +58,8 @@ def _measure_day(connection: Connection, day: int, start: int, end: int) -> None
     spans = spans_of_sites(connection, day, day + DAY_MS)
     before, after = due_of_sites(spans, day, start), due_of_sites(spans, day, end)
     bounds = [to_datetime(at) for at in (start, end, day, day + DAY_MS)]
-    part, estimates = int(RowFlag.APPORTIONED | RowFlag.BASELINE), [int(q) for q in ESTIMATED_QUALITIES]
-    came = dict(connection.execute(IN_TIME, [*bounds, part, estimates]).fetchall())
+    estimates = [int(q) for q in ESTIMATED_QUALITIES]
+    came = dict(connection.execute(IN_TIME, [*bounds, NOT_DUE, estimates]).fetchall())
     lines = [
         (site, local_day(day), due - before[site], min(came.get(site, 0), due - before[site]))
         for site, due in after.items()

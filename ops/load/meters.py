@@ -12,6 +12,7 @@ from carbonstream.ops.load import fields
 from carbonstream.ops.load.changes import MAX_THOUSANDTHS, add_versions, multiplier
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.outbox import Rows
+from carbonstream.ops.load.own_classes import fence_sinks
 from carbonstream.ops.load.rows import Refusals, Row, read_rows, unique
 from carbonstream.schemas.carriers import (
     CARRIER_BY_ID,
@@ -231,6 +232,11 @@ def _version_multipliers(cursor: Rows, now: datetime) -> None:
 
 
 def _change(cursor: Rows, now: datetime) -> int:
+    cursor.execute(
+        "select from incoming_meter i join meter m using (meter_id) where i.interval_s <> m.interval_s limit 1"
+    )
+    if cursor.fetchone() is not None:
+        fence_sinks(cursor)  # they know which readings are due by it
     cursor.execute(
         """
         with updated as (

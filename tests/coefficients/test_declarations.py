@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from typer.testing import Result
 
+from carbonstream.ops.declarations import COLUMNS
 from carbonstream.ops.load import load_files
 from tests.api.conftest import TOKEN, served
 from tests.consistency.conftest import COEFFICIENTS
@@ -107,6 +109,85 @@ def test_a_revision_changes_no_true_up_and_another_period_that_overlaps_is_refus
     assert approved["true_ups"] == []
     assert "overlaps" in post(client, DECLARATIONS, BODY | {"first_day": "2024-03-02"}, 409)["detail"]
     assert "already" in post(client, f"{DECLARATIONS}/{again['id']}/approve", {"by": "Bo"}, 409)["detail"]
+
+
+def approve(client: httpx.Client, id_: int, status: int) -> dict[str, Any]:
+    return post(client, f"{DECLARATIONS}/{id_}/approve", {"by": "Wang Wei"}, status)
+
+
+def test_a_rejected_declaration_is_listed_with_its_reason_and_blocks_no_period(client: httpx.Client) -> None:
+    typo = post(client, DECLARATIONS, BODY | {"last_day": "2024-04-30"}, 201)["id"]
+    assert f"declaration {typo}" in post(client, DECLARATIONS, BODY, 409)["detail"]
+    path = f"{DECLARATIONS}/{typo}/reject"
+    assert post(client, path, {"by": "Li Na", "reason": " "}, 422)["status"] == 422
+    told = post(client, path, {"by": "Li Na", "reason": "wrong month"}, 200)
+    assert (told["state"], told["rejected_by"], told["reason"]) == ("rejected", "Li Na", "wrong month")
+    assert client.get(DECLARATIONS, params={"state": "rejected"}).json()["declarations"] == [told]
+    right = post(client, DECLARATIONS, BODY, 201)["id"]
+    assert "rejected already" in approve(client, typo, 409)["detail"]
+    assert "rejected already" in post(client, path, {"by": "Bo", "reason": "again"}, 409)["detail"]
+    approve(client, right, 200)
+    late = post(client, f"{DECLARATIONS}/{right}/reject", {"by": "Bo", "reason": "late"}, 409)
+    assert "declare its period again" in late["detail"]
+
+
+def test_a_meter_with_rejected_declarations_alone_counts_as_one_that_measures(client: httpx.Client) -> None:
+    id_ = post(client, DECLARATIONS, BODY, 201)["id"]
+    assert inferred_coal(client) == STEEL_KWH * Decimal("0.25")
+    post(client, f"{DECLARATIONS}/{id_}/reject", {"by": "Bo", "reason": "it is metered"}, 200)
+    assert inferred_coal(client) == 0
+
+
+def test_an_older_revision_is_not_approved_over_a_later_one(client: httpx.Client) -> None:
+    older = post(client, DECLARATIONS, BODY, 201)["id"]
+    newer = post(client, DECLARATIONS, BODY | {"closing": "2"}, 201)["id"]
+    approve(client, newer, 200)
+    assert f"declaration {newer} of the same period came later" in approve(client, older, 409)["detail"]
+
+
+def test_days_outside_the_meters_validity_are_refused_when_declared_and_when_approved(
+    plant: Plant, client: httpx.Client
+) -> None:
+    early = post(client, DECLARATIONS, BODY | {"first_day": "2023-12-31"}, 422)
+    assert early["detail"].startswith("first_day: 330502-0001/COAL is valid from 2024-01-01 00:00 only")
+    id_ = post(client, DECLARATIONS, BODY, 201)["id"]
+    plant.query(
+        "update meter set valid_to = '2024-03-31T00:00:00+08:00' where meter_id = %s returning 1", COAL
+    )
+    assert approve(client, id_, 422)["detail"].startswith(
+        "last_day: 330502-0001/COAL is valid until 2024-03-31"
+    )
+    plant.query(
+        "update meter set valid_to = '2024-04-01T00:00:00+08:00' where meter_id = %s returning 1", COAL
+    )
+    approve(client, id_, 200)
+
+
+def test_the_command_line_rejects_and_names_the_field_of_what_does_not_fit(
+    plant: Plant, client: httpx.Client
+) -> None:
+    def declare(*rows: str) -> Result:
+        return plant.run(
+            "declare", plant.write(*rows, header=",".join(COLUMNS), name="d.csv"), "--by", "alice"
+        )
+
+    march = f"{COAL},2024-03-01,2024-03-31,,,,1,t,notice"
+    early = declare(march.replace("2024-03-01", "2023-12-01"))
+    assert (early.exit_code, early.stderr.startswith("d.csv:2: first_day: ")) == (2, True)
+    assert declare(march).exit_code == 0
+    assert "d.csv:2: first_day: " in declare(march.replace("2024-03-31", "2024-04-01")).stderr
+    refused = plant.run("declare", "--reject", 1, "--by", "bob")
+    assert (refused.exit_code, "and why" in refused.stderr) == (2, True)
+    done = plant.run("declare", "--reject", 1, "--by", "bob", "--reason", "wrong month")
+    assert "rejected (declared by alice, rejected by bob: wrong month)" in done.stdout
+    assert declare(march.replace("2024-03-31", "2024-04-01")).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["LI NA\t", "\u00a0li\u3000na"])
+def test_whoever_declared_does_not_approve_however_the_name_is_typed(client: httpx.Client, name: str) -> None:
+    id_ = post(client, DECLARATIONS, BODY, 201)["id"]
+    refused = post(client, f"{DECLARATIONS}/{id_}/approve", {"by": name}, 403)
+    assert "second person" in refused["detail"]
 
 
 FAULTY: tuple[tuple[dict[str, str], int], ...] = (

@@ -35,7 +35,7 @@ class Table:
     def store(self, frames: list[dict[str, Any]]) -> Folded:
         readings, moved = settle(frames, concatenate(frames), self.released)
         self.released |= {m.origin for m in moved}
-        folded = self._fold(rows_of(readings))
+        folded = self._fold(rows_of(readings, self.directory.entries["interval_s"]))
         for count in outcome_counts(frames, readings, folded, self.directory):
             line = self.ledger[count.source, count.site, count.day, count.outcome]
             line[0], line[1] = line[0] + count.readings, line[1] + count.quantity_wh

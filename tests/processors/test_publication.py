@@ -12,7 +12,7 @@ from carbonstream.processors.coefficients import Coefficient
 from carbonstream.processors.factors import fuel_kg_co2
 from carbonstream.processors.plausible import neighbours
 from carbonstream.processors.publication import Entry, Key, Library, Submitted, judge
-from carbonstream.processors.restatement import Difference, Quantity, preview, set_apart
+from carbonstream.processors.restatement import Difference, Quantity, preview, restated_until, set_apart
 from carbonstream.schemas.periods import month_of
 
 MARCH = month_of("2024-03")
@@ -209,6 +209,20 @@ def test_a_class_that_moves_whole_leaves_nothing_without_a_coefficient_behind() 
     apart = set_apart([stored], [stored._replace(enterprise="enterprise:E")])
     (found,) = preview([entry], [], {1: ("CN",)}, {1: ["region:CN"]}, apart).differences
     assert found == Difference("region:CN", "co2", None, Decimal("0.6"))
+
+
+def test_totals_are_looked_at_until_every_entry_has_given_way_to_a_later_one() -> None:
+    def known(scope: str, month: int) -> Coefficient:
+        return Coefficient(1, 1, AVERAGE, scope, month, Decimal("0.5"), "", 0)
+
+    entries = [
+        Entry(2, Key(1, AVERAGE, scope, MARCH), Decimal("0.4"), "", {}, "", None)
+        for scope in ("CN", "330500")
+    ]
+    nation = [known("CN", MARCH), known("CN", MARCH + 2), known("CN", MARCH + 9)]
+    assert restated_until(entries[:1], nation) == MARCH + 2
+    assert restated_until(entries, nation) is None
+    assert restated_until(entries, [*nation, known("330500", MARCH + 4)]) == MARCH + 4
 
 
 def test_each_level_is_shown_by_its_own_total() -> None:

@@ -107,6 +107,7 @@ def directory() -> Directory:
         entry["site"], entry["enterprise"] = sites[site_of(m.meter_id)], 200
         entry["park"] = 300 if m.number % 64 == NEAR else 0
         entry["class"], entry["carrier"], entry["shard"] = m.class_, m.carrier, m.number % 64
+        entry["interval_s"] = m.interval_ms // 1_000
         entry["boundary"], entry["register"] = not m.meter_id.endswith("R3"), m.register
     return found
 

@@ -135,6 +135,18 @@ def test_an_estimate_is_told_apart_in_the_totals(sink: Sink) -> None:
     assert set(sink.totals().values()) == {(1, 8_000, 1_000)}  # an estimate is no reading
 
 
+def test_readings_closer_together_than_a_meters_interval_count_once_an_interval(sink: Sink) -> None:
+    source = Source()
+    step = QUARTER_MS // 3
+    thirds = [reading(I0, k / 3, 1, start=T0 + (k - 1) * step) for k in range(1, 7)]
+    sink.write([source.tick, source.send(*thirds)])
+    assert quantities(sink) == [1_000] * 6
+    assert set(sink.totals().values()) == {(2, 6_000, 0)}
+    # one that is replaced takes away what it had counted
+    sink.write([source.send(*(reading(I0, k / 3, 2, start=T0 + (k - 1) * step) for k in (1, 2, 3)))])
+    assert set(sink.totals().values()) == {(2, 9_000, 0)}
+
+
 def test_readings_not_taken_are_kept_as_they_came(sink: Sink) -> None:
     source = Source()
     answer = source.send(

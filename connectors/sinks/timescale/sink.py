@@ -39,7 +39,7 @@ LONGEST_REST_S: Final = 0.2
 READ_AHEAD: Final = 400  # messages beyond the batch being gathered
 DIRECTORY: Final = """
 select m.number, s.entity, s.enterprise, coalesce(s.park, 0), s.class, m.carrier, s.shard, m.boundary,
-  m.kind = 'register', s.site_id
+  m.kind = 'register', m.interval_s, s.site_id
 from meter m join site s using (site_id)
 """
 PLACED: Final = """
@@ -291,8 +291,8 @@ def load_directory(connection: psycopg.Connection) -> Directory:
     if rows:
         numbers = np.array([row[0] for row in rows], np.int64)
         directory.entries = np.zeros(int(numbers.max()) + 1, ENTRY)
-        directory.entries[numbers] = np.array([row[1:9] for row in rows], ENTRY)
-        directory.site_ids = {row[1]: row[9] for row in rows}
+        directory.entries[numbers] = np.array([row[1:10] for row in rows], ENTRY)
+        directory.site_ids = {row[1]: row[10] for row in rows}
     if placed:
         meter, start, levels = np.array(placed, np.int64).T
         directory.placed_from, directory.placed_levels = place_key(meter, start), levels

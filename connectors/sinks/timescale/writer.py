@@ -51,7 +51,7 @@ class Writer:
     def write(self, batch: Batch, directory: Directory) -> str:
         """Store one batch; returns the path taken. On any error nothing of it is stored."""
         batch, moved = self._settled(batch)
-        rows = rows_of(batch.readings)
+        rows = rows_of(batch.readings, directory.entries["interval_s"])
         if len(rows):
             self._reserve(int(rows.meter.max()) + 1)
         if self._is_new(rows):
