@@ -76,7 +76,9 @@ def _say(
         end, index, np.full(n, UNIT_OF_METER), {"end": end.tolist(), "value": index.tolist()},
     )  # fmt: skip
     answer = converter.handle(at, frame, None, 0)
-    document = orjson.loads(answer.value) if answer is not None else {"findings": [], "code": 0}
+    document: dict[str, Any] = {"findings": [], "code": 0}
+    if answer is not None:
+        document = orjson.loads(answer.value)
     found = [(f["row"], f["check"], f["decision"]) for f in document["findings"]]
     code = document["code"]
     codes = [code] * n if isinstance(code, int) else code
