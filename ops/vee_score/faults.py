@@ -87,6 +87,7 @@ class _Work:
         self.copies: list[tuple[int, float]] = []  # reading, arrival
         positive = clean[clean > 0]
         self.usual = float(np.median(positive)) if len(positive) else 1.0
+        self.resolution = max(int(np.gcd.reduce(np.rint(clean * 1_000).astype(np.int64))), 1) / 1_000
 
     def length(self, fault: str) -> int:
         if fault in LONG:
@@ -98,9 +99,10 @@ class _Work:
 
     def place(self, fault: str, at: int, length: int) -> int | None:
         """First reading at or behind `at` where the fault changes something; None at the end, -1 where nowhere near."""
-        if at + length + TRIES >= len(self.clean):
+        last = len(self.clean) - length - GRACE_INTERVALS  # what tells a fault may stand behind it
+        if at > last:
             return None
-        for place in range(at, at + TRIES):
+        for place in range(at, min(at + TRIES, last + 1)):
             if self._changes(fault, place, length):
                 return place
         return -1
@@ -110,7 +112,8 @@ class _Work:
         if fault == "spike":
             return bool(self.p99[self.hour[place]] > 0)
         if fault == "frozen":
-            return bool(self.clean[place - 1] > 0)
+            before = self.clean[place - 1]
+            return bool(before > 0 and (values != before).any())
         if fault in LONG:
             return bool((values > 0).any())
         return True
@@ -133,7 +136,9 @@ def _frozen(work: _Work, place: int, length: int) -> None:
 
 
 def _spike(work: _Work, place: int, length: int) -> None:
-    work.stream.value[place] = work.p99[work.hour[place]] * work.chance.uniform(3, 10)
+    """A meter of whole kWh tells no part of one, whatever it tells."""
+    spike = work.p99[work.hour[place]] * work.chance.uniform(3, 10)
+    work.stream.value[place] = np.ceil(round(spike / work.resolution, 6)) * work.resolution
 
 
 def _negative(work: _Work, place: int, length: int) -> None:

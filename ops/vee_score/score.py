@@ -34,6 +34,7 @@ FAULTS: Final = (
     "register_rollover", "duplicate", "shuffle",
 )  # fmt: skip
 ROUNDS: Final = 10  # each with faults and places of its own
+OF_REGISTERS: Final = ("register_reset", "register_rollover")
 RIGHT: Final[dict[str, frozenset[int]]] = {
     "missing": frozenset({Check.MISSING}),
     "frozen": frozenset({Check.FROZEN}),
@@ -164,19 +165,30 @@ def _registers(school: Plant, members: list[Series], chance: Generator, rounds: 
         before += [int(one.end[cut - 1])] * len(mine)
     if registers:
         told = convert(registers, before, school, np.array([t.series for t in trials]))
-        _count(told, trials, members, result)
+        _count(told, trials, members, result, OF_REGISTERS)
 
 
-def _count(told: Array, trials: list[_Trial], members: list[Series], result: Score) -> None:
+def _count(
+    told: Array, trials: list[_Trial], members: list[Series], result: Score, faults: Iterable[str] = FAULTS
+) -> None:
     for meter, trial in enumerate(trials):
         of, mine = members[trial.series], told[told["meter"] == meter]
-        count(trial.delivery.true_end, trial.episodes, mine, of.interval_ms, of.meter, result)
+        count(trial.delivery.true_end, trial.episodes, mine, of.interval_ms, of.meter, result, faults)
 
 
 def count(
-    true_end: Ints, episodes: list[Episode], told: Array, interval_ms: int, name: str, result: Score
+    true_end: Ints,
+    episodes: list[Episode],
+    told: Array,
+    interval_ms: int,
+    name: str,
+    result: Score,
+    faults: Iterable[str] = FAULTS,
 ) -> None:
-    """Add one trial. true_end: of each delivered reading; told: TOLD entries of it."""
+    """Add one trial. true_end: of each delivered reading; told: TOLD entries of it.
+
+    faults: whose alarms count. What a register's values tell, the same series has told as an interval meter.
+    """
     final = told[told["decision"] != Decision.HOLD]
     at = true_end[final["reading"]]
     fault_of = np.array([FAULT_OF.get(int(c), "") for c in final["check"]], object)
@@ -184,6 +196,10 @@ def count(
     inside = np.searchsorted(first, at, "right") - 1
     until = np.array([e.until for e in episodes], np.int64)
     within = (inside >= 0) & (at <= until[inside]) if len(episodes) else np.zeros(len(at), np.bool_)
+    # a hole is told readings later, which may be days behind a clock that is right again
+    late = np.array([e.last for e in episodes], np.int64) + GRACE_INTERVALS * interval_ms
+    behind = (inside >= 0) & (at <= late[inside]) if len(episodes) else within
+    behind &= final["check"] == Check.MISSING
     real_hole = _behind_real_hole(true_end, episodes, final, interval_ms)
     for number, episode in enumerate(episodes):
         tally = result.faults[episode.fault]
@@ -192,12 +208,12 @@ def count(
         tally.found += hit
         if not hit:
             result.missed.append((episode.fault, name, episode))
-    for fault in FAULTS:
+    for fault in faults:
         mine = np.flatnonzero((fault_of == fault) & ~(real_hole & (fault == "missing")))
         gap = LONG_GRACE_MS if fault in LONG else GRACE_INTERVALS * interval_ms
         begins = np.flatnonzero(np.diff(at[mine], prepend=np.iinfo(np.int64).min // 2) > gap)
         for part in np.split(mine, begins[1:]) if len(mine) else []:
-            owners = {episodes[inside[i]].fault if within[i] else "" for i in part.tolist()}
+            owners = {episodes[inside[i]].fault if within[i] or behind[i] else "" for i in part.tolist()}
             if owners <= {e for e in owners if fault in ALSO_TRUE.get(e, ())} and "" not in owners:
                 continue
             result.confused[

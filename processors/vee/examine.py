@@ -16,9 +16,14 @@ from carbonstream.processors.vee.findings import FINDING, NOTHING, Readings
 from carbonstream.processors.vee.learning import CHANGED, FROZEN, HIGH, NEVER_FROZEN, close_day, kind_of
 from carbonstream.processors.vee.levels import (
     CHECK_OF,
+    THOUSANDFOLD,
+    believe_thousandfold,
     bin_of,
     decide,
     excess_of,
+    is_likely,
+    is_moved,
+    likely_of,
     needed_of,
     remembered,
     weigh,
@@ -29,10 +34,12 @@ from carbonstream.processors.vee.params import (
     RATIOS,
     SHIFT_HOURS,
     STEPS_PER_OCTAVE,
+    ZERO_STEP,
     Params,
 )
 from carbonstream.processors.vee.profile import PER_NAT, Habits, entries_of, put_entries
 from carbonstream.processors.vee.steps import OF_STEPS, octaves_at, octaves_of, run_class, steps_of
+from carbonstream.processors.vee.times import Times, all_same, each, some
 from carbonstream.schemas.codes import Check, Decision
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, OFFSET_MS
 
@@ -40,7 +47,6 @@ Array = NDArray[Any]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
-Times = int | Ints  # of all readings, or of each
 
 SIZES: Final = np.array([*RATIOS, *SHIFT_HOURS], np.float64)
 
@@ -102,7 +108,7 @@ class _Wave:
         self.rows = rows
         self.findings: list[Array] = []
         slot, start, end, quantity, interval, register = (
-            _some(column, rows)
+            some(column, rows)
             for column in (
                 readings.slot, readings.start, readings.end, readings.quantity, readings.interval,
                 readings.register,
@@ -115,7 +121,7 @@ class _Wave:
         self.place: slice | Ints = slice(first, first + n) if together else slot
         self.recent = habits.recent[self.place] if together else entries_of(habits.recent, slot)
         self.following: Mask | None = None  # each directly behind the newest; None: all are
-        if _all_same(end) and _all_same(start) and _all_same(interval):
+        if all_same(end) and all_same(start) and all_same(interval):
             begins, ends, length = int(start[0]), int(end[0]), int(interval[0])
             if ends >= length and np.count_nonzero(self.recent["end"] == ends - length) == n:
                 missing = deliver_next(self.recent, ends, quantity, length, params.missing_wait)
@@ -211,7 +217,7 @@ class _Wave:
             if len(long):  # a frozen hour says nothing of the level
                 closed[long[run[long] >= self._allowed(long, self._octave(long))]] = False
             if np.count_nonzero(closed):
-                self._close_hours(closed.nonzero()[0], hour, needed, end)
+                self._close_hours(closed.nonzero()[0], hour, needed, end, end - start)
 
     def _begin_hours(self, i: Ints, hour: Times) -> None:
         """Keep what the hour before said; where it was the last of its day, learn from the day."""
@@ -219,7 +225,7 @@ class _Wave:
         every = len(i) == len(recent)
         slot = self.slot if every else self.slot[i]
         part = recent if every else recent[i]
-        before, now = part["hour"].astype(np.int64), _at(hour, i)
+        before, now = part["hour"].astype(np.int64), each(hour, i)
         high = part["high"]
         k = np.arange(len(i))
         steps = steps_of(high, profile["scale"][slot])
@@ -255,34 +261,48 @@ class _Wave:
         """Suspect readings of all, where `i` are above the bar: a spike if its neighbours are not."""
         profile, params = self.habits.profile, self.params
         slot, part, value = self.slot[i], self.recent[i], value[i]
-        local = _at(start, i) + OFFSET_MS
+        local = each(start, i) + OFFSET_MS
         hour = local // HOUR_MS % HOURS
         following = np.ones(len(i), np.bool_) if self.following is None else self.following[i]
         bar = self._bar(slot, hour)
         is_suspect = value > bar
         scale = profile["scale"][slot]
         near = octaves_of(value, scale) - octaves_at(profile["limit"][slot, hour])
+        top = scale * OF_STEPS[profile["top"][slot]]
         held = part["held"]
-        was = (part["end"] - 1 + OFFSET_MS) // HOUR_MS
+        length = each(end, i) - each(start, i)
+        was = (part["end"] - length + OFFSET_MS) // HOUR_MS
         limit_was = profile["limit"][slot, was % HOURS].astype(np.int64)
         if held.any():
             last, before = part["near"][:, 0], part["near"][:, 1]
             drop = params.spike_drop
             # while a level that has changed is told, its peaks are none
-            excess = excess_of(part["said"], part["active"])
+            weight = np.where(length >= DAY_MS, params.day_weight, 1.0)
+            likely = likely_of(profile["most"][slot], weight, params)
+            excess = excess_of(part["said"], part["active"], likely)
             spike = held & ~is_suspect & following & (part["run"] == 1) & (last > excess)
             spike &= (before > -np.inf) & (last - before >= drop) & (last - near >= drop)
+            # a day's peak that has moved to another hour is none either
+            moved = is_moved(part["said"], part["active"], likely)
+            spike &= ~moved | (part["quantity"] > top * OF_STEPS[ZERO_STEP + params.spike_margin])
+            unit = np.gcd(np.gcd(part["quantity"], self.quantity[i]), scale.astype(np.int64))
+            spike &= part["quantity"] - scale * OF_STEPS[limit_was] >= params.spike_units * unit
             self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike], np.exp2(last[spike]))
             # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
-            put = np.flatnonzero(held & (was // HOURS == local // DAY_MS))
+            put = np.flatnonzero(held & ((was // HOURS == local // DAY_MS) | (length >= DAY_MS)))
             over = np.where(spike[put], 0, last[put] * STEPS_PER_OCTAVE).astype(np.int64)
             at = put, was[put] % HOURS
             part["highs"][at] = np.maximum(part["highs"][at], np.clip(limit_was[put] + over, 0, 255))
         if is_suspect.any():
-            steps = steps_of(value, scale).astype(np.int64)
-            high = is_suspect & held
-            high &= steps - profile["top"][slot] > params.high_octaves * STEPS_PER_OCTAVE
-            self.tell(i[high], Check.HIGH, Decision.QUESTION, _at(end, i)[high])
+            high = is_suspect & held & (value > top * np.float32(2**params.high_octaves))
+            far = np.float32(2**params.far_octaves) * top
+            # again and again, or for a day: the unit
+            unit = is_suspect & (value > far) & ((held & (part["quantity"] > far)) | (length >= DAY_MS))
+            high &= ~unit
+            new = unit & ((part["active"] & THOUSANDFOLD) == 0)
+            self.tell(i[new], Check.UNIT_THOUSANDFOLD, Decision.QUESTION, each(end, i)[new], RATIOS[-1])
+            believe_thousandfold(part, unit, params)
+            self.tell(i[high], Check.HIGH, Decision.QUESTION, each(end, i)[high])
             part["told"][high] |= HIGH
             previous = octaves_of(part["quantity"].astype(np.float32), scale) - octaves_at(limit_was)
             part["near"][is_suspect, 1] = np.where(following, previous, -np.inf)[is_suspect]
@@ -317,26 +337,35 @@ class _Wave:
         """A run of so many of the newest value is told; NEVER_FROZEN."""
         if self.learning:
             return np.full(len(i), NEVER_FROZEN, np.uint8)
-        allowed: NDArray[np.uint8] = self.habits.profile["frozen"][self.slot[i], octave]
-        return allowed
+        profile, slot, recent = self.habits.profile, self.slot[i], self.recent[i]
+        allowed: NDArray[np.uint8] = profile["frozen"][slot, octave]
+        # of a level that has changed the runs lie in other octaves
+        moved = recent["quantity"] > profile["scale"][slot] * OF_STEPS[profile["top"][slot]]
+        moved |= is_likely(
+            recent["said"], recent["active"], likely_of(profile["most"][slot], 1.0, self.params)
+        )
+        return np.where(moved, profile["frozen"][slot].max(axis=1), allowed)
 
-    def _close_hours(self, i: Ints, hour: Times, parts: Times, end: Times) -> None:
+    def _close_hours(self, i: Ints, hour: Times, parts: Times, end: Times, length: Times) -> None:
         """The hour's energy against the habit of its hour and day."""
         params, recent, profile = self.params, self.recent, self.habits.profile
         every = len(i) == len(recent)
         slot = self.slot if every else self.slot[i]
         place = self.place if every else slot
-        clock, parts = _some(hour, i), _some(parts, i)
+        clock, parts = some(hour, i), some(parts, i)
         rows = slice(None) if every and isinstance(clock, int) else i
         bins = bin_of(recent["energy"][rows] / parts, profile["scale"][place])
         recent["energies"][rows, clock % HOURS] = np.minimum(bins, 254)
-        ready = profile["days"][place] >= params.shape_days
+        ready = profile["days"][place] >= params.level_days
         if not ready.all():
             if not ready.any():
                 return
             i, slot, bins = i[ready], slot[ready], bins[ready]
-            rows, place, clock = i, slot, _some(clock, ready.nonzero()[0])
+            rows, place, clock = i, slot, some(clock, ready.nonzero()[0])
         said = weigh(self.habits, slot, place, kind_of(clock // HOURS), clock % HOURS, bins, params)
+        whole_day = some(length, i) >= DAY_MS
+        if np.count_nonzero(whole_day):
+            said = np.rint(said * np.where(whole_day, params.day_weight, 1.0)).astype(np.int16)
         evidence = recent["said"][rows].T + said
         np.maximum(evidence, 0, out=evidence)
         # all others need no more than the steadiest meter, and have less
@@ -350,7 +379,9 @@ class _Wave:
         """Much evidence: is it enough? Limits it in place. i: rows; columns: of `evidence` for them."""
         params, recent = self.params, self.recent
         nats = evidence[:, columns].T * np.float32(1 / PER_NAT)
-        needed = needed_of(self.habits.profile["most"][self.slot[i]], params)
+        profile = self.habits.profile
+        needed = needed_of(profile["most"][self.slot[i]], params)
+        needed[profile["days"][self.slot[i]] < params.shape_days] *= np.float32(params.llr_young)
         np.minimum(nats, np.maximum(needed * np.float32(1.2), params.llr_kept), out=nats)
         evidence[:, columns] = np.rint(nats * PER_NAT).T
         most = recent["most"]
@@ -365,19 +396,4 @@ class _Wave:
         told = (hypothesis >= 0).nonzero()[0]
         i, hypothesis = i[told], hypothesis[told]
         recent["told"][i] |= CHANGED
-        self.tell(i, CHECK_OF[hypothesis], Decision.QUESTION, _at(end, i), SIZES[hypothesis])
-
-
-def _all_same(times: Ints) -> bool:
-    """Whether all entries are equal: by bytes, a tenth of the cost of comparing 200 numbers."""
-    text = times.tobytes()
-    return text == text[: times.itemsize] * len(times)
-
-
-def _some(column: Any, rows: Ints | None) -> Any:
-    """The entries of `rows`, None: all; a number is the same for all."""
-    return column[rows] if rows is not None and isinstance(column, np.ndarray) else column
-
-
-def _at(times: Times, i: Ints) -> Ints:
-    return times[i] if isinstance(times, np.ndarray) else np.full(len(i), times)
+        self.tell(i, CHECK_OF[hypothesis], Decision.QUESTION, each(end, i), SIZES[hypothesis])

@@ -47,9 +47,12 @@ def close_day(habits: Habits, slot: Ints, today: Array, params: Params, learning
     frozen = (today["told"] & FROZEN) > 0
     profile["frozen_days"] = np.where(frozen, np.minimum(profile["frozen_days"], 250) + 1, 0)
     profile["scale"] = np.where(known, profile["scale"], today["peak"])  # the first day gives the scale only
+    # a run that goes on is not habit before it ends: of one value a day it would teach itself
+    going = (today["runs"] == today["run"][:, None]) & (today["run"] > 2)[:, None]
     if learned.any():
         rows = np.flatnonzero(learned)
         part, day = profile[rows], today[rows]
+        day["runs"] *= ~going[rows]
         _learn_energies(habits, slot[rows], part, day)
         part["days"] = np.minimum(part["days"], 60_000) + 1
         _learn_values(part, day, params, learning)
@@ -62,7 +65,8 @@ def close_day(habits: Habits, slot: Ints, today: Array, params: Params, learning
         )
         profile[rows] = part
     habits.profile[slot] = profile
-    today["energies"], today["highs"], today["runs"], today["told"], today["most"] = NO_BIN, 0, 0, 0, 0
+    today["energies"], today["highs"], today["told"], today["most"] = NO_BIN, 0, 0, 0
+    today["runs"] *= going
     today["peak"] = 0
 
 
@@ -127,7 +131,8 @@ def _learn_runs(profile: Array, day: Array, params: Params) -> None:
     run = np.where(
         profile["run_days"] >= params.frozen_days, np.maximum(profile["run"], common), longest
     ).astype(np.int64)
-    more = np.maximum(np.minimum(run + 2, params.frozen_common + 1), np.ceil(run * params.frozen_factor))
-    told = np.maximum(np.maximum(more, run + 1), params.frozen_floor)
+    more = np.minimum(run + 2, params.frozen_common + 1)
+    told = np.where(run > params.frozen_common, np.ceil(run * params.frozen_factor), more)
+    told = np.maximum(told, params.frozen_floor)
     young = (profile["days"] < params.value_days)[:, None]
     profile["frozen"] = np.where(young | (told >= NEVER_FROZEN), NEVER_FROZEN, told)

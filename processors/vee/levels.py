@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonstream.processors.vee.learning import CHANGED
 from carbonstream.processors.vee.params import (
     BINS,
     BINS_PER_OCTAVE,
@@ -21,7 +22,9 @@ from carbonstream.processors.vee.params import (
     RATIO_BINS,
     RATIOS,
     SHIFT_HOURS,
+    STEPS_PER_OCTAVE,
     TOP_OCTAVES,
+    ZERO_STEP,
     Params,
 )
 from carbonstream.processors.vee.profile import PER_NAT, Habits, parts_of, sum_of_kinds
@@ -39,8 +42,11 @@ BIN_OF: Final = np.array([0, *RATIO_BINS, *(0 for _ in SHIFT_HOURS)], np.int64)[
 HOUR_OF: Final = np.array([0, *(0 for _ in RATIO_BINS), *SHIFT_HOURS], np.int64)[:, None]
 CELLS: Final = BINS + 2  # one either side, for what was never seen
 KIND_AT: Final = np.arange(KINDS)[:, None] * (HOURS * BINS)
-# [hypothesis, bin]: the cell in which it looks for an energy; zero stays zero whatever the ratio
-CELL_OF: Final = 1 + np.clip(np.arange(2 * BINS + 1) - BIN_OF * (np.arange(2 * BINS + 1) > 0), -1, BINS)
+ALL_BINS: Final = np.arange(2 * BINS + 1)
+# [hypothesis, bin]: the cell in which it looks for an energy; zero stays zero whatever the ratio, and nothing else is
+CELL_OF: Final = 1 + np.where(
+    (ALL_BINS > 0) & (ALL_BINS <= BIN_OF), -1, np.clip(ALL_BINS - BIN_OF * (ALL_BINS > 0), -1, BINS)
+)
 CHECK_OF: Final = np.array(
     [
         *([Check.MULTIPLIER] * (SCALES - 2)),
@@ -60,6 +66,9 @@ GROUPS: Final = (
     (SHAPE, SCALES, SCALES + len(SHIFT_HOURS)),
 )
 LEVEL_GROUPS: Final = 3  # of them
+STEPS_PER_BIN: Final = STEPS_PER_OCTAVE // BINS_PER_OCTAVE
+FIRST_UP: Final = RATIOS.index(2.0)
+UP_BINS: Final = np.array(RATIO_BINS[FIRST_UP:])
 OCTAVES_OF: Final = np.log2(RATIOS).astype(np.float32)
 
 
@@ -87,13 +96,22 @@ def weigh(
     stale = (habits.table_of[place] != kind).nonzero()[0]
     if len(stale):
         _tabulate(habits, slot[stale], kind[stale] if isinstance(kind, np.ndarray) else kind, params)
+    profile = habits.profile[place]
     low = np.minimum(bins, 2 * BINS)
     at = CELL_OF.take(low, axis=1)
     at += (hour - HOUR_OF) % HOURS * CELLS
     at += slot * (HOURS * CELLS)
     likely = habits.likely.reshape(-1).take(at).astype(np.int16)
     said: Counts = likely[1:]
-    profile = habits.profile[place]
+    top = (
+        BINS - BINS_PER_OCTAVE * TOP_OCTAVES + (profile["top"].astype(np.int64) - ZERO_STEP) // STEPS_PER_BIN
+    )
+    beyond = (low > top + BINS_PER_OCTAVE * params.beyond_octaves).nonzero()[0]
+    if len(beyond):  # what was never seen at any hour may be k times what was seen at another hour
+        of = low[beyond, None] - UP_BINS
+        fits = profile["any"][beyond[:, None], np.clip(of, 0, BINS - 1)] * ((of > 0) & (of < BINS))
+        told = _units(fits.T * np.float32(params.any_share / 255), params)
+        said[FIRST_UP:SCALES, beyond] = np.maximum(said[FIRST_UP:SCALES, beyond], told)
     # A level has changed only where the values are strange at any hour: a night shift is none. Nor has the clock where
     # the day is like one of another kind: a holiday is none.
     inside = low < BINS
@@ -160,13 +178,45 @@ def needed_of(most: Array, params: Params) -> Floats:
     return np.maximum(needed, least_of(params), out=needed)
 
 
-def excess_of(said: Counts, active: NDArray[np.uint8]) -> Floats:
-    """Octaves by which the level that is told is above the habit; said: evidence, shape (n, hypotheses)."""
+def likely_of(most: Array, weight: Any, params: Params) -> Floats:
+    """Nats that make a hypothesis likely enough to explain peaks and runs: more than one reading gives (weight: of one
+    against an hour's), and half of what decides. As needed_of."""
+    least = np.float32(params.llr_likely) * np.asarray(weight, np.float32)
+    likely: Floats = np.maximum(least[..., None], needed_of(most, params) / 2)
+    return likely
+
+
+def is_likely(said: Counts, active: NDArray[np.uint8], likely: Floats) -> NDArray[np.bool_]:
+    """Whether another level is told, or likely; said, likely: evidence and likely_of, shape (n, hypotheses)."""
+    found: NDArray[np.bool_] = (active & (UNIT | RATIO)) != 0
+    found |= (said[:, :SCALES] >= likely[:, :SCALES] * PER_NAT).any(axis=1)
+    return found
+
+
+def is_moved(said: Counts, active: NDArray[np.uint8], likely: Floats) -> NDArray[np.bool_]:
+    """The same of the day's shape."""
+    found: NDArray[np.bool_] = (active & SHAPE) != 0
+    found |= (said[:, SCALES:] >= likely[:, SCALES:] * PER_NAT).any(axis=1)
+    return found
+
+
+def excess_of(said: Counts, active: NDArray[np.uint8], likely: Floats) -> Floats:
+    """Octaves by which the level that is told or likely is above the habit; arguments as is_likely."""
     excess = np.zeros(len(said), np.float32)
     for bit, first, last in GROUPS[:LEVEL_GROUPS]:
-        octaves = OCTAVES_OF[first + said[:, first:last].argmax(axis=1)]
-        np.maximum(excess, np.where(active & bit, octaves, 0), out=excess)
+        group = said[:, first:last]
+        counts = ((active & bit) != 0) | (group >= likely[:, first:last] * PER_NAT).any(axis=1)
+        np.maximum(excess, np.where(counts, OCTAVES_OF[first + group.argmax(axis=1)], 0), out=excess)
     return excess
+
+
+def believe_thousandfold(recent: Array, which: NDArray[np.bool_], params: Params) -> None:
+    """Values have told it: it lasts until hours speak against it. Changes RECENT entries."""
+    recent["active"][which] |= THOUSANDFOLD
+    recent["told"][which] |= CHANGED
+    at = SCALES - 1
+    said = recent["said"][:, at]
+    recent["said"][:, at] = np.where(which, np.maximum(said, int(params.llr_kept * PER_NAT)), said)
 
 
 def decide(
