@@ -239,8 +239,10 @@ def _starts(frame: Frame, master: Array, code: Ints) -> Ints:
     outside = (first < master["valid_from"]) | (frame.end > master["valid_to"])
     length = frame.end - first
     bad = (length > MAX_INTERVAL_MS) | (~register & (length <= 0))
-    if frame.mode in SENT_MODES:  # days and months differ in length, what is shorter does not
-        bad |= ~register & (length != master["interval_ms"]) & (master["interval_ms"] < DAY_MS)
+    if (
+        frame.mode in SENT_MODES
+    ):  # an hour over its quarters would be summed twice; months are as long as they are
+        bad |= ~register & (length > master["interval_ms"]) & (master["interval_ms"] < DAY_MS)
     if bad.any():
         code[(code == 0) & bad] = Outcome.INTERVAL
     if outside.any():

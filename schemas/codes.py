@@ -18,9 +18,7 @@ class Outcome(IntEnum):
     NEGATIVE = 23
     FUTURE = 24
     ANCIENT = 25
-    INTERVAL = (
-        26  # start missing its end, or not before it, or another length than the meter's, or longer than 32 d
-    )
+    INTERVAL = 26  # start missing its end, or not before it, or longer than the meter's own, or than 32 d
     OUTSIDE_VALIDITY = 27
     LATE_INDEX = 28  # a register's index that came late and lies between no two remembered ones
     RANGE = 29  # beyond what an integer quantity can hold
@@ -49,8 +47,8 @@ REMEDY: Final[dict[Outcome, str]] = {
     Outcome.NEGATIVE: "check the meter's direction; a consumption meter does not run backwards",
     Outcome.FUTURE: "check the clock of the source; `end` is UTC milliseconds",
     Outcome.ANCIENT: "send old readings in mode backfill; nothing before 2000 is taken",
-    Outcome.INTERVAL: "send `start` before `end`, the meter's interval_s apart (from a day on any length, at most 32 "
-    "days), or register a meter of that interval",
+    Outcome.INTERVAL: "send `start` before `end`, at most the meter's interval_s apart (from a day on 32 days), "
+    "or register a meter of that interval",
     Outcome.OUTSIDE_VALIDITY: "correct valid_from and valid_to of the meter",
     Outcome.LATE_INDEX: "send a register's indexes in order; this one's energy is in a later interval",
     Outcome.RANGE: "check value, unit and multiplier",

@@ -141,7 +141,7 @@ class PlainConvert:
             first = end
         elif start is None:
             first = end - meter.interval_ms
-        elif mode in ("live", "backfill") and end - start != meter.interval_ms < DAY_MS:
+        elif mode in ("live", "backfill") and end - start > meter.interval_ms and meter.interval_ms < DAY_MS:
             return verdict(Outcome.INTERVAL)
         if first < meter.valid_from or (meter.valid_to is not None and end > meter.valid_to):
             return verdict(Outcome.OUTSIDE_VALIDITY)

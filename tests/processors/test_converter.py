@@ -101,15 +101,16 @@ def month_of_hours(seed: int, days: int) -> list[Record]:
     return records
 
 
-def habits_of(converter: Converter) -> dict[int, tuple[bytes, bytes, bytes]]:
+def habits_of(converter: Converter) -> dict[int, list[bytes]]:
+    """By field: between them lies what was in memory before."""
     return {
-        shard: (
-            habits.recent[SLOTS].tobytes(),
-            habits.profile[SLOTS].tobytes(),
+        shard: [
+            *(habits.recent[name][SLOTS].tobytes() for name in habits.recent.dtype.names or ()),
+            *(habits.profile[name][SLOTS].tobytes() for name in habits.profile.dtype.names or ()),
             habits.habit[SLOTS].tobytes(),
-        )
+        ]
         for shard, habits in converter.habits.items()
-    }
+    }  # fmt: skip
 
 
 @cache
