@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Floats, Frame, Ints
 from carbonstream.processors.judged import MAX_INTERVAL_MS, MAX_QUANTITY, NO_INDEX, Judged
 from carbonstream.processors.meters import NEVER, PAST, STATE, UNIT_SCALE, Lookup, ShardState
-from carbonstream.processors.register_history import LARGEST, NO_MODULUS
-from carbonstream.processors.registers import NOTHING_ADJUSTED, multiplied
+from carbonstream.processors.registers import NOTHING_ADJUSTED, believed_rise, multiplied
 from carbonstream.schemas.codes import SENT_MODES, Quality
 from carbonstream.schemas.frames import SOURCE_ESTIMATOR
 
@@ -110,7 +109,7 @@ def usual(known: Lookup, longest_ms: int) -> Usual | None:
         milli=milli,
         interval=interval,
         registers=at,
-        believed=(np.where(master["modulus"] == NO_MODULUS, LARGEST, master["modulus"]) // 10)[at],
+        believed=believed_rise(master["modulus"])[at],
         version=master["version"].astype(np.int64),
         history=master["history"].copy(),
     )

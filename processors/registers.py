@@ -59,6 +59,12 @@ def multiplied(raw: Ints, milli: Ints) -> Ints:
     return whole * milli + part * milli // 1_000
 
 
+def believed_rise(modulus: Ints) -> Ints:
+    """How far registers may rise at any pace, the first half of can_count: a tenth of a turn."""
+    turn: Ints = np.where(modulus == NO_MODULUS, LARGEST, modulus)
+    return turn // 10
+
+
 def advance(end: Ints, raw: Ints, amount: Ints, master: Array, before: Array, register: Mask) -> Moved | None:
     """The usual case: every index is later and not lower than the one before it (`before`: STATE entries), by no more
     than is believed at any pace, and nothing was exchanged between.
@@ -70,8 +76,8 @@ def advance(end: Ints, raw: Ints, amount: Ints, master: Array, before: Array, re
     milli, first = master["multiplier_milli"], before["end"] == NEVER
     steady = before["end"] > master["steady_from"]
     rise = raw - before["raw"]
-    believed = rise * 10 <= np.where(master["modulus"] == NO_MODULUS, LARGEST, master["modulus"])
-    sound = first | ~register | ((end > before["end"]) & (rise >= 0) & believed & steady)
+    usual = (rise >= 0) & (rise <= believed_rise(master["modulus"]))
+    sound = first | ~register | ((end > before["end"]) & usual & steady)
     if not sound.all():
         return None
     if first.any():
