@@ -79,7 +79,7 @@ def _until_signal(service: Stoppable) -> None:
 
 def _convert(_: Settings) -> None:
     # Faust reads its options from the command line, and chooses its event loop as it is imported
-    sys.argv = ["convert", "--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
+    sys.argv = ["convert", "--quiet", "--loop", "uvloop", "worker", "-l", "warn", "--without-web"]
     from carbonstream.streams.convert import create
 
     create().main()

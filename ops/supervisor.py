@@ -83,14 +83,15 @@ class Supervisor:
 
     def end(self) -> None:
         """SIGTERM in reverse order of starting (sources first), then SIGKILL for what is left after 20 s."""
-        running = [c.process for c in reversed(self.children) if c.process is not None]
-        for process in running:
+        running = [(c, c.process) for c in reversed(self.children) if c.process is not None]
+        for _, process in running:
             process.send_signal(signal.SIGTERM)
         until = time.monotonic() + STOP_S
-        for process in running:
+        for child, process in running:
             try:
                 process.wait(max(until - time.monotonic(), 0.1))
             except subprocess.TimeoutExpired:
+                self.log.warning("service killed, it did not end in time", name=child.name, within_s=STOP_S)
                 process.kill()
                 process.wait()
 
@@ -105,6 +106,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            process_group=0,  # Ctrl-C of a terminal ends the supervisor, and that ends them in order
         )
         child.started = time.monotonic()
         if output is not None:

@@ -21,6 +21,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from carbonstream.ops.local import Addresses, start
 from carbonstream.schemas.settings import Settings
+from tests.databases import spare_the_disk
 from tests.running import PROFILE
 from tests.topics import create_topics, delete_topics
 
@@ -46,13 +47,15 @@ FLAGS = [
 @pytest.fixture(scope="session")
 def servers() -> Addresses:
     """Kafka and the database, running."""
-    return start(PROFILE)
+    running = start(PROFILE)
+    spare_the_disk(running.database)
+    return running
 
 
 @pytest.fixture(scope="session")
 def server() -> str:
     """URL of a superuser's database on the running database server."""
-    return start(PROFILE, only="postgres").database
+    return spare_the_disk(start(PROFILE, only="postgres").database)
 
 
 @pytest.fixture

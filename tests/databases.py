@@ -21,6 +21,15 @@ from carbonstream.connectors.migrations import FOLDER, migrate
 from carbonstream.schemas.settings import Settings
 
 
+def spare_the_disk(server: str) -> str:
+    """The same server from now on leaves it to the operating system when the disk is written. Tests kill processes,
+    never the machine, so nothing more is lost; to make a database and to drop it takes a fifth of the time."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("alter system set fsync = off")
+        connection.execute("select pg_reload_conf()")
+    return server
+
+
 def create_database(server: str, purpose: str, template: str = "template0") -> str:
     """URL of a new database beside the one of `server`; its name begins with the purpose.
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import orjson
 import psycopg
+from hypothesis import assume
 
 from carbonstream.connectors.sinks.timescale.sink import load_directory, load_positions
 from carbonstream.connectors.sinks.timescale.writer import Batch, Writer
 from carbonstream.processors.rows import concatenate, follow
 from carbonstream.schemas.codes import Outcome
 from carbonstream.schemas.frames import TYPE_TICK
-from carbonstream.schemas.periods import HOUR_MS
+from carbonstream.schemas.periods import DAY_MS, HOUR_MS
 from carbonstream.schemas.shards import SHARDS, shard_of, site_of
 from tests.processors.stream import LAYOUT, LOGS, Record, Worker
 from tests.processors.world import (
@@ -43,6 +44,14 @@ TICK = Record(
     ),
     TYPE_TICK,
 )
+
+
+def assume_short(frames: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same answers. An index that follows one of the year 2000 is stored in 219,000 hours of 9,000 chunks, which
+    takes PostgreSQL a minute and says nothing that the hours of a year would not."""
+    readings = concatenate(frames)
+    assume((readings.end - readings.start).max(initial=0) <= 366 * DAY_MS)
+    return frames
 
 
 def register(connection: Connection) -> None:
