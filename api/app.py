@@ -12,6 +12,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.exceptions import HTTPException
 
 from carbonstream.api import (
+    check_parameters,
     consistency,
     declarations,
     entities,
@@ -108,8 +109,8 @@ def _v1() -> APIRouter:
     """
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(session.authorised)])
     for resource in (
-        totals, entities, readings, findings, meters, warning_rules, operating, operator_view, warnings, freshness,
-        consistency, overview, stream, publications, locks, declarations, explain,
+        totals, entities, readings, findings, meters, check_parameters, warning_rules, operating, operator_view,
+        warnings, freshness, consistency, overview, stream, publications, locks, declarations, explain,
         notices,
     ):  # fmt: skip
         guarded.include_router(resource.router)

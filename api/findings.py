@@ -18,7 +18,7 @@ from carbonstream.schemas.periods import local_text, to_datetime
 
 router = APIRouter(tags=["meters"], responses=RESPONSES)
 FINDINGS: Final = """
-select time, "check", decision, size, tick_ms from finding
+select time, "check", decision, size, definition, tick_ms from finding
 where meter = %(meter)s and time > %(from)s and time <= %(to)s order by time, "check" limit %(limit)s
 """
 
@@ -37,6 +37,7 @@ class _Row:
     check: int
     decision: int
     size: float
+    definition: str | None
     tick_ms: int
 
 
@@ -47,6 +48,10 @@ class Finding(BaseModel):
     check: str = Field(examples=["frozen"])
     decision: str = Field(description="accept, question, hold, reject", examples=["question"])
     size: float = Field(description="ratio of a level or spike, hours of a clock, values of a run; else 0")
+    definition: str | None = Field(
+        description="NAME@VERSION of the check's parameters (`GET /v1/check-parameters`) or of the user's rule",
+        examples=["packaged@2"],
+    )
     told_at: str = Field(description="the stream's clock when it was told")
 
 
@@ -72,6 +77,7 @@ async def findings(meter_id: PathText, query: Annotated[FindingsQuery, Query()],
                 check=Check(row.check).name.lower(),
                 decision=Decision(row.decision).name.lower(),
                 size=round(row.size, 3),
+                definition=row.definition,
                 told_at=local_text(to_datetime(row.tick_ms)),
             )
             for row in rows

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import psycopg
+from psycopg.types.json import Jsonb
 from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
 from yoyo.migrations import Migration, default_migration_table
 
 from carbonstream.connectors.database import connect
+from carbonstream.processors.vee.parameter_sets import PACKAGED
+from carbonstream.processors.vee.parameters import DEFAULTS
 from carbonstream.schemas import carriers
 from carbonstream.schemas.errors import NotReady
 from carbonstream.schemas.settings import Settings
@@ -53,7 +56,8 @@ class _Backend(PostgresqlPsycopgBackend):  # type: ignore[misc]  # yoyo is not t
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Apply what is missing of schemas/sql, each migration in one transaction, and set the carriers.
+    """Apply what is missing of schemas/sql, each migration in one transaction, set the carriers, and keep what the
+    checks are packaged with.
 
     Returns the ids of the migrations applied now. A second process waits for the first and finds nothing to
     do. Raises NotReady when the server does not answer, psycopg.Error when a migration fails: of it nothing
@@ -69,6 +73,7 @@ def migrate(settings: Settings) -> list[str]:
         applied = [str(migration.id) for migration in missing]
         backend.apply_migrations(missing)
         _set_carriers(backend.connection)
+        _keep_packaged_parameters(backend.connection)
     return applied
 
 
@@ -86,4 +91,17 @@ def _set_carriers(connection: psycopg.Connection[Any]) -> None:
                 (c.number, c.id, c.name_zh, c.name_en, c.base_unit.value, c.ghg_scope, c.co2_kind)
                 for c in carriers.CARRIERS
             ],
+        )
+
+
+def _keep_packaged_parameters(connection: psycopg.Connection[Any]) -> None:
+    """This release's version: what it finds can be explained when a later one finds otherwise."""
+    with connection.transaction():
+        connection.execute(
+            """
+            insert into check_parameters (name, version, parameters, state, owner, note, loaded_at)
+            values (%s, %s, %s, 'on', 'carbonstream', 'where nothing else is set', now())
+            on conflict (name, version) do nothing
+            """,
+            [PACKAGED.name, PACKAGED.version, Jsonb(DEFAULTS)],
         )

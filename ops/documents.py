@@ -13,6 +13,7 @@ from carbonstream.schemas.emissions import EmissionsFrame, RejectsFrame
 from carbonstream.schemas.frames import ReadingsFrame, Tick
 from carbonstream.schemas.reference_records import (
     ActivityRecord,
+    CheckParametersRecord,
     CheckRuleRecord,
     ClassRecord,
     CoefficientRecord,
@@ -43,6 +44,7 @@ SHAPES: Final[dict[str, type[BaseModel]]] = {
     "target": TargetRecord,
     "activity": ActivityRecord,
     "check-rule": CheckRuleRecord,
+    "check-parameters": CheckParametersRecord,
     "warning-rule": WarningRuleRecord,
 }
 

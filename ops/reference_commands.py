@@ -46,6 +46,7 @@ def load(
     activity: File = None,
     rules: File = None,
     warning_rules: File = None,
+    check_parameters: File = None,
     packaged: Annotated[
         bool, typer.Option("--packaged", help="regions, industries and official coefficients")
     ] = False,
@@ -70,6 +71,7 @@ def load(
         "activity": activity,
         "rules": rules,
         "warning_rules": warning_rules,
+        "check_parameters": check_parameters,
     }
     paths = _by_table(files or [], {table: path for table, path in named.items() if path is not None})
     if not paths and not packaged and not wait:

@@ -29,8 +29,8 @@ from carbonstream.processors.meters import BLOCK, NEVER, PAST, STATE, ShardState
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.sequences import Runs, runs_of, take
 from carbonstream.processors.vee import keeping
-from carbonstream.processors.vee.examine import examine
-from carbonstream.processors.vee.findings import NOTHING, Readings
+from carbonstream.processors.vee.findings import NOTHING, Readings, records
+from carbonstream.processors.vee.parameter_sets import Chosen
 from carbonstream.processors.vee.profile import Habits
 from carbonstream.processors.vee.registers import HELD, examine_registers
 from carbonstream.processors.vee.rules import apply_rules
@@ -142,12 +142,12 @@ class Converter:
             found = apply_rules(
                 self.reference.rules, self.reference.rules_generation, frame, known, judged, state.newest
             )
-        told = [
-            found,
-            self._examine(offset, frame, judged),
-            self._turned(offset, frame, judged, state),
-        ]
-        found = np.concatenate(told) if sum(map(len, told)) else NOTHING
+        chosen = self.reference.checks.of_meters(known)
+        told = self._examine(offset, frame, judged, chosen), self._turned(offset, frame, judged, state)
+        if sum(map(len, told)):
+            told_here = chosen.decide(np.concatenate(told), frame.meter)
+            _question(judged, told_here)
+            found = np.concatenate([found, told_here])
         self._remember(offset, frame.shard, state, judged)
         if not answer:
             return None
@@ -166,7 +166,7 @@ class Converter:
                 self.reference.resolve,
                 CARRIER_IDS,
                 at,
-                findings=found,
+                findings=self._records(found, chosen) if len(found) else (),
                 generation=self.reference.generation,
             ),
             rejects=rejects,
@@ -191,8 +191,8 @@ class Converter:
                 return
         state.put(slots, newest, past)
 
-    def _examine(self, offset: int, frame: Frame, judged: Judged) -> np.ndarray[Any, Any]:
-        """FINDING entries of the frame's readings that were taken; what is questionable is marked in `judged`."""
+    def _examine(self, offset: int, frame: Frame, judged: Judged, chosen: Chosen) -> np.ndarray[Any, Any]:
+        """FINDING entries of the frame's readings that were taken."""
         if frame.mode not in SENT_MODES:  # made from habit, or judged before: it says nothing of it
             return NOTHING
         rows = np.arange(len(frame)) if judged.is_usual else np.flatnonzero(judged.code == Outcome.STORED)
@@ -214,14 +214,14 @@ class Converter:
             interval=interval,  # an interval meter's reading covers what it says; an index stands for a moment
             register=register,
         )
+        meter = frame.meter
         if len(rows) < len(frame):
-            readings = readings.take(rows)
-        found: np.ndarray[Any, Any] = examine(readings, habits)
+            readings, meter = readings.take(rows), meter[rows]
+        found: np.ndarray[Any, Any] = chosen.examine(readings, meter, habits)
         # whether an interval is told again the sink sees in the rows; here only a hash of them is known
         found = found[found["check"] != Check.DUPLICATE]
         if len(found):
             found["row"] = rows[found["row"]]
-            judged.quality[found["row"][found["decision"] == Decision.QUESTION]] = Quality.QUESTIONABLE
         return found
 
     def _turned(self, offset: int, frame: Frame, judged: Judged, state: ShardState) -> np.ndarray[Any, Any]:
@@ -266,6 +266,19 @@ class Converter:
             if code[0] == Outcome.STORED:
                 before[s] = int(raw[0])
         return np.concatenate(found)
+
+    def _records(self, found: np.ndarray[Any, Any], chosen: Chosen) -> list[dict[str, Any]]:
+        """FINDING entries as carbon.emissions has them, each with what judged it."""
+        by_rule = (found["check"] == Check.RULE).tolist()
+        return records(
+            found,
+            [
+                (self.reference.rules[int(size)] if is_rule else chosen.sets[which]).reference
+                for is_rule, size, which in zip(
+                    by_rule, found["size"].tolist(), found["set"].tolist(), strict=True
+                )
+            ],
+        )
 
     def _is_late(self, offset: int, shard: int, slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Whether the blocks of these slots were written before this frame."""
@@ -349,6 +362,12 @@ class Converter:
             is_met = at <= self._block_at.get((shard, slot // BLOCK), -1)
             keeping.restore_profile(habits, slot, packed, is_met=is_met)
         self._profiles.clear()
+
+
+def _question(judged: Judged, found: np.ndarray[Any, Any]) -> None:
+    """Mark what is taken and questionable."""
+    row = found["row"][found["decision"] == Decision.QUESTION]
+    judged.quality[row[judged.code[row] == Outcome.STORED]] = Quality.QUESTIONABLE
 
 
 def sequence_key(frame: Frame) -> str:

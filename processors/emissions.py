@@ -7,21 +7,19 @@ fits into its topic has an answer that does.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from carbonstream.processors.checks import refused
 from carbonstream.processors.frames import FAULTY, MISSING, Frame, Ints, Refusal
 from carbonstream.processors.judged import Judged
 from carbonstream.processors.meters import Lookup
 from carbonstream.processors.release import release_of
-from carbonstream.processors.vee.findings import NOTHING
 from carbonstream.schemas.codes import REMEDY, Outcome
 from carbonstream.schemas.periods import month_index, month_text
 from carbonstream.schemas.texts import shown
@@ -72,11 +70,11 @@ def answer_frame(
     carrier_ids: dict[int, str],
     at: Standing,
     *,
-    findings: NDArray[Any] = NOTHING,
+    findings: Sequence[dict[str, Any]] = (),
     generation: int | None = None,
     is_taken: bool = True,
 ) -> bytes:
-    """The emissions frame of a readings frame, with what was found beside its outcomes (vee.examine.FINDING).
+    """The emissions frame of a readings frame, with what was found beside its outcomes.
 
     generation: as long as it is the same, `resolve` gives the same; None: it may change at any time. is_taken: False
     for a frame refused whole.
@@ -96,7 +94,7 @@ def answer_frame(
         "co2_exponent": exponent,
         "coefficients": applied,
         "refused": 0,
-        "findings": _told(findings),
+        "findings": findings,
         "held": [],
         "rejects": [],
     }
@@ -113,14 +111,6 @@ def answer_frame(
     encoded = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
     # the ids, numbers and carriers of a known list of meters were encoded once
     return encoded[:-1] + b"," + known.encoded + b"}"
-
-
-def _told(findings: NDArray[Any]) -> list[dict[str, Any]]:
-    """Findings as records, size with three digits."""
-    return [
-        {"row": row, "check": check, "decision": decision, "of": of, "size": float(f"{size:.3g}")}
-        for row, check, decision, of, size in findings.tolist()
-    ]
 
 
 def _column(values: Ints) -> Ints | int:

@@ -13,6 +13,7 @@ import orjson
 from carbonstream.processors.coefficients import Coefficient, Coefficients, Resolved
 from carbonstream.processors.meters import Meter, ShardMeters
 from carbonstream.processors.register_history import ALWAYS, Exchange, Multiplier
+from carbonstream.processors.vee.parameter_sets import ParameterSets, set_of
 from carbonstream.processors.vee.rules import Rule
 from carbonstream.schemas import topics
 from carbonstream.schemas.carriers import CARRIER_BY_NUMBER
@@ -35,6 +36,7 @@ class Reference:
         self._meters: dict[int, ShardMeters] = {}
         self.rules: dict[int, Rule] = {}  # the user's checks, by number
         self.rules_generation = 0  # grows whenever they change
+        self.checks = ParameterSets()  # of the other checks
         self.generation = 0  # grows whenever resolve() may give something else than before
         self._resolved: dict[tuple[int, int, int], Resolved | None] = {}
 
@@ -86,6 +88,8 @@ class Reference:
             else:
                 self.rules[document["number"]] = rule_of(document)
             self.rules_generation += 1
+        elif topic == topics.REF_RULES and document["record"] == "parameters":
+            self.checks.put(set_of(document))
 
     def _forget(self) -> None:
         self._resolved.clear()
@@ -110,6 +114,8 @@ def rule_of(document: dict[str, Any]) -> Rule:
     """A check of ref.rules as a Rule."""
     low, high, kind = document["low"], document["high"], document["kind"]
     return Rule(
+        name=document["rule"],
+        version=document["version"],
         number=document["number"],
         carrier=document["carrier"],
         register=None if kind is None else kind == MeterKind.REGISTER,

@@ -64,6 +64,12 @@ class Finding(Shape):
     size: Annotated[
         float, Field(description="ratio of a level or spike, hours of a clock, values of a run; else 0")
     ]
+    definition: Annotated[
+        str | None,
+        Field(
+            description="NAME@VERSION of the check's parameters or of the user's rule; null: told before there were"
+        ),
+    ] = None
 
 
 class AdjustedInterval(Shape):

@@ -133,6 +133,22 @@ class CheckRuleRecord(Shape):
     decision: Annotated[Literal["question", "reject"] | None, Field(description="null: switched off")]
 
 
+class CheckParametersRecord(Shape):
+    """ref.rules, key parameters:NAME@VERSION. What the checks of some meters are set to; every version stays, so that
+    a replay from the start meets each where it stood."""
+
+    record: Literal["parameters"]
+    name: str
+    version: Annotated[int, Field(description="grows with each change")]
+    carrier: Annotated[int | None, Field(description="null: any")]
+    kind: Annotated[MeterKind | None, Field(description="null: any")]
+    interval_s: Annotated[int | None, Field(description="null: any")]
+    parameters: Annotated[
+        dict[str, str], Field(description="all, exact decimals and decisions; see docs/data.md")
+    ]
+    state: Literal["on", "off"]
+
+
 class PhaseRecord(Shape):
     """A part of a target's period and its share."""
 

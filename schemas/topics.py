@@ -75,6 +75,6 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
     Topic(REF_COEFFICIENTS, "coefficients by carrier, scope, month", partitions=1, compact=True),
     Topic(REF_TARGETS, "targets by entity and period", partitions=1, compact=True),
     Topic(REF_ACTIVITY, "value added and output by entity and month", partitions=1, compact=True),
-    Topic(REF_RULES, "check and warning rules", partitions=1, compact=True),
+    Topic(REF_RULES, "check and warning rules, parameters of checks", partitions=1, compact=True),
 )
 BY_NAME: Final = {topic.name: topic for topic in CATALOGUE}

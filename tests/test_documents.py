@@ -11,6 +11,7 @@ import typer
 from carbonstream.ops.cli import app
 from carbonstream.ops.documents import json_schemas, settings_page
 from carbonstream.ops.services import NAMES
+from carbonstream.processors.vee.parameters import DECISIONS, DEFAULTS, PARAMETERS
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Edge, Outcome
 
@@ -50,6 +51,19 @@ def test_every_table_named_exists() -> None:
     tables = set(re.findall(r"create (?:table|view) (\w+)", sql))
     named = set(re.findall(r"table `(\w+)`", WORDS))
     assert named <= tables, named - tables
+
+
+def test_every_parameter_of_the_checks_has_its_row() -> None:
+    rows = {
+        f"| `{name}` | {DEFAULTS[name]} | {known.low} to {known.high} | {known.unit} | {known.about} | "
+        + ", ".join(str(int(check)) for check in sorted(known.checks))
+        + " |"
+        for name, known in PARAMETERS.items()
+    }
+    rows |= {
+        f"| {int(check)} `{check.name.lower()}` | {', '.join(words)} |" for check, words in DECISIONS.items()
+    }
+    assert {row for row in rows if row not in WORDS} == set()
 
 
 def test_every_link_inside_the_repository_leads_somewhere() -> None:

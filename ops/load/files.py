@@ -12,6 +12,7 @@ from psycopg import Connection
 from carbonstream.ops.load import outbox
 from carbonstream.ops.load.activity import load_activity
 from carbonstream.ops.load.changes import load_exchanges, load_multipliers
+from carbonstream.ops.load.check_parameters import load_check_parameters
 from carbonstream.ops.load.coefficients import load_coefficients
 from carbonstream.ops.load.counts import Counts
 from carbonstream.ops.load.meters import load_meters
@@ -41,6 +42,7 @@ FILES: Final[dict[str, Loader]] = {
     "activity": load_activity,
     "rules": load_rules,
     "warning_rules": load_warning_rules,
+    "check_parameters": load_check_parameters,
 }
 
 

@@ -24,6 +24,7 @@ TARGET: Final = "target"
 ACTIVITY: Final = "activity"
 CHECK: Final = "check"
 WARNING_RULE: Final = "warning rule"
+CHECK_PARAMETERS: Final = "check parameters"
 
 RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
     CLASS: (
@@ -127,6 +128,17 @@ RECORDS: Final[dict[str, tuple[str, LiteralString]]] = {
           'valid_from_ms', (extract(epoch from r.valid_from) * 1000)::bigint)
         from (select distinct id from changed where kind = 'warning rule') x join warning_rule r on r.rule = x.id
         order by r.rule, r.version desc
+        """,
+    ),
+    CHECK_PARAMETERS: (
+        topics.REF_RULES,
+        """
+        select 'parameters:' || x.id, jsonb_build_object('record', 'parameters', 'name', p.name,
+          'version', p.version, 'carrier', c.number, 'kind', p.kind, 'interval_s', p.interval_s,
+          'parameters', p.parameters, 'state', p.state)
+        from (select distinct id from changed where kind = 'check parameters') x
+        join check_parameters p on p.name || '@' || p.version = x.id left join carrier c on c.id = p.carrier
+        order by p.name, p.version
         """,
     ),
 }

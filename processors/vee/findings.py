@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,9 +23,25 @@ FINDING: Final = np.dtype(
             "size",
             "<f4",
         ),  # ratio of a changed level or a spike, hours of a moved clock, values in a run; else 0
+        ("set", "<i4"),  # of the parameters in parameter_sets.Chosen; of a user's rule nothing
     ]
 )
 NOTHING: Final = np.empty(0, FINDING)
+
+
+def records(found: Array, definitions: Sequence[str]) -> list[dict[str, Any]]:
+    """FINDING entries as carbon.emissions has them, size with three digits. definitions: of each, what judged."""
+    return [
+        {
+            "row": row,
+            "check": check,
+            "decision": decision,
+            "of": of,
+            "size": float(f"{size:.3g}"),
+            "definition": definition,
+        }
+        for (row, check, decision, of, size, _), definition in zip(found.tolist(), definitions, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

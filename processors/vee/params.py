@@ -1,4 +1,5 @@
-"""What the checks are set to. A change of any figure is a new VERSION, so that a finding can be explained later."""
+"""What the checks are set to where nobody set anything else. A change of any figure is a new VERSION, so that a finding
+can be explained later."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-VERSION: Final = 2
+VERSION: Final = 2  # of what is packaged
 # Habit is kept by local hour and kind of day: Monday to Friday, Saturday, Sunday.
 HOURS: Final = 24
 KINDS: Final = 3
@@ -30,7 +31,6 @@ HYPOTHESES: Final = len(RATIOS) + len(SHIFT_HOURS)
 class Params:
     """Settings of one kind of meter. None of them has a unit of energy: a meter is measured by itself."""
 
-    version: int = VERSION
     value_days: int = 7  # days learned before single values are judged
     level_days: int = 5  # before levels and the day's shape are: the weekdays of a week,
     shape_days: int = 14  # and two of every weekday before they are as sure as they ever will be;

@@ -32,6 +32,8 @@ class Rule:
     reading directly before, a ratio (comparison); interval, seconds (length).
     """
 
+    name: str
+    version: int
     number: int
     carrier: int | None
     register: bool | None
@@ -41,6 +43,11 @@ class Rule:
     low: float | None
     high: float | None
     decision: Decision
+
+    @property
+    def reference(self) -> str:
+        """NAME@VERSION, as a finding names it."""
+        return f"{self.name}@{self.version}"
 
 
 def apply_rules(

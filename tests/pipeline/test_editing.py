@@ -34,15 +34,19 @@ pytestmark = pytest.mark.timeout(400)
 METER = "330502-a/E2"
 SPIKE = STOPS + 2 * QUARTER
 SPIKE_KWH = 950.0
+PARAMETERS = """name,carrier,kind,interval_s,parameters,state,owner,note
+feeders,electricity,interval,,spike_margin=4,on,dispatch,loads that start hard
+"""
 
 
 @pytest.fixture(scope="module")
 def plant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plant]:
     folder = tmp_path_factory.mktemp("editing")
     meters = "\n".join(line for line in METERS.splitlines() if "/E" not in line or "/E2" in line)
-    for name, text in (("sites", SITES), ("meters", meters + "\n")):
+    texts = {"sites": SITES, "meters": meters + "\n", "check_parameters": PARAMETERS}
+    for name, text in texts.items():
         (folder / f"{name}.csv").write_text(text, encoding="utf-8")
-    tables = {name: folder / f"{name}.csv" for name in ("sites", "meters")}
+    tables = {name: folder / f"{name}.csv" for name in texts}
     with running(
         folder, services=SERVICES, tables=tables, virtual_time=True,
         estimate_grace_s=60, estimate_silent_s=7 * 3_600,
@@ -140,6 +144,10 @@ def test_the_explanation_tells_what_was_measured_and_that_it_was_edited(plant: P
     (finding,) = [f for f in found["findings"] if f["check"] == "spike"]
     assert finding["decision"] == "reject"
     assert finding["size"] >= 3
+    assert finding["definition"] == "feeders@1"
+    asked = finding["parameters"]
+    assert (asked["spike"], asked["spike_margin"], asked["spike_drop"]) == ("reject", "4", "0.75")
+    assert "frozen_floor" not in asked
 
 
 def test_the_same_reading_delivered_again_is_edited_again(plant: Plant) -> None:

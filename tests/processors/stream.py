@@ -15,10 +15,11 @@ from carbonstream.processors.frames import Tick, parse_record
 from carbonstream.processors.meters import Meter
 from carbonstream.processors.reference import Reference
 from carbonstream.processors.register_history import ALWAYS, Exchange, Multiplier
+from carbonstream.processors.vee.parameters import values_of
 from carbonstream.schemas.codes import MeterKind
 from carbonstream.schemas.frames import TYPE_READINGS, TYPE_TICK
 from carbonstream.schemas.periods import month_text
-from carbonstream.schemas.topics import REF_COEFFICIENTS, REF_METERS, REF_SITES
+from carbonstream.schemas.topics import REF_COEFFICIENTS, REF_METERS, REF_RULES, REF_SITES
 from tests.processors.world import (
     COEFFICIENTS,
     ELSEWHERE,
@@ -69,6 +70,17 @@ EXCHANGED = (
     Exchange(CHANGED - 60_000, 30_000, 7, 1_000_000),
     Exchange(CHANGED + 3 * QUARTER_MS, 20_000, 0, None),
 )
+
+
+def parameters_record(name: str, version: int = 1, words: str = "", **values: Any) -> bytes:
+    """A set of the checks' parameters, of all meters where no scope is given."""
+    given: dict[str, Any] = {
+        "record": "parameters", "name": name, "version": version, "carrier": None, "kind": None, "interval_s": None,
+        "parameters": values_of(words), "state": "on",
+    }  # fmt: skip
+    return orjson.dumps(given | values)
+
+
 # what ref.* holds: all meters one by one, then some again with other multipliers and validity, then with exchanges
 LOGS: dict[str, list[bytes | None]] = {
     REF_SITES: [
@@ -85,6 +97,11 @@ LOGS: dict[str, list[bytes | None]] = {
         *(meter_record(replace(m, multiplier_milli=2_333, multipliers=VERSIONS)) for m in METERS[2:6]),
         *(meter_record(replace(m, exchanges=EXCHANGED)) for m in METERS[:2]),
     ],
+    REF_RULES: [
+        parameters_record("hourly", 1, "value_days=5;llr_least=30;frozen_floor=6", interval_s=3_600),
+        parameters_record("hourly", 2, "unit_tenfold=accept;missing_wait=1", interval_s=3_600),
+        parameters_record("hourly", 3, interval_s=3_600, state="off"),
+    ],
 }
 
 
@@ -100,6 +117,9 @@ def apply(reference: Reference, offsets: dict[str, int]) -> None:
     for topic, end in offsets.items():
         if topic not in LOGS:
             reference.offsets[topic] = max(end, reference.offsets.get(topic, 0))
+
+
+FIRST = {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS), REF_RULES: 0}
 
 
 @dataclass
@@ -169,7 +189,7 @@ TICK_OF_ALL = Record(
         {
             "tick": PARTITION,
             "time": T0 + 12 * QUARTER_MS,
-            "reference": {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)},
+            "reference": FIRST,
         }
     ),
     TYPE_TICK,
@@ -189,9 +209,8 @@ def streams(draw: st.DrawFn, most: int = 14) -> list[Record]:
     """Registered from the first tick on, mostly; sequence numbers mostly grow."""
     records: list[Record] = []
     if draw(st.integers(0, 4)):
-        ends = {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)}
         time = T0 + draw(st.sampled_from([0, 12, 12])) * QUARTER_MS
-        records.append(Record(orjson.dumps({"tick": PARTITION, "time": time, "reference": ends}), TYPE_TICK))
+        records.append(Record(orjson.dumps({"tick": PARTITION, "time": time, "reference": FIRST}), TYPE_TICK))
     sequences: dict[Any, int] = {}
     for _ in range(draw(st.integers(1, most))):
         kind = draw(st.integers(0, 11))

@@ -52,7 +52,14 @@ def test_a_value_out_of_range_is_questionable_and_counts() -> None:
     assert column(answer, "quality") == [Quality.QUESTIONABLE, Quality.VALID]
     assert column(answer, "code") == [Outcome.STORED, Outcome.STORED]
     assert answer["findings"] == [
-        {"row": 0, "check": Check.RULE, "decision": Decision.QUESTION, "of": T0 + QUARTER_MS, "size": 7.0}
+        {
+            "row": 0,
+            "check": Check.RULE,
+            "decision": Decision.QUESTION,
+            "of": T0 + QUARTER_MS,
+            "size": 7.0,
+            "definition": "r7@1",
+        }
     ]
 
 

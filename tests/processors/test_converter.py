@@ -18,8 +18,8 @@ from carbonstream.schemas.emissions import EmissionsFrame
 from carbonstream.schemas.frames import TYPE_TICK
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS
 from carbonstream.schemas.shards import SHARDS
-from carbonstream.schemas.topics import REF_METERS
-from tests.processors.stream import LOGS, PARTITION, TICK_OF_ALL, Record, Worker, streams
+from carbonstream.schemas.topics import REF_RULES
+from tests.processors.stream import FIRST, PARTITION, TICK_OF_ALL, Record, Worker, streams
 from tests.processors.world import BY_ID, HOURLY, KNOWN_IDS, METERS, QUARTER_MS, T0, frame
 
 
@@ -77,14 +77,22 @@ def test_killed_anywhere_and_started_again_it_gives_the_same_answers_and_state(
     assert worker.checkpoint()[-1] == undisturbed.checkpoint()[-1]
 
 
-def month_of_hours(seed: int, days: int) -> list[Record]:
-    """An hourly meter and a register of a quiet works, in the end ten times as high, then frozen."""
+def month_of_hours(seed: int, days: int, changes: dict[int, int]) -> list[Record]:
+    """An hourly meter and a register of a quiet works, in the end ten times as high, then frozen.
+
+    changes: day -> how many records of ref.rules are in force from its morning on.
+    """
     chance = np.random.default_rng(seed)
-    ends = {topic: len(log) for topic, log in LOGS.items()} | {REF_METERS: len(METERS)}
-    tick = {"tick": PARTITION, "time": T0 + days * DAY_MS, "reference": ends}
-    records = [Record(orjson.dumps(tick), TYPE_TICK)]
+
+    def tick(rules: int) -> Record:
+        named = {"tick": PARTITION, "time": T0 + days * DAY_MS, "reference": FIRST | {REF_RULES: rules}}
+        return Record(orjson.dumps(named), TYPE_TICK)
+
+    records = [tick(0)]
     index = 0.0
     for hour in range(days * 24):
+        if hour // 24 in changes and hour % 24 == 7:
+            records.append(tick(changes[hour // 24]))
         value = round(50 + 30 * ((hour + 9) % 24 > 12) + float(chance.normal(0, 3)), 2)
         index += value
         late = hour >= (days - 2) * 24
@@ -115,7 +123,7 @@ def habits_of(converter: Converter) -> dict[int, list[bytes]]:
 
 @cache
 def undisturbed_hours() -> tuple[list[Record], Worker]:
-    stream, worker = month_of_hours(seed=1, days=18), Worker.start({})
+    stream, worker = month_of_hours(seed=1, days=18, changes={4: 1, 16: 2}), Worker.start({})
     for offset, record in enumerate(stream):
         worker.take(offset, record)
     return stream, worker
@@ -132,6 +140,7 @@ def test_habits_survive_a_kill_anywhere(kills: list[tuple[int, float, float, flo
     stream, undisturbed = undisturbed_hours()
     told = [orjson.loads(a)["findings"] for a in undisturbed.answers.values()]
     assert {f["check"] for findings in told for f in findings} >= {Check.UNIT_TENFOLD, Check.FROZEN}
+    assert {f["definition"] for findings in told for f in findings} == {"hourly@1", "hourly@2"}
     state: dict[bytes, bytes] = {}
     worker, offset, acked, answered, confirmed = Worker.start(state), 0, 0, -1, -1
     for frames_before, written_share, begin, sure in [*kills, (len(stream), 1.0, 1.0, 1.0)]:

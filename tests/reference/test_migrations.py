@@ -36,6 +36,7 @@ def test_a_failing_migration_leaves_nothing_and_the_next_start_goes_on(
     (tmp_path / "0002_broken.sql").write_text("create table half (a int);\nselect no_such_function();\n")
     monkeypatch.setattr(migrations, "FOLDER", tmp_path)
     monkeypatch.setattr(migrations, "_set_carriers", lambda _connection: None)
+    monkeypatch.setattr(migrations, "_keep_packaged_parameters", lambda _connection: None)
     with pytest.raises(psycopg.errors.UndefinedFunction):
         migrate(empty_database_settings)
     with psycopg.connect(empty_database_settings.database) as connection:

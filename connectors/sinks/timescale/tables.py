@@ -82,7 +82,7 @@ copy reject (partition, source_offset, row, code, source, meter_id, start_ms, en
 from stdin
 """
 FINDING: Final = """
-copy finding (partition, source_offset, row, "check", decision, meter, time, size, tick_ms) from stdin
+copy finding (partition, source_offset, row, "check", decision, meter, time, size, tick_ms, definition) from stdin
 """
 CORRECTION: Final = """
 copy correction (tick_ms, time, meter, old_quantity, old_quality, new_quantity, new_quality, source_partition,
@@ -162,7 +162,8 @@ def write_kept(cursor: Cursor, frames: Frames, moved: Sequence[Moved]) -> None:
         ]  # fmt: skip
     findings = [
         (d["origin"]["partition"], d["origin"]["offset"], f["row"], f["check"], f["decision"],
-         d["numbers"][d["meter"][f["row"]]], to_datetime(f["of"]), f["size"], d["tick"])
+         d["numbers"][d["meter"][f["row"]]], to_datetime(f["of"]), f["size"], d["tick"],
+         f.get("definition"))
         for d in frames for f in d["findings"]
     ]  # fmt: skip
     _copy(cursor, HELD, held)
