@@ -31,7 +31,7 @@ def connect(settings: Settings, *, application: str, autocommit: bool = False) -
             keepalives_interval=2,
             keepalives_count=3,
         )
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # the latter: no address at all
         raise NotReady(
             f"the database does not answer ({error}); start it with `carbonstream local up`"
         ) from error

@@ -8,8 +8,10 @@ import signal
 import sys
 from typing import Annotated, Any
 
+import psycopg
 import typer
 from confluent_kafka import KafkaException
+from psycopg.errors import UndefinedColumn, UndefinedFunction, UndefinedObject, UndefinedTable
 from pydantic import ValidationError
 
 from carbonstream.ops import (
@@ -56,6 +58,8 @@ app.command()(source_commands.simulate)
 app.command()(vee_command.vee_score)
 app.command()(consistency_command.consistency)
 app.command()(declare_command.declare)
+# what a database says that lacks tables, columns, functions or roles of this version
+NOT_MIGRATED = (UndefinedTable, UndefinedColumn, UndefinedFunction, UndefinedObject)
 WITH_SERVERS_OF_THEIR_OWN = {"local", "demo", "bench"}
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs")]
 
@@ -204,6 +208,14 @@ def main() -> None:
     except KafkaException as error:
         print(f"carbonstream: Kafka refused or does not answer ({error.args[0].str()}); `carbonstream local up` starts "
               "the one of this folder", file=sys.stderr)  # fmt: skip
+        raise SystemExit(2) from None
+    except NOT_MIGRATED as error:
+        print(f"carbonstream: the database is not of this version ({error.diag.message_primary}): run "
+              "`carbonstream migrate`", file=sys.stderr)  # fmt: skip
+        raise SystemExit(2) from None
+    except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+        print(f"carbonstream: the database does not answer ({error}): start it with `carbonstream local up`, prepare a "
+              "new one with `carbonstream migrate`", file=sys.stderr)  # fmt: skip
         raise SystemExit(2) from None
 
 

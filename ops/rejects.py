@@ -191,7 +191,7 @@ def list_rejects(
     source: Source = "",
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(help="how many are listed, newest first")] = 100,
+    limit: Annotated[int, typer.Option(help="how many are listed, newest first", min=0)] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Rejected readings, counted by code, the newest one by one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import threading
 from dataclasses import asdict
@@ -27,7 +28,7 @@ def replay(
     speed: Annotated[float, typer.Option(help="multiple of event time; 0: as fast as it goes")] = 0.0,
     shift_days: Annotated[int, typer.Option(help="move all times by whole days")] = 0,
     mode: Annotated[Mode, typer.Option(help="live or backfill")] = Mode.BACKFILL,
-    tick_s: Annotated[int, typer.Option(help="virtual time: a tick every so many seconds of event time; 0: none")] = 0,
+    tick_s: Annotated[int, typer.Option(min=0, help="virtual time: a tick every so many s of event time; 0: none")] = 0,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Send a file of readings; a file known by its hash is not sent twice, a killed replay goes on where it stood."""
@@ -38,6 +39,8 @@ def replay(
 
     if mode not in SENT_MODES:
         raise typer.BadParameter(f"--mode {mode.value}: a file is sent live or backfill")
+    if not 0 <= speed < math.inf:
+        raise typer.BadParameter(f"--speed {speed}: a multiple of event time, or 0 for as fast as it goes")
     if tick_s and not settings().virtual_time:
         raise typer.BadParameter(
             "--tick-s moves the clock of virtual time: set CARBONSTREAM_VIRTUAL_TIME=true first"

@@ -40,7 +40,7 @@ STORED_OUTCOMES: Final = (Outcome.STORED, Outcome.BASELINE)
 HELD_OUTCOMES: Final = (Outcome.UNKNOWN_METER,)
 REJECTED_OUTCOMES: Final = tuple(o for o in Outcome if 20 <= o < 50)
 REMEDY: Final[dict[Outcome, str]] = {
-    Outcome.UNKNOWN_METER: "register the meter (`carbonstream load meters.csv`) and send the reading again",
+    Outcome.UNKNOWN_METER: "register the meter: `carbonstream load meters.csv --wait` releases its readings",
     Outcome.DUPLICATE: "nothing to do: the first copy counts",
     Outcome.NOT_A_NUMBER: "send a finite number in `value`",
     Outcome.UNIT: "send a unit of the meter's carrier, or correct the meter's carrier",

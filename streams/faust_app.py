@@ -18,6 +18,10 @@ EXIT_RESTART: Final = 75  # EX_TEMPFAIL: the supervisor starts us again
 GATHERED_BYTES: Final = 1 << 18
 GATHERING_MS: Final = 50
 IDLE_FETCH_MS: Final = 500
+# What was fetched of one partition, and what is buffered, is done before a later reading of another one. A replayed
+# file's frames of 500 readings are 4.5 kB: some 120 of them wait at once, not a whole file.
+FETCHED_BYTES: Final = GATHERED_BYTES
+BUFFERED: Final = 64
 
 
 class CommittedThread(driver.AIOKafkaConsumerThread):
@@ -65,8 +69,8 @@ def faust_app(config: Settings, name: str) -> Any:
         << 20,  # at the default of 16 kB every frame of 200 was a request of its own
         producer_acks=-1,
         producer_max_request_size=4 << 20,
-        consumer_max_fetch_size=8 << 20,
-        stream_buffer_maxsize=256,
+        consumer_max_fetch_size=FETCHED_BYTES,
+        stream_buffer_maxsize=BUFFERED,
         broker_commit_interval=1.0,
         broker_commit_every=1_000_000,
         consumer_auto_offset_reset="earliest",

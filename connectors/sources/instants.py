@@ -22,13 +22,9 @@ def from_iso(field: str, text: str) -> int:
     try:
         at = datetime.fromisoformat(text.replace("T24:00", "T00:00") if evening else text)
     except ValueError as error:
-        raise InvalidReading(
-            field, Edge.TIME, f"{text!r} is not ISO 8601; send e.g. {EXAMPLE} or UTC milliseconds"
-        ) from error
+        raise InvalidReading(field, Edge.TIME, f"{text!r} is not ISO 8601; send e.g. {EXAMPLE}") from error
     if at.tzinfo is None:
-        raise InvalidReading(
-            field, Edge.TIME, f"{text!r} has no offset; send e.g. {EXAMPLE} or UTC milliseconds"
-        )
+        raise InvalidReading(field, Edge.TIME, f"{text!r} has no offset; send e.g. {EXAMPLE}")
     if evening and (at.minute or at.second or at.microsecond):
         raise InvalidReading(field, Edge.TIME, f"{text!r}: only 24:00:00 itself belongs to the day before")
     return to_ms(at) + (DAY_MS if evening else 0)

@@ -11,6 +11,7 @@ exact integers, until 2248.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 from typing import Final
@@ -24,11 +25,18 @@ from carbonstream.schemas.errors import NotReady, SourceInUse
 # One fsync (1-5 ms) in 1,000 frames of 500 readings is nothing; a crash skips at most this many numbers.
 BLOCK: Final = 1_000
 CLOCK_SHIFT: Final = 10
+FOLDER_CHARACTERS: Final = 200  # file systems take 255 bytes
+MAX_SOURCE_CHARACTERS: Final = 200  # as schemas.frames has it
 
 
 def source_folder(state_dir: Path, source: str) -> Path:
     """Where a source keeps what it must not forget; created by its SequenceStore."""
-    return state_dir / f"source-{quote(source, safe='')}"
+    name = quote(
+        source, safe=""
+    )  # nine letters for a Chinese one: a file's name of 27 would be too long for a folder
+    if len(name) > FOLDER_CHARACTERS:
+        name = f"{name[:FOLDER_CHARACTERS]}-{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    return state_dir / f"source-{name}"
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -50,10 +58,14 @@ class SequenceStore:
     """Sequence numbers of one source, held by one process at a time. Not thread-safe.
 
     now_ms: UTC ms, where new sequences start. Raises SourceInUse while another process holds the source,
-    NotReady when the file cannot be read.
+    NotReady when the file cannot be read, or for a name that no frame may bear.
     """
 
     def __init__(self, state_dir: Path, source: str, now_ms: int) -> None:
+        if not (source.isprintable() and 0 < len(source) <= MAX_SOURCE_CHARACTERS):
+            raise NotReady(
+                f"source {source[:60]!r}: name it with 1 to {MAX_SOURCE_CHARACTERS} printable characters"
+            )
         self.source = source
         self.folder = source_folder(state_dir, source)
         self.folder.mkdir(parents=True, exist_ok=True)

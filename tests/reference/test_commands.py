@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from carbonstream.ops import reference_commands
 from carbonstream.schemas.settings import Settings
+from tests.commands import carbonstream
 
 from .conftest import Write
 from .files import FEED, METERS, SITES, STEEL
@@ -74,3 +75,23 @@ def test_a_command_that_says_too_little_or_too_much(
     folder: Path = write("sites", SITES, STEEL).parent
     monkeypatch.chdir(folder)
     assert run.invoke(app, ["load", *arguments]).exit_code == 2
+
+
+@pytest.mark.parametrize("words", [["held", "list"], ["rejects", "list"], ["topics"]])
+def test_without_tables_a_command_names_the_one_that_makes_them(
+    empty_database_settings: Settings, kafka_settings: Settings, words: list[str]
+) -> None:
+    done = carbonstream(
+        kafka_settings.model_copy(update={"database": empty_database_settings.database}), *words
+    )
+    assert done.code == 2
+    assert "run `carbonstream migrate`" in done.err
+
+
+@pytest.mark.parametrize("speed", ["-1", "nan", "inf"])
+def test_a_replay_at_no_speed_there_is_is_refused(
+    empty_database_settings: Settings, write: Write, speed: str
+) -> None:
+    readings = write("readings", "meter,time,value", "a/1,2024-01-01T00:15:00+08:00,1")
+    done = carbonstream(empty_database_settings, "replay", readings, "--speed", speed)
+    assert (done.code, "--speed" in done.err) == (2, True)

@@ -73,6 +73,15 @@ def test_a_shift_moves_every_reading_by_whole_days(kafka_settings: Settings, tmp
     assert {frame.mode for frame in frames(kafka_settings)} == {Mode.LIVE}
 
 
+def test_a_shift_out_of_the_years_that_are_taken_sends_nothing(
+    kafka_settings: Settings, tmp_path: Path
+) -> None:
+    write_csv(tmp_path / "file.csv", 1)
+    with pytest.raises(LoadRefused, match="--shift-days 99999999: of the first reading"):
+        replay(kafka_settings, tmp_path / "file.csv", Options("file", shift_days=99_999_999))
+    assert not held(kafka_settings)
+
+
 def test_in_virtual_time_a_tick_goes_before_the_readings_it_ends(
     kafka_settings: Settings, tmp_path: Path
 ) -> None:

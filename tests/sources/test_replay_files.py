@@ -91,6 +91,9 @@ def test_every_error_is_told_with_its_line_and_field() -> None:
     ("content", "why"),
     [
         (b"", "no readings"),
+        (b"\nmeter,time,value\na/1,2024-01-01T00:00:00Z,2\n", "line 1, the names of its columns, is empty"),
+        (b"a/1,2024-01-01T00:00:00Z,2\n", "line 1: columns a/1,2024"),
+        (b"meter,time,value\na/1,2024-01-01T00:00:00Z,1_000\n", "'1_000' is not a number"),
         (b"meter,time,value\n", "no readings"),
         (b"meter,value\na/1,2\n", "line 1: columns"),
         (b"meter,time,value,colour\na/1,2024-01-01T00:00:00Z,2,red\n", "line 1: columns"),

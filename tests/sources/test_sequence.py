@@ -80,8 +80,22 @@ def test_a_damaged_file_says_how_to_go_on_and_leaves_no_lock(tmp_path: Path) -> 
             SequenceStore(tmp_path, "gw", NOW)
 
 
-@pytest.mark.parametrize("source", ["..", "a/../../b", "湖州/网关 7"])
+@pytest.mark.parametrize("source", ["..", "a/../../b", "湖州/网关 7", "replay/" + "表" * 193])
 def test_any_source_name_stays_within_the_state_folder(tmp_path: Path, source: str) -> None:
     store = SequenceStore(tmp_path / "state", source, NOW)
     assert store.folder.resolve().parent == (tmp_path / "state").resolve()
     store.close()
+
+
+def test_long_names_that_begin_alike_have_folders_of_their_own(tmp_path: Path) -> None:
+    first, second = (SequenceStore(tmp_path, "表" * 100 + year, NOW) for year in ("2023", "2024"))
+    assert first.folder != second.folder
+    first.close()
+    second.close()
+
+
+@pytest.mark.parametrize("source", ["", "a\nb", "x" * 201])
+def test_a_name_that_no_frame_may_bear_is_refused(tmp_path: Path, source: str) -> None:
+    with pytest.raises(NotReady, match="1 to 200 printable characters"):
+        SequenceStore(tmp_path, source, NOW)
+    assert not list(tmp_path.iterdir())

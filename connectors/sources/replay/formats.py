@@ -79,6 +79,9 @@ class _Table:
             self.more += 1
 
     def finish(self) -> None:
+        """Raise LoadRefused where anything was refused, or there is nothing."""
+        if not len(self.lines) and not self.errors:
+            raise LoadRefused(["the file holds no readings"])
         if self.more:
             self.errors.append(f"... and {self.more} more")
         if self.errors:
@@ -122,8 +125,8 @@ def _read(content: bytes) -> _Table:
                 wrong.append((reader.line_num, f"{len(row)} fields, the header has {len(header)}"))
     except csv.Error as error:
         raise LoadRefused([f"line {reader.line_num}: not CSV: {error}"]) from error
-    if not rows and not wrong:
-        raise LoadRefused(["the file holds no readings"])
+    if not header:
+        raise LoadRefused(["the file holds no readings: line 1, the names of its columns, is empty"])
     columns: Iterable[tuple[str, ...]] = zip(*rows, strict=True) if rows else [()] * len(header)
     table = _Table(header, np.array(lines, np.int64), dict(zip(header, columns, strict=True)))
     for line, detail in wrong:
@@ -205,10 +208,10 @@ def _steel_instant(name: str, text: str) -> int:
 
 def _number(name: str, text: str) -> float:
     try:
-        value = float(text)
+        value = float(text.replace("_", "?"))  # Python takes 1_000
     except ValueError as error:
         raise InvalidReading(name, Edge.WRONG_TYPE, f"{text!r} is not a number; write e.g. 1234.5") from error
-    if not np.isfinite(value) or "_" in text:
+    if not np.isfinite(value):
         raise InvalidReading(name, Edge.NOT_FINITE, f"{text!r} is not a finite number; leave the line out")
     return value
 

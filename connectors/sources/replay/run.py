@@ -13,6 +13,7 @@ from typing import Any
 from carbonstream.connectors import kafka
 from carbonstream.connectors.sources.clock import wall_ms
 from carbonstream.connectors.sources.framing import Columns, Stamp
+from carbonstream.connectors.sources.instants import check_span
 from carbonstream.connectors.sources.replay import journal
 from carbonstream.connectors.sources.replay.formats import Format, parse, uncompressed
 from carbonstream.connectors.sources.replay.plan import Piece, frames_by_shard, pieces
@@ -20,7 +21,7 @@ from carbonstream.connectors.sources.replay.sending import Pace, Progress, Sendi
 from carbonstream.connectors.sources.sequence import SequenceStore
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode
-from carbonstream.schemas.errors import LayoutChanged, NotReady
+from carbonstream.schemas.errors import InvalidReading, LayoutChanged, LoadRefused, NotReady
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
 
@@ -124,7 +125,12 @@ def replay(
 
 
 def shifted(columns: Columns, days: int) -> Columns:
-    """All times moved by whole days."""
+    """All times moved by whole days. Raises LoadRefused where that leads out of what a time may be."""
+    for name, at in (("first", int(columns.end.min())), ("last", int(columns.end.max()))):
+        try:
+            check_span("time", at + days * DAY_MS)
+        except InvalidReading as error:
+            raise LoadRefused([f"--shift-days {days}: of the {name} reading {error}"]) from error
     start = None if columns.start is None else columns.start + days * DAY_MS
     return replace(columns, start=start, end=columns.end + days * DAY_MS)
 
