@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from carbonstream.api.answer_shapes import AnswerShown, answer_shown
@@ -27,6 +27,7 @@ from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem, invalid
 from carbonstream.api.ranges import parse_time
 from carbonstream.api.services import Services
+from carbonstream.schemas import topics
 from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
@@ -198,9 +199,21 @@ class Warnings(BaseModel):
     next: str | None = Field(description="pass as `after` for the next page; null: this is the last")
 
 
-@router.get("/warnings")
-async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warnings:
+@router.get("/warnings", response_model=Warnings)
+async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Response:
     """Warnings, the latest change first, or in the operators' order."""
+
+    async def page() -> bytes:
+        return (await read_warnings(query, here)).model_dump_json().encode()
+
+    # a thousand boards ask for the same page: shared for a second at most, and until something of warnings is told
+    told = here.hub.ring.heard(topics.WARNINGS)
+    content = await here.pages.get(f"warnings {query.model_dump_json()} {told}", page)
+    return Response(content, media_type="application/json")
+
+
+async def read_warnings(query: WarningsQuery, here: Services) -> Warnings:
+    """As the route, from the database now."""
     on_desk = query.operator_state is not None
     cursor = _desk_cursor(query.after) if on_desk else _cursor(query.after)
     since = to_datetime(YEAR_2000_MS if query.since is None else parse_time(query.since, "since").start)

@@ -57,11 +57,11 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Warnings in the operators' order: to be answered first, by priority, by class, the latest first."""
-    from carbonstream.api.warnings import WarningsQuery, warnings
+    from carbonstream.api.warnings import WarningsQuery, read_warnings
 
     async def read(here: Any) -> Any:
         query = WarningsQuery.model_validate({"operator_state": state, "limit": limit})
-        return (await warnings(query, here)).model_dump()
+        return (await read_warnings(query, here)).model_dump()
 
     found = _with_services(read)
     lines = [

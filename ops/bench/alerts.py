@@ -39,7 +39,7 @@ READERS: Final = 4  # of the list, beside one of the health
 PAUSE_S: Final = 0.05  # of a reader between two answers
 PAGE: Final = 200  # as the board asks for
 GROUP_S: Final = 2  # changes within this long come as one notice
-WAIT_S: Final = 150.0
+WAIT_S: Final = 300.0
 STORED: Final = "select count(*) from reading"
 RAISED: Final = "select count(*) from warning_operator where state = 'active-unacked'"
 RESTATED: Final = """
