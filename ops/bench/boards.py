@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -43,12 +43,13 @@ class Boards:
     def run(self) -> dict[str, Any]:
         """Open them, wait, and say what was measured."""
         asyncio.run(self._run())
-        opening = self.answers.pop("opening")
+        opening = self.answers.pop("opening", [])
         asked = [second for seconds in self.answers.values() for second in seconds]
         delays = [heard - sent for sent, heard in self.heard]
         return {
             "open": self.listening,
             "failed": len(self.failed),
+            "failures": dict(Counter(self.failed).most_common(3)),
             "opening_p99_s": _quantile(opening, 0.99),
             "opening_max_s": _quantile(opening, 1),
             "answers": len(asked),
