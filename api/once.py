@@ -11,10 +11,13 @@ MOST: Final = 10_000
 
 
 class Once:
-    """Remembers each key's last answer for `keep_s` and shares one under way. Errors are not remembered."""
+    """Remembers each key's last answer for `keep_s` and shares one under way. Errors are not remembered.
 
-    def __init__(self, keep_s: float) -> None:
-        self._keep_s = keep_s
+    most: answers held; beyond it those that are there are let go.
+    """
+
+    def __init__(self, keep_s: float, most: int = MOST) -> None:
+        self._keep_s, self._most = keep_s, most
         self._answers: dict[str, tuple[float, asyncio.Future[Any]]] = {}
 
     async def get(self, key: str, compute: Callable[[], Awaitable[T]]) -> T:
@@ -22,7 +25,7 @@ class Once:
         now = asyncio.get_running_loop().time()
         known = self._answers.get(key)
         if known is None or (known[1].done() and now - known[0] > self._keep_s):
-            if len(self._answers) >= MOST:
+            if len(self._answers) >= self._most:
                 self._answers = {k: a for k, a in self._answers.items() if not a[1].done()}
             task = asyncio.ensure_future(compute())
             task.add_done_callback(lambda t: self._settle(key, t))

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
-from carbonstream.processors.alarm_parents import SEVERITY
-from carbonstream.processors.alarm_states import ANNUNCIATED, INHIBITED
+from carbonstream.processors.alarm_states import ANNUNCIATED, CLASS_NAMES, INHIBITED, PRIORITY_NAMES
 from carbonstream.schemas.periods import local_iso, local_text
 
 # What `operator_state` may name beside the states themselves
@@ -48,6 +47,10 @@ class Standing(BaseModel):
     state: str = Field(examples=["active-unacked"])
     change: int = Field(description="how often it changed; of `operation` events the same count")
     annunciated: bool = Field(description="an operator is to answer")
+    priority: str = Field(
+        description="high, medium or low: of its rule, or what it was before the rule was switched off; where no rule "
+        "says it, an alarm is high, an alert medium, a notice low"
+    )
     since: str = Field(description="in this state")
     claimed_by: str | None
     shelved: Shelved | None
@@ -93,6 +96,7 @@ class OperatorRow:
     rule: str
     state: str
     change: int
+    class_: int
     priority: int
     since: datetime
     claimed_by: str | None
@@ -127,6 +131,7 @@ def standing_fields(row: OperatorRow) -> dict[str, Any]:
         "state": row.state,
         "change": row.change,
         "annunciated": row.state in ANNUNCIATED,
+        "priority": PRIORITY_NAMES[row.priority],
         "since": local_text(row.since),
         "claimed_by": row.claimed_by,
         "shelved": None
@@ -151,7 +156,7 @@ def standing_of(row: OperatorRow) -> StandingOf:
         id=row.id,
         entity=row.entity,
         rule=row.rule,
-        severity=SEVERITY[row.priority],
+        severity=CLASS_NAMES[row.class_],
     )
 
 

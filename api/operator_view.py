@@ -23,7 +23,7 @@ from carbonstream.api.ranges import parse_time
 from carbonstream.api.services import Services
 from carbonstream.processors import alarm_health
 from carbonstream.processors.alarm_health import Annunciation, Load
-from carbonstream.processors.alarm_parents import SEVERITY
+from carbonstream.processors.alarm_states import CLASS_NAMES, PRIORITY_NAMES
 from carbonstream.schemas.periods import DAY_MS, HOUR_MS, local_iso, local_text, to_datetime
 
 router = APIRouter(prefix="/warnings", tags=["warnings"], responses=RESPONSES)
@@ -33,7 +33,8 @@ ALARMS: Final = "ids of warnings, of instant rules and common causes without the
 MOST: Final = 200  # of each list of a hand-over; the counts are of all
 
 ANNUNCIATIONS: Final = """
-select o.key, (extract(epoch from w.at) * 1000)::bigint as at, w.priority::int as priority
+select o.key, (extract(epoch from w.at) * 1000)::bigint as at,
+       w.class::int as class_, w.priority::int as priority
 from warning_operation w join warning_operator o on o.id = w.warning where w.annunciates and w.at > %(since)s
 """
 OPEN: Final = """
@@ -47,11 +48,11 @@ PAST: Final = (
     "select count(*)::int as count from warning_operator where state = 'suppressed' and quiet = 'past'"
 )
 STANDING: Final = """
-select id, entity, rule, state, change, priority::int as priority, since, claimed_by, shelf,
+select id, entity, rule, state, change, class::int as class_, priority::int as priority, since, claimed_by, shelf,
        out_of_service, suppressed_by, parent
 from warning_operator
 where state = any (%(states)s) and quiet is distinct from 'past' and parent is null
-order by rank, priority, since desc, id limit %(limit)s
+order by rank, priority, class, since desc, id limit %(limit)s
 """
 CHANGED: Final = """
 select warning, change, operation, version, from_state, to_state, annunciates, at, by, why, command, until
@@ -87,7 +88,8 @@ class LoadShown(BaseModel):
     flood_percent: float
     chattering: list[str] = Field(description=f"3 times within a minute; {ALARMS}")
     top: list[dict[str, Any]] = Field(description=f"the ten that came most often; {ALARMS}")
-    priority_percent: dict[str, float] = Field(description="aim: alarm 5, alert 15, notice 80")
+    priority_percent: dict[str, float] = Field(description="aim: high 5, medium 15, low 80")
+    class_percent: dict[str, float] = Field(description="alarm, alert, notice")
 
 
 class Health(BaseModel):
@@ -249,7 +251,8 @@ def _load(found: Load) -> LoadShown:
         flood_percent=round(found.flood_percent, 3),
         chattering=list(found.chattering),
         top=[{"warning": id_, "annunciated": count} for id_, count in found.top],
-        priority_percent={SEVERITY[p]: round(share, 1) for p, share in found.priority_percent.items()},
+        priority_percent={PRIORITY_NAMES[p]: round(share, 1) for p, share in found.priority_percent.items()},
+        class_percent={CLASS_NAMES[c]: round(share, 1) for c, share in found.class_percent.items()},
     )
 
 

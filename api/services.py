@@ -18,6 +18,7 @@ from carbonstream.connectors.kafka import AcknowledgedProducer
 from carbonstream.schemas.settings import Settings
 
 FIGURES_S: Final = 1.0  # a shared figure may be this much older than the answer it stands in
+PAGES: Final = 32  # encoded, of up to 2 MB each
 MASTERS_S: Final = 10.0  # a newly registered meter is expected from then on
 
 
@@ -34,6 +35,7 @@ class Services:
     used_codes: UsedCodes = field(default_factory=UsedCodes)
     coefficients: CoefficientBook = field(default_factory=CoefficientBook)
     figures: Once = field(default_factory=lambda: Once(FIGURES_S))
+    pages: Once = field(default_factory=lambda: Once(FIGURES_S, PAGES))
     masters: Once = field(default_factory=lambda: Once(MASTERS_S))
     producer: AcknowledgedProducer | None = None  # of commands; made by the first
 

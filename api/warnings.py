@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
 from carbonstream.api.answer_shapes import AnswerShown, answer_shown
@@ -27,13 +27,15 @@ from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem, invalid
 from carbonstream.api.ranges import parse_time
 from carbonstream.api.services import Services
+from carbonstream.schemas import topics
 from carbonstream.schemas.periods import YEAR_2000_MS, local_text, to_datetime
 
 router = APIRouter(tags=["warnings"], responses=RESPONSES)
 COLUMNS: Final = """
 select w.id, w.version, w.rule, w.entity, w.indicator, w.period, w.level, w.severity, w.state, w.bucket, w.backfill,
        w.priority as rule_priority, w.definition, w.snapshot, w.raised_at, w.changed_at, o.state as operator_state,
-       coalesce(o.change, 0) as change, coalesce(o.priority, 0)::int as priority, coalesce(o.rank, 0)::int as rank,
+       coalesce(o.change, 0) as change, coalesce(o.rank, 0)::int as rank, coalesce(o.priority, 0)::int as priority,
+       coalesce(o.class, 0)::int as class_,
        o.since, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.parent, o.answer,
        case when w.rule in ('restatement', 'common-cause') then (
          select count(*)::int from warning_operator c where c.parent = w.id) else 0 end as children
@@ -48,18 +50,22 @@ where (%(entity)s::text is null or w.entity = %(entity)s) and (%(state)s::text i
 order by w.changed_at desc, w.id desc limit %(limit)s
 """
 )
-# The operators' list: to be answered first, then by priority, then the latest.
-DESK: Final = (
+# The operators' list: to be answered first, then by priority, then by class, then the latest.
+LISTED: Final = (
     COLUMNS
     + """
-where o.state = any (%(states)s) and o.parent is not distinct from %(parent)s::text
+where o.state = any (%(states)s) and {parent}
   and (%(entity)s::text is null or o.entity = %(entity)s)
   and (%(state)s::text is null or w.state = %(state)s) and w.changed_at >= %(since)s
-  and (%(before)s::timestamptz is null or o.rank > %(rank)s or o.rank = %(rank)s and (o.priority > %(priority)s
-    or o.priority = %(priority)s and (o.since < %(before)s or o.since = %(before)s and o.id > %(before_id)s)))
-order by o.rank, o.priority, o.since desc, o.id limit %(limit)s
+  and (o.rank, o.priority, o.class) >= (%(rank)s, %(priority)s, %(class)s)
+  and (%(before)s::timestamptz is null or (o.rank, o.priority, o.class) > (%(rank)s, %(priority)s, %(class)s)
+    or o.since < %(before)s or o.since = %(before)s and o.id > %(before_id)s)
+order by o.rank, o.priority, o.class, o.since desc, o.id limit %(limit)s
 """
 )
+DESK: Final = LISTED.format(parent="o.parent is null")
+CHILDREN: Final = LISTED.format(parent="o.parent = %(parent)s")
+ORDER: Final = ("rank", "priority", "class")  # then the latest
 ONE: Final = COLUMNS + "where w.id = %(id)s"
 HISTORY: Final = """
 select version, state, bucket, backfill, changed_at, snapshot from warning_history
@@ -81,7 +87,7 @@ class WarningsQuery(Parameters):
     operator_state: OperatorStates | None = Field(
         None,
         description="a state, or annunciated (to be answered), open (and in hand), inhibited; the list is then in the "
-        "operators' order: to be answered first, by priority, the latest first",
+        "operators' order: to be answered first, by priority, by class, the latest first",
     )
     parent: Text | None = Field(
         None,
@@ -114,8 +120,9 @@ class WarningRow:
     changed_at: datetime
     operator_state: str | None
     change: int
-    priority: int
     rank: int
+    priority: int
+    class_: int
     since: datetime | None
     claimed_by: str | None
     shelf: Mapping[str, Any] | None
@@ -192,16 +199,28 @@ class Warnings(BaseModel):
     next: str | None = Field(description="pass as `after` for the next page; null: this is the last")
 
 
-@router.get("/warnings")
-async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warnings:
+@router.get("/warnings", response_model=Warnings)
+async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Response:
     """Warnings, the latest change first, or in the operators' order."""
+
+    async def page() -> bytes:
+        return (await read_warnings(query, here)).model_dump_json().encode()
+
+    # a thousand boards ask for the same page: shared for a second at most, and until something of warnings is told
+    told = here.hub.ring.heard(topics.WARNINGS)
+    content = await here.pages.get(f"warnings {query.model_dump_json()} {told}", page)
+    return Response(content, media_type="application/json")
+
+
+async def read_warnings(query: WarningsQuery, here: Services) -> Warnings:
+    """As the route, from the database now."""
     on_desk = query.operator_state is not None
     cursor = _desk_cursor(query.after) if on_desk else _cursor(query.after)
     since = to_datetime(YEAR_2000_MS if query.since is None else parse_time(query.since, "since").start)
     state = query.operator_state or ""
     rows = await here.database.rows(
         WarningRow,
-        DESK if on_desk else LIST,
+        LIST if not on_desk else DESK if query.parent is None else CHILDREN,
         {
             "entity": query.entity,
             "state": query.state,
@@ -217,7 +236,7 @@ async def warnings(query: Annotated[WarningsQuery, Query()], here: Here) -> Warn
     if len(rows) > query.limit:
         last = shown[-1]
         at = last.since if on_desk and last.since else last.changed_at
-        place = f"{last.rank}|{last.priority}|" if on_desk else ""
+        place = f"{last.rank}|{last.priority}|{last.class_}|" if on_desk else ""
         following = f"{place}{at.isoformat()}|{last.id}"
     return Warnings(warnings=[RaisedWarning(**_fields(row, here)) for row in shown], next=following)
 
@@ -275,22 +294,21 @@ def _standing(row: WarningRow) -> Standing | None:
     if row.operator_state is None or row.since is None:
         return None
     of_it = OperatorRow(
-        row.id, row.entity, row.rule, row.operator_state, row.change, row.priority, row.since, row.claimed_by,
-        row.shelf, row.out_of_service, row.suppressed_by, row.parent,
+        row.id, row.entity, row.rule, row.operator_state, row.change, row.class_, row.priority, row.since,
+        row.claimed_by, row.shelf, row.out_of_service, row.suppressed_by, row.parent,
     )  # fmt: skip
     return Standing(**standing_fields(of_it))
 
 
 def _desk_cursor(after: str | None) -> dict[str, Any]:
     """The last row of the page before, in the operators' order."""
-    rank, _, rest = (after or "0|0|").partition("|")
-    priority, _, place = rest.partition("|")
-    if not (len(rank) == len(priority) == 1 and rank.isdecimal() and priority.isdecimal()):
+    if after is None:
+        return _cursor(None) | dict.fromkeys(ORDER, 0)
+    numbers = after.split("|", len(ORDER))
+    place = numbers.pop()
+    if len(numbers) < len(ORDER) or not all(len(n) == 1 and n.isdecimal() for n in numbers):
         raise _not_a_cursor(after)
-    found = _cursor(place or None) if after is None or place else None
-    if found is None:
-        raise _not_a_cursor(after)
-    return found | {"rank": int(rank), "priority": int(priority)}
+    return _cursor(place) | dict(zip(ORDER, map(int, numbers), strict=True))
 
 
 def _cursor(after: str | None) -> dict[str, Any]:

@@ -39,7 +39,9 @@ NOTICES = Counter(
     ["channel", "outcome"],
 )
 ANNUNCIATIONS = Counter(
-    "carbonstream_annunciations_total", "Warnings put before operators, by priority (1 alarm)", ["priority"]
+    "carbonstream_annunciations_total",
+    "Warnings put before operators, by priority of their rule",
+    ["priority"],
 )
 STANDING = Gauge("carbonstream_warnings", "Warnings by their state with the operators", ["state"])
 FAULTS = Counter("carbonstream_faults_total", "Things that should not happen, by kind", ["service", "kind"])

@@ -153,11 +153,23 @@ def bench(
     mixed: Annotated[
         bool, typer.Option(help="every frame holds meters of many sites, not of one or two")
     ] = False,
+    alerts: Annotated[
+        bool,
+        typer.Option(
+            help="instead: a factor restated for a region of 10,000 open warnings, and 1,000 boards at once"
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure throughput, latency and loss on servers of its own; ends by itself within 6 minutes."""
     from rich.console import Console
 
+    if alerts:
+        from carbonstream.ops.bench import alerts as of_alerts
+
+        found = of_alerts.bench_alerts(of_alerts.Plan(), Console(stderr=True).log)
+        say(found, as_json, json.dumps(found, indent=2))
+        return
     from carbonstream.ops.bench.run import Plan
     from carbonstream.ops.bench.run import bench as run_bench
 

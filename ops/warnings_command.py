@@ -56,16 +56,17 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1_000)] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Warnings in the operators' order: to be answered first, by priority, the latest first."""
-    from carbonstream.api.warnings import WarningsQuery, warnings
+    """Warnings in the operators' order: to be answered first, by priority, by class, the latest first."""
+    from carbonstream.api.warnings import WarningsQuery, read_warnings
 
     async def read(here: Any) -> Any:
         query = WarningsQuery.model_validate({"operator_state": state, "limit": limit})
-        return (await warnings(query, here)).model_dump()
+        return (await read_warnings(query, here)).model_dump()
 
     found = _with_services(read)
     lines = [
-        f"{w['operator']['state']:16} {w['severity']:7} {w['operator']['since'][:19]}  {w['id']}"
+        f"{w['operator']['state']:16} {w['operator']['priority']:6} {w['severity']:7} "
+        f"{w['operator']['since'][:19]}  {w['id']}"
         + (f"  ({w['operator']['claimed_by']})" if w["operator"]["claimed_by"] else "")
         + (f"  answer: {w['answer']['state']}" if w["answer"] else "")
         + (", overdue" if w["answer"] and w["answer"]["overdue"] else "")
@@ -207,7 +208,7 @@ def handover(
         f"since {found['since'][:19]}: " + ", ".join(f"{n} {k}" for k, n in found["changed_counts"].items())
     ]
     for name in ("open", "shelved", "suppressed", "out_of_service"):
-        lines += [f"{w['state']:16} {w['severity']:7} {w['id']}" for w in found[name]]
+        lines += [f"{w['state']:16} {w['priority']:6} {w['severity']:7} {w['id']}" for w in found[name]]
     _say(found, as_json, "\n".join(lines))
 
 

@@ -46,8 +46,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A warning on the desk. change: how many changes are written down; since: UTC ms, in this state.
+    """A warning on the desk. class_: 1 (alarm) to 3; priority: 1 (high) to 3.
 
+    change: how many changes are written down; since: UTC ms, in this state.
     source: what it came through, where the rule tells; parent: the warning of the cause it shares with others.
     enterprise: whose the entity is, None: nobody's own; is_told: notices go to it; respond_s: of the rule.
     """
@@ -55,6 +56,7 @@ class Card:
     id: str
     entity: str
     rule: str
+    class_: int
     priority: int
     change: int = 0
     state: OperatorState = OperatorState.NORMAL
@@ -76,7 +78,7 @@ class Card:
     @property
     def respond_ms(self) -> int | None:
         """Time to respond of an enterprise that is told; None: it answers without deadlines."""
-        return (self.respond_s or RESPOND_S[self.priority]) * 1_000 if self.is_told else None
+        return (self.respond_s or RESPOND_S[self.class_]) * 1_000 if self.is_told else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,24 +75,26 @@ def quiet_of(told: Told) -> Quiet | None:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An active warning that names its source (gateway, broker, clock); raised_at UTC ms, priority 1 to 3."""
+    """An active warning that names its source (gateway, broker, clock); raised_at UTC ms, class_, priority 1 to 3."""
 
     id: str
     rule: str
     source: str
     entity: str
     raised_at: int
+    class_: int
     priority: int
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """A common cause that is told from now on."""
+    """A common cause that is told from now on, of the gravest class and the highest priority among its children."""
 
     id: str
     rule: str
     source: str
     entity: str | None  # of all its children, None where they differ
+    class_: int
     priority: int
     children: int
 
@@ -137,6 +139,7 @@ def fold(members: Iterable[Member], known: Mapping[Key, str]) -> Folded:
         id_ = f"{COMMON_CAUSE}:{rule}:{source}:{children[0].raised_at}"
         entities = {m.entity for m in children}
         entity = entities.pop() if len(entities) == 1 else None
-        new.append(Parent(id_, rule, source, entity, min(m.priority for m in children), len(children)))
+        class_, priority = min(m.class_ for m in children), min(m.priority for m in children)
+        new.append(Parent(id_, rule, source, entity, class_, priority, len(children)))
         parents |= dict.fromkeys((m.id for m in children), id_)
     return Folded(parents, tuple(new))

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonstream.processors.alarm_states import CLASS_NAMES
 from carbonstream.schemas.periods import DAY_MS, MINUTE_MS
 
 Ints = NDArray[np.int64]
@@ -24,17 +25,18 @@ FLOOD_BELOW: Final = 5
 CHATTER_TIMES: Final = 3  # in CHATTER_MS (ISA-18.2 16.5.6)
 CHATTER_MS: Final = MINUTE_MS
 STALE_MS: Final = DAY_MS  # active for longer without a break (ISA-18.2 16.5.7)
-# Share of annunciations by priority, % (EEMUA 191: 5 high, 15 medium, 80 low): alarm, alert, notice
+# Share of annunciations by priority, % (EEMUA 191): high, medium, low
 PRIORITY_SHARES: Final = {1: 5.0, 2: 15.0, 3: 80.0}
 TOP: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Annunciation:
-    """An alarm was put before the operators; key: of its episodes; `at` UTC ms, priority 1 (alarm) to 3."""
+    """An alarm was put before the operators; key: of its episodes; `at` UTC ms; class_, priority as of a card."""
 
     key: str
     at: int
+    class_: int
     priority: int
 
 
@@ -58,6 +60,7 @@ class Load:
     flood_percent: float  # of the span's time; less than 1 is the aim of ISA-18.2 table 5
     chattering: tuple[str, ...]
     top: tuple[tuple[str, int], ...]
+    class_percent: dict[int, float]
     priority_percent: dict[int, float]
 
     @property
@@ -80,7 +83,6 @@ def load(annunciations: Iterable[Annunciation], now: int, span_ms: int, position
     counts = np.bincount((at - first - 1) // BIN_MS, minlength=bins) if found else np.zeros(bins, np.int64)
     floods = flooded(counts, first, positions)
     by_key = Counter(a.key for a in found)
-    by_priority = Counter(a.priority for a in found)
     return Load(
         annunciated=len(found),
         rate_mean=len(found) / bins / positions,
@@ -89,8 +91,15 @@ def load(annunciations: Iterable[Annunciation], now: int, span_ms: int, position
         flood_percent=100.0 * sum(f.end - f.start for f in floods) / (bins * BIN_MS),
         chattering=chattering(found),
         top=tuple(sorted(by_key.items(), key=lambda item: (-item[1], item[0]))[:TOP]),
-        priority_percent={p: 100.0 * by_priority[p] / max(len(found), 1) for p in PRIORITY_SHARES},
+        class_percent=shares((a.class_ for a in found), CLASS_NAMES),
+        priority_percent=shares((a.priority for a in found), PRIORITY_SHARES),
     )
+
+
+def shares(found: Iterable[int], kinds: Iterable[int]) -> dict[int, float]:
+    """How many of each kind there are, % of all; 0 of all where there are none."""
+    counted = Counter(found)
+    return {kind: 100.0 * counted[kind] / max(counted.total(), 1) for kind in kinds}
 
 
 def flooded(counts: Ints, first: int, positions: int) -> tuple[Flood, ...]:

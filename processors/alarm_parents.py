@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from carbonstream.processors.alarm_desk import Card
 from carbonstream.processors.alarm_grouping import COMMON_CAUSE, DISPUTE, RESTATEMENT, Parent
-from carbonstream.processors.alarm_states import PRIORITY
+from carbonstream.processors.alarm_states import CLASS, CLASS_NAMES, PRIORITY_NAMES
 from carbonstream.processors.consistency_warnings import EVERYTHING
 from carbonstream.processors.enterprise_answers import Dispute
 from carbonstream.processors.warnings import State
 from carbonstream.schemas.periods import local_iso
 from carbonstream.schemas.warnings import Warning as WarningRecord
-
-SEVERITY: Final = {priority: severity for severity, priority in PRIORITY.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +51,7 @@ def review_record(published: Published, children: int, now: int) -> WarningRecor
         rule=RESTATEMENT,
         entity=published.entity,
         severity="alert",
+        priority="medium",
         state=State.CLEARED,
         since=published.published_at,
         now=now,
@@ -76,7 +75,8 @@ def dispute_record(card: Card, dispute: Dispute, now: int) -> WarningRecord:
         version=1,
         rule=DISPUTE,
         entity=card.entity,
-        severity=SEVERITY[min(card.priority, PRIORITY["alert"])],  # somebody waits for it
+        severity=CLASS_NAMES[min(card.class_, CLASS["alert"])],  # somebody waits for it
+        priority=PRIORITY_NAMES[card.priority],
         state=State.CLEARED,
         since=dispute.at,
         now=now,
@@ -98,7 +98,8 @@ def cause_record(parent: Parent, now: int) -> WarningRecord:
         version=1,
         rule=COMMON_CAUSE,
         entity=parent.entity or EVERYTHING,
-        severity=SEVERITY[parent.priority],
+        severity=CLASS_NAMES[parent.class_],
+        priority=PRIORITY_NAMES[parent.priority],
         state=State.ACTIVE,
         since=now,
         now=now,
@@ -113,6 +114,7 @@ def _record(
     rule: str,
     entity: str,
     severity: str,
+    priority: str,
     state: State,
     since: int,
     now: int,
@@ -128,6 +130,7 @@ def _record(
             "period": local_iso(since)[:10],
             "level": None,
             "severity": severity,
+            "priority": priority,
             "state": state.value,
             "bucket": local_iso(since),
             "backfill": False,

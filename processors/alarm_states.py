@@ -44,7 +44,10 @@ RANK: Final = {
     OperatorState.OUT_OF_SERVICE: 2,
     OperatorState.NORMAL: 3,
 }
-PRIORITY: Final = {"alarm": 1, "alert": 2, "notice": 3}  # 1 is dealt with first
+CLASS: Final = {"alarm": 1, "alert": 2, "notice": 3}
+PRIORITY: Final = {"high": 1, "medium": 2, "low": 3}  # 1 is dealt with first
+CLASS_NAMES: Final = {number: name for name, number in CLASS.items()}
+PRIORITY_NAMES: Final = {number: name for name, number in PRIORITY.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +164,15 @@ def reminded(standing: Standing, now: int) -> Standing:
     if shelf is None or shelf.reminded or shelf.remind_at is None or now < shelf.remind_at:
         return standing
     return replace(standing, shelf=replace(shelf, reminded=True))
+
+
+def priority_of(told: str | None, known: int | None, class_: int) -> int:
+    """Priority of a warning, 1 to 3: what its rule says (`told`), else what it had (`known`), else that of its class,
+    an alarm high, an alert medium, a notice low.
+    """
+    if told is not None:
+        return PRIORITY[told]
+    return class_ if known is None else known
 
 
 def due_at(standing: Standing) -> int | None:

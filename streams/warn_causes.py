@@ -36,7 +36,7 @@ select id from warning_operator
 where source = any (%s) and active and parent is null and quiet is null and not (id = any (%s))
 """
 OVER: Final = """
-select id, version, rule, entity, indicator, period, severity, snapshot from warning w
+select id, version, rule, entity, indicator, period, severity, priority, snapshot from warning w
 where id = any (%s) and rule = %s and state = 'active'
   and not exists (select from warning_operator c where c.parent = w.id and c.active)
 """
@@ -65,7 +65,7 @@ def common_causes(connection: Connection, desk: Desk, arrived: Sequence[Arrived]
     """
     latest = {one.id: one for one in arrived}
     rising = [
-        Member(id_, card.rule, one.source, card.entity, one.condition.at, card.priority)
+        Member(id_, card.rule, one.source, card.entity, one.condition.at, card.class_, card.priority)
         for id_, one in latest.items()
         if one.source is not None and one.condition.active and one.condition.quiet is None
         and (card := desk.cards[id_]).parent is None
@@ -81,7 +81,7 @@ def common_causes(connection: Connection, desk: Desk, arrived: Sequence[Arrived]
     for card in load_cards(connection, [id_ for id_ in found if id_ not in desk.cards]):
         desk.put(card)
     standing = [
-        Member(c.id, c.rule, c.source or "", c.entity, c.standing.raised_at, c.priority)
+        Member(c.id, c.rule, c.source or "", c.entity, c.standing.raised_at, c.class_, c.priority)
         for c in (desk.cards[id_] for id_ in found)
     ]
     folded = fold([*rising, *standing], known)
@@ -102,13 +102,14 @@ def end_causes(connection: Connection, left: Collection[str], now: int) -> bool:
             period=period.isoformat(),
             level=None,
             severity=severity,
+            priority=priority,
             state=State.CLEARED.value,
             bucket=local_iso(now),
             backfill=False,
             snapshot=snapshot,
             changed_at=local_iso(now),
         )
-        for id_, version, rule, entity, indicator, period, severity, snapshot in rows
+        for id_, version, rule, entity, indicator, period, severity, priority, snapshot in rows
     ]
     write_warnings(connection, records)
     return bool(records)

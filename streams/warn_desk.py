@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from carbonstream.processors.alarm_desk import Card, Written
 from carbonstream.processors.alarm_grouping import REVIEWS, Told, instant_of, is_restated, quiet_of
 from carbonstream.processors.alarm_states import (
-    PRIORITY,
+    CLASS,
     RANK,
     Condition,
     OperatorState,
@@ -26,6 +26,7 @@ from carbonstream.processors.alarm_states import (
     Shelf,
     Standing,
     due_at,
+    priority_of,
 )
 from carbonstream.processors.enterprise_answers import answer_due_at, answer_of, document
 from carbonstream.processors.suppression import Suppression
@@ -40,9 +41,9 @@ delete from warning_mark where ctid in (select ctid from warning_mark limit %s) 
 """
 DUE: Final = "select id from warning_operator where due_at <= %s"
 CARDS: Final = """
-select w.id, w.entity, w.rule, w.severity, o.change, o.version, o.state, o.since, o.active, o.acked, o.quiet,
-       o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by, o.source, o.parent,
-       o.answer, own.enterprise,
+select w.id, w.entity, w.rule, w.severity, w.priority, o.priority, o.change, o.version, o.state, o.since, o.active,
+       o.acked, o.quiet, o.raised_version, o.raised_at, o.claimed_by, o.shelf, o.out_of_service, o.suppressed_by,
+       o.source, o.parent, o.answer, own.enterprise,
        exists (select from notice_subscription n where n.enterprise = own.enterprise and n.disabled is null),
        (w.snapshot #>> '{definition,respond_s}')::int
 from warning w left join warning_operator o using (id)
@@ -72,21 +73,23 @@ where h.id = any (%s) and h.version > coalesce(o.version, 0)
 order by h.id, h.version
 """
 KEEP: Final = """
-insert into warning_operator as o (id, key, entity, rule, change, version, state, rank, priority, since, active, acked,
-  quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer)
-values (%(id)s, %(key)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(since)s,
-  %(active)s, %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s, %(out_of_service)s,
-  %(suppressed_by)s, %(source)s, %(parent)s, %(due_at)s, %(answer)s)
-on conflict (id) do update set (change, version, state, rank, priority, since, active, acked, quiet, raised_version,
-  raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer) = (excluded.change,
-  excluded.version, excluded.state, excluded.rank, excluded.priority, excluded.since, excluded.active, excluded.acked,
-  excluded.quiet, excluded.raised_version, excluded.raised_at, excluded.claimed_by, excluded.shelf,
-  excluded.out_of_service, excluded.suppressed_by, excluded.source, excluded.parent, excluded.due_at, excluded.answer)
+insert into warning_operator as o (id, key, entity, rule, change, version, state, rank, priority, class, since, active,
+  acked, quiet, raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent,
+  due_at, answer)
+values (%(id)s, %(key)s, %(entity)s, %(rule)s, %(change)s, %(version)s, %(state)s, %(rank)s, %(priority)s, %(class)s,
+  %(since)s, %(active)s, %(acked)s, %(quiet)s, %(raised_version)s, %(raised_at)s, %(claimed_by)s, %(shelf)s,
+  %(out_of_service)s, %(suppressed_by)s, %(source)s, %(parent)s, %(due_at)s, %(answer)s)
+on conflict (id) do update set (change, version, state, rank, priority, class, since, active, acked, quiet,
+  raised_version, raised_at, claimed_by, shelf, out_of_service, suppressed_by, source, parent, due_at, answer) =
+  (excluded.change, excluded.version, excluded.state, excluded.rank, excluded.priority, excluded.class,
+  excluded.since, excluded.active, excluded.acked, excluded.quiet, excluded.raised_version, excluded.raised_at,
+  excluded.claimed_by, excluded.shelf, excluded.out_of_service, excluded.suppressed_by, excluded.source,
+  excluded.parent, excluded.due_at, excluded.answer)
 """
 APPEND: Final = """
-insert into warning_operation (warning, change, operation, version, from_state, to_state, annunciates, priority, at, by,
-  why, command, until)
-values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+insert into warning_operation (warning, change, operation, version, from_state, to_state, annunciates, priority, class,
+  at, by, why, command, until)
+values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 TELL: Final = "insert into outbox (topic, shard_key, key, value) values (%s, %s, %s, %s)"
 SUPPRESSIONS: Final = """
@@ -141,15 +144,18 @@ def load_conditions(connection: Connection, ids: Iterable[str]) -> list[Arrived]
 
 
 def _card(
-    id_: str, entity: str, rule: str, severity: str, change: int | None, version: int, state: str, since: Any,
+    id_: str, entity: str, rule: str, severity: str, told_priority: str | None,
+    known_priority: int | None, change: int | None, version: int, state: str, since: Any,
     active: bool, acked: bool, quiet: str | None, raised_version: int, raised_at: Any, claimed_by: str | None,
     shelf: dict[str, Any] | None, out_of_service: dict[str, Any] | None, suppressed_by: str | None,
     source: str | None, parent: str | None, answer: dict[str, Any] | None, enterprise: str | None, is_told: bool,
     respond_s: int | None,
 ) -> Card:  # fmt: skip
+    class_ = CLASS[severity]
+    priority = priority_of(told_priority, known_priority, class_)
     if change is None:
         return Card(
-            id_, entity, rule, PRIORITY[severity], enterprise=enterprise, is_told=is_told, respond_s=respond_s
+            id_, entity, rule, class_, priority, enterprise=enterprise, is_told=is_told, respond_s=respond_s
         )
     standing = Standing(
         version, active, acked, None if quiet is None else Quiet(quiet), raised_version, to_ms(raised_at), claimed_by,
@@ -161,7 +167,8 @@ def _card(
         id_,
         entity,
         rule,
-        PRIORITY[severity],
+        class_,
+        priority,
         change,
         state_,
         to_ms(since),
@@ -186,7 +193,7 @@ def keep(connection: Connection, cards: Iterable[Card], written: Sequence[Writte
             [
                 (
                     w.card.id, w.card.change, w.operation, w.card.standing.version, w.from_state.value,
-                    w.card.state.value, w.annunciates, w.card.priority, at, w.by, w.why, w.command,
+                    w.card.state.value, w.annunciates, w.card.priority, w.card.class_, at, w.by, w.why, w.command,
                     None if w.until is None else to_datetime(w.until),
                 )
                 for w in written
@@ -236,6 +243,7 @@ def _row(card: Card) -> dict[str, Any]:
         "state": card.state.value,
         "rank": RANK[card.state],
         "priority": card.priority,
+        "class": card.class_,
         "since": to_datetime(card.since),
         "active": standing.active,
         "acked": standing.acked,

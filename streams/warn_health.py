@@ -27,7 +27,7 @@ CHATTERING: Final = Gauge(
 STALE: Final = Gauge("carbonstream_stale_warnings", "Alarms active for more than 24 hours")
 
 LAST_HOUR: Final = """
-select o.key, (extract(epoch from w.at) * 1000)::bigint, w.priority
+select o.key, (extract(epoch from w.at) * 1000)::bigint, w.class, w.priority
 from warning_operation w join warning_operator o on o.id = w.warning where w.annunciates and w.at > %s
 """
 OPEN: Final = """

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -17,17 +19,19 @@ from carbonstream.processors.pace import LOOK_BACK_DAYS, Paces
 from carbonstream.processors.ratios_record import ratio_record
 from carbonstream.processors.targets import Target
 from carbonstream.processors.warning_rules import RuleBook
+from carbonstream.processors.warnings import Transition
 from carbonstream.processors.warnings_agenda import Agenda, Due
 from carbonstream.processors.warnings_closing import alive_since, closed_by_clock, closed_days, coverage
-from carbonstream.processors.warnings_judging import Sight, days_to_look_into, judge
-from carbonstream.processors.warnings_record import warning_record
+from carbonstream.processors.warnings_judging import Day, Sight, days_to_look_into, judge
+from carbonstream.processors.warnings_record import UsedCoefficient, warning_record
 from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.warnings import Warning as WarningRecord
 from carbonstream.streams.warn_book import load_histories
 from carbonstream.streams.warn_ratios import ratio_verdicts
-from carbonstream.streams.warn_totals import Totals, read_day, read_parts, read_totals
+from carbonstream.streams.warn_totals import Totals, read_days, read_parts, read_totals
 
 Connection = psycopg.Connection[Any]
+Histories = Mapping[str, Sequence[Transition]]
 Expected = Mapping[int, Mapping[int, Sequence[Span]]]  # entity -> shard -> what it expects
 
 
@@ -45,13 +49,19 @@ def judge_due(
     by_period: defaultdict[tuple[int, int], list[Due]] = defaultdict(list)
     for due in taken:
         by_period[due.target.start, due.target.end].append(due)
-    records: list[WarningRecord] = []
+    telling: list[Telling] = []
     for (start, end), dues in by_period.items():
         entities = sorted({due.target.number for due in dues})
         totals = read_totals(connection, entities, start, end, alive_since(agenda.now))
+        sights = {
+            due.target.key: sight_of(
+                due, totals, expected.get(due.target.number, {}), agenda.now, calendar, rules
+            )
+            for due in dues
+        }
+        days = _days(connection, [(sight, told.get(key, {})) for key, sight in sights.items()])
         for due in dues:
-            target = due.target
-            sight = sight_of(due, totals, expected.get(target.number, {}), agenda.now, calendar, rules)
+            target, sight = due.target, sights[due.target.key]
             if not sight.known:
                 telemetry.FAULTS.labels("warn", "total without coefficient").inc()
             histories = told.get(target.key, {})
@@ -59,24 +69,61 @@ def judge_due(
             if target.about.per_value:
                 look = looking_at(connection, expected, agenda.now, calendar, rules)
                 for ratio in ratio_verdicts(connection, sight, histories, look):
-                    versions[ratio.id] = versions.get(ratio.id, 0) + 1
-                    parts = read_parts(connection, target, ratio.until)
-                    records.append(ratio_record(target, ratio, versions[ratio.id], parts, agenda.now))
+                    version = versions[ratio.id] = versions.get(ratio.id, 0) + 1
+                    telling.append(
+                        Telling(target, ratio.until, partial(ratio_record, target, ratio, version))
+                    )
                 if sight.waits:
                     agenda.wait(due)
                 continue
-            days = {
-                day: read_day(connection, target, start + day * DAY_MS)
-                for day in days_to_look_into(sight, histories)
-            }
-            verdicts, waiting = judge(sight, histories, days, paces)
+            verdicts, waiting = judge(sight, histories, days[target.key], paces)
             if waiting:
                 agenda.wait(due)
             for verdict in verdicts:
-                versions[verdict.id] = versions.get(verdict.id, 0) + 1
-                parts = read_parts(connection, target, verdict.until)
-                records.append(warning_record(target, verdict, versions[verdict.id], parts, agenda.now))
+                version = versions[verdict.id] = versions.get(verdict.id, 0) + 1
+                record = partial(warning_record, target, verdict, version)
+                telling.append(Telling(target, verdict.until, record))
+    records = _records(connection, telling, agenda.now)
     return sorted(records, key=lambda record: (record.bucket, record.id, record.version))
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A change of a target's warning, judged up to `until` (UTC ms); record: of its parts and the time it is told."""
+
+    target: Target
+    until: int
+    record: Callable[[Sequence[UsedCoefficient], int], WarningRecord]
+
+
+def _days(
+    connection: Connection, judged: Sequence[tuple[Sight, Histories]]
+) -> dict[tuple[str, str, str], dict[int, Day]]:
+    """By target, the days that judging it looks into; one read for all that look into the same day."""
+    wanted: defaultdict[tuple[str, int], list[tuple[Target, int]]] = defaultdict(list)
+    found: dict[tuple[str, str, str], dict[int, Day]] = {sight.target.key: {} for sight, _ in judged}
+    for sight, histories in judged:
+        target = sight.target
+        if not target.about.per_value:
+            for day in days_to_look_into(sight, histories):
+                wanted[target.about.base, target.start + day * DAY_MS].append((target, day))
+    for (base, start), looking in wanted.items():
+        read = read_days(connection, base, {target.number for target, _ in looking}, start)
+        for target, day in looking:
+            found[target.key][day] = read[target.number]
+    return found
+
+
+def _records(connection: Connection, telling: Sequence[Telling], now: int) -> list[WarningRecord]:
+    """The records of all changes; one read for all about the same time."""
+    alike: defaultdict[tuple[str, int, int], list[Telling]] = defaultdict(list)
+    for one in telling:
+        alike[one.target.about.base, one.target.start, one.until].append(one)
+    records = []
+    for (base, start, until), found in alike.items():
+        parts = read_parts(connection, base, {one.target.number for one in found}, start, until)
+        records += [one.record(parts[one.target.number], now) for one in found]
+    return records
 
 
 def looking_at(

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from carbonstream.connectors import telemetry
 from carbonstream.processors.alarm_commands import Kind, Order, Refusal
 from carbonstream.processors.alarm_desk import Answer, Desk, Outcome, Written, verdict
+from carbonstream.processors.alarm_states import PRIORITY_NAMES
 from carbonstream.processors.enterprise_answers import Reply, ReplyKind
 from carbonstream.processors.suppression import Suppression
 from carbonstream.schemas.operator import ANSWERING, SUPPRESSING, Command
@@ -126,7 +127,7 @@ def _operate(connection: Connection, now: int, received: Sequence[Received]) -> 
     keep(connection, [desk.cards[id_] for id_ in sorted(desk.touched)], desk.written, now)
     for written in desk.written:
         if written.annunciates:
-            telemetry.ANNUNCIATIONS.labels(str(written.card.priority)).inc()
+            telemetry.ANNUNCIATIONS.labels(PRIORITY_NAMES[written.card.priority]).inc()
     return desk.written, end_causes(connection, desk.left, now) or more
 
 

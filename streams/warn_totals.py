@@ -45,7 +45,8 @@ from meter_counts m
 join site s using (site_id)
 cross join lateral (values (s.entity, 1), (s.enterprise, 2), (s.park, 4), (s.class, 8)) as p (entity, level)
 join entity_part ep on ep.part = p.entity
-where m.levels & p.level <> 0 and ep.entity = any (%s)
+join unnest(%s::int[]) as asked (entity) on asked.entity = ep.entity  -- all who have targets: too many for = any
+where m.levels & p.level <> 0
 group by 1, 2, 3, 4, 5
 """
 DAYS: Final = """
@@ -72,24 +73,26 @@ LIVE: Final = """
 select distinct ep.entity from entity_part ep
 where ep.entity = any (%s) and exists (select from total_hour t where t.entity = ep.part and t.bucket >= %s)
 """
-HOURS: Final = "select bucket, sum({amount}) from totals_of(array[%s], 1::smallint, %s, %s) group by 1"
+HOURS: Final = (
+    "select entity, bucket, sum({amount}) from totals_of(%s::int[], 1::smallint, %s, %s) group by 1, 2"
+)
 NEWEST: Final = """
-select t.shard, max(t.bucket) from entity_part ep join total_hour t on t.entity = ep.part
-where ep.entity = %s and t.bucket >= %s and t.bucket < %s
-group by 1
+select ep.entity, t.shard, max(t.bucket) from entity_part ep join total_hour t on t.entity = ep.part
+where ep.entity = any (%s) and t.bucket >= %s and t.bucket < %s
+group by 1, 2
 """
 PARTS: Final = """
 with part as (
-  select * from totals_of(array[%(entity)s], 2::smallint, %(start)s, %(day)s)
+  select * from totals_of(%(entities)s::int[], 2::smallint, %(start)s, %(day)s)
   union all
-  select * from totals_of(array[%(entity)s], 1::smallint, %(day)s, %(until)s)
+  select * from totals_of(%(entities)s::int[], 1::smallint, %(day)s, %(until)s)
 )
-select to_char(p.bucket at time zone 'Asia/Shanghai', 'YYYY-MM') as month, p.class, p.carrier,
+select p.entity, to_char(p.bucket at time zone 'Asia/Shanghai', 'YYYY-MM') as month, p.class, p.carrier,
        sum(p.readings)::int, sum(p.quantity), sum(p.estimated), k.id, to_char(k.month, 'YYYY-MM'), k.value,
        sum(p.{amount})
 from part p join coefficient k on k.id = p.{coefficient}
-group by 1, 2, 3, 7, 8, 9
-order by 1, 2, 3
+group by 1, 2, 3, 4, 8, 9, 10
+order by 1, 2, 3, 4
 """
 
 
@@ -168,22 +171,28 @@ def read_totals(connection: Connection, entities: list[int], start: int, end: in
     return Totals(daily, readings, live)
 
 
-def read_day(connection: Connection, target: Target, start: int) -> Day:
-    """The hours of one day (start, UTC ms) of a target's entity."""
-    span = target.number, _at(start), _at(start + DAY_MS)
-    sums = connection.execute(HOURS.format(**_columns(target.about.base)), span).fetchall()
-    newest = connection.execute(NEWEST, span).fetchall()
-    return Day(
-        {to_ms(bucket): amount for bucket, amount in sums}, {shard: to_ms(bucket) for shard, bucket in newest}
-    )
+def read_days(connection: Connection, base: str, entities: Iterable[int], start: int) -> dict[int, Day]:
+    """The hours of one day (start, UTC ms) of each entity; base: co2 or energy."""
+    sums: dict[int, dict[int, Decimal]] = {entity: {} for entity in entities}
+    newest: dict[int, dict[int, int]] = {entity: {} for entity in sums}
+    span = sorted(sums), _at(start), _at(start + DAY_MS)
+    for entity, bucket, amount in connection.execute(HOURS.format(**_columns(base)), span):
+        sums[entity][to_ms(bucket)] = amount
+    for entity, shard, bucket in connection.execute(NEWEST, span):
+        newest[entity][shard] = to_ms(bucket)
+    return {entity: Day(sums[entity], newest[entity]) for entity in sums}
 
 
-def read_parts(connection: Connection, target: Target, until: int) -> list[UsedCoefficient]:
-    """What a target's total up to `until` (UTC ms) is made of."""
-    day = until - (until - target.start) % DAY_MS
-    span = {"entity": target.number, "start": _at(target.start), "day": _at(day), "until": _at(until)}
-    rows = connection.execute(PARTS.format(**_columns(target.about.base)), span)
-    return [UsedCoefficient(*row) for row in rows]
+def read_parts(
+    connection: Connection, base: str, entities: Iterable[int], start: int, until: int
+) -> dict[int, list[UsedCoefficient]]:
+    """What the total of each entity from `start` up to `until` (UTC ms) is made of; base: co2 or energy."""
+    found: dict[int, list[UsedCoefficient]] = {entity: [] for entity in entities}
+    day = until - (until - start) % DAY_MS
+    span = {"entities": sorted(found), "start": _at(start), "day": _at(day), "until": _at(until)}
+    for entity, *row in connection.execute(PARTS.format(**_columns(base)), span):
+        found[entity].append(UsedCoefficient(*row))
+    return found
 
 
 def _at(ms: int) -> datetime:

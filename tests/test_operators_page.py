@@ -26,7 +26,7 @@ def test_every_state_stands_in_the_diagram_and_every_arrow_is_walked() -> None:
     assert all(state.value in diagram for state in OperatorState)
     walked = set()
     desk = Desk(0, [])
-    desk.put(Card("w", "site:a", "pace", 2))
+    desk.put(Card("w", "site:a", "pace", 2, 2))
     for step in (True, "ack", False, True, False, True, "ack", False, True, False, "ack"):
         if isinstance(step, bool):
             desk.condition("w", Condition(desk.cards["w"].standing.version + 1, step, 0))

@@ -53,6 +53,11 @@ class Ring:
         """Every event from these offsets on is here, or has not come yet."""
         return tuple(self._floor)
 
+    def heard(self, topic: str) -> Vector:
+        """The position in one topic; empty before it is known."""
+        slots = zip(self.layout.slots, self.vector, strict=True)
+        return tuple(offset for (of, _), offset in slots if of == topic)
+
     def append(self, record: Record, meaning: Meaning | None) -> Event | None:
         """Take in the next record; returns its event, None where it makes none or was here before."""
         if record.offset < self.vector[record.slot]:

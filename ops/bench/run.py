@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,24 +19,22 @@ import numpy as np
 from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect, one_row
 from carbonstream.connectors.migrations import migrate
-from carbonstream.connectors.sources.ticker import send_ticks
 from carbonstream.ops.balance import ledger
 from carbonstream.ops.bench.db_limit import db_limit
 from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, SOURCE, Fleet, shard_loads
 from carbonstream.ops.bench.published import Publication, api_client, factor_in_force
+from carbonstream.ops.bench.servers import PROFILE, Say, bench_settings, in_force, servers_of_its_own
 from carbonstream.ops.bench.visible import VisibleClock
 from carbonstream.ops.bench.warned import Sent, WarnedClock, crossings, write_rules
 from carbonstream.ops.load import load_files, load_packaged
-from carbonstream.ops.load.in_force import wait_until_in_force
 from carbonstream.ops.local.runtime import runtime_folder
-from carbonstream.ops.local.servers import addresses, reset, start, stop
+from carbonstream.ops.local.servers import stop
 from carbonstream.ops.supervisor import Supervisor
 from carbonstream.ops.topics import create_topics, record_layout
 from carbonstream.schemas import topics
 from carbonstream.schemas.errors import NotReady
-from carbonstream.schemas.settings import Settings, as_environment
+from carbonstream.schemas.settings import Settings
 
-PROFILE: Final = "bench"
 FRAME: Final = 200
 # the bench has a source of its own and sends its own ticks; what looks at stored rows now and then is left out
 SERVICES: Final = ("relay", "timescale", "convert", "watch", "ledger", "warn", "instant", "api")
@@ -47,7 +43,6 @@ WARNINGS: Final = 500
 WARM_ROUNDS: Final = 20  # two million readings: until the broker's JIT has settled
 COUNTED: Final = "select coalesce(sum(readings), 0) from ledger where hop = %s and source = %s"
 DRAINED_POLL_S: Final = 0.1  # a sum over some thousand lines of the ledger
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,25 +61,18 @@ class Plan:
 
 def bench(plan: Plan, say: Say) -> dict[str, Any]:
     """Run it all; ends by itself. The result is what `carbonstream bench --json` prints."""
-    for name in ("CARBONSTREAM_KAFKA", "CARBONSTREAM_DATABASE"):
-        os.environ.pop(name, None)
-    say("starting servers of its own")
-    reset(PROFILE)
-    try:
-        start(PROFILE)
+    with servers_of_its_own(say):
         return _measured(plan, say)
-    finally:
-        stop(PROFILE)
 
 
 def _measured(plan: Plan, say: Say) -> dict[str, Any]:
     fleet = Fleet(plan.sites, plan.meters, plan.mixed)
-    settings, environment = _settings()
+    settings, environment = bench_settings()
     supervisor = Supervisor(SERVICES, environment, logs=runtime_folder() / PROFILE / "logs")
     try:
         _prepare(settings, fleet, say)
         supervisor.start()
-        _in_force(settings)
+        in_force(settings, BEGIN_MS)
         say("warming up")
         warm = _source(environment, plan, (0, WARM_ROUNDS), 0, 60)
         warm_rate = warm["sent"] / (_drained(settings, warm["sent"]) - warm["began"])
@@ -155,20 +143,6 @@ def _measured(plan: Plan, say: Say) -> dict[str, Any]:
     }
 
 
-def _settings() -> tuple[Settings, dict[str, str]]:
-    kafka_address, database = addresses(PROFILE)
-    settings = Settings(
-        kafka=kafka_address,
-        database=database,
-        state_dir=runtime_folder() / PROFILE / "sources",
-        virtual_time=True,
-        api_token="bench",  # noqa: S106 - the API of these servers listens on loopback while the benchmark runs
-        api_port=8791,
-        metrics_port=0,
-    )
-    return settings, os.environ | as_environment(settings, settings.model_fields_set)
-
-
 def _prepare(settings: Settings, fleet: Fleet, say: Say) -> None:
     migrate(settings)
     create_topics(settings)
@@ -181,22 +155,6 @@ def _prepare(settings: Settings, fleet: Fleet, say: Say) -> None:
             load_files(connection, fleet.write(Path(folder)), now)
 
 
-def _in_force(settings: Settings) -> None:
-    """Send ticks until every partition has the reference data: in virtual time nobody else does."""
-    producer = kafka.producer(settings)
-    until = time.monotonic() + 120
-    while True:
-        send_ticks(producer, settings, BEGIN_MS)
-        producer.flush(10)
-        try:
-            wait_until_in_force(settings, 3.0)
-        except NotReady:
-            if time.monotonic() > until:
-                raise
-        else:
-            return
-
-
 def _limits(settings: Settings, fleet: Fleet, plan: Plan, first: int) -> dict[str, tuple[float, Sent]]:
     """Limits that readings of the steady load will cross, in force; none in its first round or its last."""
     rounds = max(plan.latency_rate * plan.latency_s // plan.meters - 2, 1)
@@ -205,7 +163,7 @@ def _limits(settings: Settings, fleet: Fleet, plan: Plan, first: int) -> dict[st
         rules = write_rules(limits, Path(folder) / "warning_rules.csv")
         load_files(connection, {"warning_rules": rules}, datetime.now(UTC))
         connection.commit()
-    _in_force(settings)
+    in_force(settings, BEGIN_MS)
     return limits
 
 

@@ -26,7 +26,7 @@ from carbonstream.schemas.periods import DAY_MS
 from carbonstream.schemas.settings import Settings
 from carbonstream.streams.warn_judge import looking_at, sight_of
 from carbonstream.streams.warn_ratios import ratio_verdicts
-from carbonstream.streams.warn_totals import load_expected, load_targets, read_day, read_totals, stored_clock
+from carbonstream.streams.warn_totals import load_expected, load_targets, read_days, read_totals, stored_clock
 
 Connection = psycopg.Connection[Any]
 ENTITIES_A_READ: Final = 500
@@ -101,7 +101,9 @@ def _changes(connection: Connection, targets: list[Target], now: int, rules: Rul
                     ]
                     continue
                 hours = {
-                    day: read_day(connection, target, start + day * DAY_MS)
+                    day: read_days(connection, target.about.base, [target.number], start + day * DAY_MS)[
+                        target.number
+                    ]
                     for day in days_to_look_into(sight, {})
                 }
                 verdicts, _ = judge(sight, {}, hours, Paces())

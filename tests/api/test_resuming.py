@@ -128,3 +128,14 @@ offsets = st.integers(0, 1 << 62)
 @given(st.tuples(offsets, offsets, offsets, offsets))
 def test_an_event_id_says_exactly_where_it_stands(vector: Vector) -> None:
     assert LAYOUT.decode(LAYOUT.encode(vector)) == vector
+
+
+@given(logs(), st.data())
+def test_the_position_in_a_topic_moves_with_what_is_told_on_it_alone(log: Logs, data: st.DataObject) -> None:
+    process = Process([list(of_slot) for of_slot in log])
+    while unread := [slot for slot, left in enumerate(process.left) if left]:
+        slot = data.draw(st.sampled_from(unread))
+        totals, warnings = process.ring.heard(TOTALS), process.ring.heard(WARNINGS)
+        process.read(slot, [])
+        assert (process.ring.heard(TOTALS) != totals) == (slot < 2)
+        assert (process.ring.heard(WARNINGS) != warnings) == (slot >= 2)

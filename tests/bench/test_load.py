@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import orjson
@@ -10,6 +13,7 @@ import pytest
 
 from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, Fleet, ShardLoad, round_frames, shard_loads
 from carbonstream.ops.bench.published import Publication, factor_of
+from carbonstream.ops.bench.region import KWH, LEVELS, RISE, Region
 from carbonstream.ops.bench.visible import VisibleClock
 from carbonstream.ops.bench.warned import WarnedClock, crossings
 from carbonstream.schemas.periods import HOUR_MS
@@ -133,3 +137,27 @@ def test_the_publication_s_report_counts_from_the_approval() -> None:
     found.answers = {"a": [(99.0, "old"), (100.5, "new")], "b": [(100.25, "old"), (100.4, "mixed")]}
     found.told = {"site:1": 100.75, "site:2": 101.5}
     assert found.report() == {"answers": 4, "mixed": 1, "old_after_s": 0.25, "told_s": 1.5}
+
+
+def test_a_higher_factor_puts_each_site_of_the_region_above_its_target(tmp_path: Path) -> None:
+    region = Region.at(450, BEGIN_MS + 5 * QUARTER_MS)
+    assert region.end_ms == BEGIN_MS + 4 * QUARTER_MS
+    with region.write_targets(tmp_path, OLD)["targets"].open(newline="") as file:
+        targets = {row["entity"]: Decimal(row["value"]) for row in csv.DictReader(file)}
+    read = Counter[str]()
+    for frame in region.frames():
+        assert {shard_of(site_of(meter)) for meter in frame.meters} == {frame.shard}
+        assert set(frame.end) == {region.end_ms}
+        read.update(
+            {
+                f"site:{site_of(meter)}": int(value)
+                for meter, value in zip(frame.meters, frame.value, strict=True)
+            }
+        )
+    assert targets.keys() == read.keys() == {f"site:{region.site(n)}" for n in range(450)}
+    low, high = LEVELS
+    for site, value in targets.items():
+        assert low <= 100 * read[site] * OLD / value < high <= 100 * read[site] * OLD * RISE / value
+    assert region.month == "2025-01"
+    assert [frame.value for frame in (region.earlier(1), region.earlier(2))] == [[KWH]] * 2
+    assert region.earlier(2).end == [region.end_ms - 2 * QUARTER_MS]

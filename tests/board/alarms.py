@@ -15,6 +15,8 @@ DEFINITION = {  # as packaged
     "respond_s": 86_400,
 }
 
+PRIORITY = {"alarm": "high", "alert": "medium", "notice": "low"}
+
 
 def warning(
     entity: str,
@@ -50,6 +52,7 @@ def warning(
         "period": f"{bucket:%Y-%m}-01",
         "level": level,
         "severity": severity,
+        "priority": PRIORITY[severity],
         "state": state,
         "bucket": bucket.isoformat(),
         "backfill": backfill,
@@ -133,7 +136,10 @@ class Desk:
             standing("cleared-unacked", change=2),
             standing("suppressed", suppressed_by="past"),
         ]
-        self.warnings = [one | {"operator": told} for one, told in zip(WARNINGS, states, strict=True)]
+        self.warnings = [
+            one | {"operator": {"priority": one["priority"]} | told}
+            for one, told in zip(WARNINGS, states, strict=True)
+        ]
 
     def take(self, body: dict[str, Any], by: str) -> str:
         """Carry a command out on the warnings laid here."""
@@ -142,8 +148,11 @@ class Desk:
         targets = []
         for one in self.warnings:
             if one["id"] in body["warnings"]:
+                before = one["operator"]
                 told = standing(
-                    to.get(body["kind"], one["operator"]["state"]), change=one["operator"]["change"] + 1
+                    to.get(body["kind"], before["state"]),
+                    change=before["change"] + 1,
+                    priority=before["priority"],
                 )
                 if body["kind"] == "claim":
                     told["claimed_by"] = by
@@ -210,7 +219,7 @@ class Desk:
 def _load(annunciated: int, rate: float, verdict: str) -> dict[str, Any]:
     return {
         "annunciated": annunciated, "rate_mean": rate, "rate_max": 3.0, "verdict": verdict, "floods": [],
-        "chattering": [], "priority_percent": {"alarm": 6.2, "alert": 18.8, "notice": 75.0},
+        "chattering": [], "priority_percent": {"high": 6.2, "medium": 18.8, "low": 75.0},
     }  # fmt: skip
 
 

@@ -46,6 +46,15 @@ def test_the_wall_shows_what_is_to_be_answered_first_in_words_and_counts_what_is
     expect(page.locator("[data-test=inhibited]")).to_have_text("已抑制 2")
 
 
+def test_the_desk_says_the_priority_and_its_shares(desk: Desk) -> None:
+    page = at_the_desk(desk)
+    expect(page.locator(".desk-list .warning").first.locator(".priority")).to_have_text("高优先级")
+    expect(page.locator("[data-test=health]")).to_contain_text(
+        "低/中/高优先级 %（宜 80/15/5）75.0 / 18.8 / 6.2"
+    )
+    expect(page.locator(".warnings .priority")).to_have_text(["高优先级"])  # on the wall the high ones alone
+
+
 def test_the_desk_says_what_to_do_and_how_soon(desk: Desk) -> None:
     page = at_the_desk(desk)
     response = page.locator(".desk-list .warning").first.locator(".response")

@@ -165,7 +165,7 @@ def of_common_cause() -> Record:
 def of_dispute() -> Record:
     warning = "interval-limit:site:S0:S0/E0:20240101T080000"
     dispute = Dispute(T0, "Li Na", "CT was changed", "multiplier", "S0/E0", review_of(warning, "c1"))
-    card = Card(warning, "site:S0", "interval-limit", 2, enterprise="enterprise:ENT")
+    card = Card(warning, "site:S0", "interval-limit", 2, 2, enterprise="enterprise:ENT")
     return carried(dispute_record(card, dispute, T0))
 
 

@@ -19,9 +19,9 @@ from .conftest import Received, Receiver
 
 Connection = psycopg.Connection[Any]
 OPERATOR = """
-insert into warning_operator (id, key, entity, rule, change, version, state, rank, priority, since, active, acked,
-  raised_version, raised_at)
-values (%(id)s, %(id)s, 'site:a-1', 'pace', 1, 1, %(state)s, 0, 1, %(at)s, true, %(acked)s, 1, %(at)s)
+insert into warning_operator (id, key, entity, rule, change, version, state, rank, priority, class, since, active,
+  acked, raised_version, raised_at)
+values (%(id)s, %(id)s, 'site:a-1', 'pace', 1, 1, %(state)s, 0, 3, 1, %(at)s, true, %(acked)s, 1, %(at)s)
 """
 
 

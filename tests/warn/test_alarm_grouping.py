@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,7 @@ NOW = 1_800_000_000_000
 
 
 def member(n: int, *, source: str = "mqtt/gw-7", after: int = 0, rule: str = "silence") -> Member:
-    return Member(f"{rule}:{source}:{n}", rule, source, f"site:{n}", NOW + after, 2)
+    return Member(f"{rule}:{source}:{n}", rule, source, f"site:{n}", NOW + after, 2, 2)
 
 
 def test_a_dead_gateway_of_two_thousand_meters_is_one_alarm() -> None:
@@ -31,6 +33,12 @@ def test_a_dead_gateway_of_two_thousand_meters_is_one_alarm() -> None:
     assert (parent.children, parent.source, parent.entity) == (2_000, "mqtt/gw-7", None)
     assert set(folded.parents.values()) == {parent.id}
     assert len(folded.parents) == 2_000
+
+
+def test_a_cause_has_the_gravest_class_and_the_highest_priority_of_its_children() -> None:
+    children = [replace(member(n), class_=c, priority=p) for n, (c, p) in enumerate([(1, 3), (3, 2), (2, 3)])]
+    (parent,) = fold(children, {}).new
+    assert (parent.class_, parent.priority) == (1, 2)
 
 
 def test_what_comes_while_the_cause_stands_joins_it() -> None:

@@ -25,6 +25,7 @@ annunciations = st.lists(
         st.sampled_from("abcd"),
         st.integers(NOW - 3 * HOUR_MS, NOW + HOUR_MS),
         st.integers(1, 3),
+        st.integers(1, 3),
     ),
     max_size=60,
 )
@@ -42,8 +43,10 @@ def test_what_is_counted_is_what_came_in_the_span(found: list[Annunciation], pos
     most = max(sum(end - BIN_MS < a.at <= end for a in within) for end in range(NOW, NOW - HOUR_MS, -BIN_MS))
     assert hour.rate_max == most / positions
     assert sum(count for _, count in hour.top) == len(within)
-    shares = sum(hour.priority_percent.values())
-    assert abs(shares - (100 if within else 0)) < 1e-9
+    for priority, share in hour.priority_percent.items():
+        assert abs(share * len(within) / 100 - sum(a.priority == priority for a in within)) < 1e-9
+    for class_, share in hour.class_percent.items():
+        assert abs(share * len(within) / 100 - sum(a.class_ == class_ for a in within)) < 1e-9
 
 
 @given(st.lists(st.integers(0, 20), max_size=40))
@@ -64,14 +67,14 @@ def test_a_flood_of_two_positions_is_twice_as_large() -> None:
 
 def test_three_times_within_a_minute_is_chattering() -> None:
     times = [0, 31 * SECOND_MS, 60 * SECOND_MS, 200 * SECOND_MS]
-    assert chattering([Annunciation("a", t, 2) for t in times]) == ("a",)
-    assert chattering([Annunciation("a", t * 2, 2) for t in times]) == ()
+    assert chattering([Annunciation("a", t, 2, 2) for t in times]) == ("a",)
+    assert chattering([Annunciation("a", t * 2, 2, 2) for t in times]) == ()
 
 
 def test_the_load_is_judged_by_its_mean() -> None:
     def of_an_hour(count: int) -> str:
         return load(
-            [Annunciation("a", NOW - n * MINUTE_MS, 3) for n in range(count)], NOW, HOUR_MS, 1
+            [Annunciation("a", NOW - n * MINUTE_MS, 3, 3) for n in range(count)], NOW, HOUR_MS, 1
         ).verdict
 
     assert [of_an_hour(n) for n in (6, 7, 12, 13)] == ["acceptable", "manageable", "manageable", "too much"]

@@ -21,6 +21,7 @@ from carbonstream.processors.alarm_states import (
     due_at,
     expired,
     on_condition,
+    priority_of,
     reminded,
     state_of,
 )
@@ -297,3 +298,13 @@ def test_a_recurrence_until_no_date_and_time_is_refused(until: str) -> None:
 def test_a_calendar_that_means_nothing_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Calendar.model_validate(wrong)
+
+
+@pytest.mark.parametrize(
+    ("told", "known", "class_", "priority"),
+    [("low", 1, 1, 3), ("high", None, 3, 1), (None, 3, 1, 3), (None, None, 1, 1), (None, None, 3, 3)],
+)
+def test_priority_is_the_rules_then_what_it_was_then_that_of_the_class(
+    told: str | None, known: int | None, class_: int, priority: int
+) -> None:
+    assert priority_of(told, known, class_) == priority

@@ -140,18 +140,21 @@ def test_without_kafka_a_command_is_not_accepted_and_says_how_to_repeat_it(contr
     assert '"id": "again"' in answer.json()["remedy"]
 
 
-def test_the_list_begins_with_what_is_to_be_answered_by_priority_then_the_latest(
+def test_the_list_begins_with_what_is_to_be_answered_by_priority_then_class_then_the_latest(
     control: Control, client: httpx.Client
 ) -> None:
-    raised(control, 11, severity="notice")
-    raised(control, 12, severity="alarm")
-    raised(control, 13, severity="alert")
-    raised(control, 14, severity="alert")
-    raised(control, 15, severity="alarm")
+    raised(control, 11, severity="notice", priority="high")
+    raised(control, 12, severity="alarm", priority="medium")
+    raised(control, 13, severity="alert", priority="medium")
+    raised(control, 14, severity="alert")  # of no rule: medium by its class
+    raised(control, 15, severity="alarm", priority="high")
+    raised(control, 16, severity="alarm", priority="low")
     given(control, client, kind="acknowledge", warnings=[warning_id(15)], by="Li Na")
-    mine = [warning_id(n) for n in (12, 14, 13, 11, 15)]
+    mine = [warning_id(n) for n in (11, 12, 14, 13, 16, 15)]
     listed = get(client, "/v1/warnings", operator_state="open", limit=1_000)["warnings"]
     assert [w["id"] for w in listed if w["id"] in mine] == mine
+    stood = {w["id"]: w["operator"]["priority"] for w in listed}
+    assert [stood[id_] for id_ in mine] == ["high", "medium", "medium", "medium", "low", "high"]
     paged, after = [], None
     while True:
         page = get(
@@ -169,14 +172,23 @@ def test_the_list_begins_with_what_is_to_be_answered_by_priority_then_the_latest
 
 
 def test_health_tells_load_chattering_and_what_is_stale(control: Control, client: httpx.Client) -> None:
-    (one,) = raised(control, 21, severity="alarm")
-    control.tell(*(told(one, n, active=n % 2 == 1, severity="alarm") for n in range(2, 8)))
+    (one,) = raised(control, 21, severity="alarm", priority="low")
+    as_before = {"severity": "alarm", "priority": "low"}
+    control.tell(*(told(one, n, active=n % 2 == 1, **as_before) for n in range(2, 8)))
     control.pipeline.until("all is taken in", lambda: len(control.operations(one)) == 7)
     found = get(client, "/v1/warnings/health")
     hour = found["spans"]["hour"]
     assert one in hour["chattering"]
     assert {"warning": one, "annunciated": 4} in hour["top"]
-    assert set(hour["priority_percent"]) == {"alarm", "alert", "notice"}
+    annunciated = control.pipeline.query("select priority, class from warning_operation where annunciates")
+    assert {(3, 1)} < set(annunciated)
+    for share, names, column in (
+        ("priority_percent", ("high", "medium", "low"), 0),
+        ("class_percent", ("alarm", "alert", "notice"), 1),
+    ):
+        counts = [sum(row[column] == n for row in annunciated) for n in (1, 2, 3)]
+        expected = {name: round(100 * n / len(annunciated), 1) for name, n in zip(names, counts, strict=True)}
+        assert hour[share] == expected
     assert found["states"]["active-unacked"] >= 1
     control.turn(control.now + timedelta(days=2))
     control.pipeline.until("it is stale", lambda: one in get(client, "/v1/warnings/health")["stale"])

@@ -49,7 +49,7 @@ select c.subscription, c.warning, c.version, c.record, o.raised_at,
   coalesce((c.record #>> '{snapshot,definition,respond_s}')::int, %(respond_s)s)
 from warning_operator o join notice_change c on (c.warning, c.version) = (o.id, o.raised_version)
 join notice_subscription s on s.id = c.subscription
-where o.state = 'active-unacked' and o.priority = 1 and c.escalated_at is null and s.disabled is null
+where o.state = 'active-unacked' and o.class = 1 and c.escalated_at is null and s.disabled is null
   and o.raised_at + coalesce((c.record #>> '{snapshot,definition,respond_s}')::int, %(respond_s)s)
     * interval '1 second' <= %(now)s
   and exists (select from notice_private.channel b

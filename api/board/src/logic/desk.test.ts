@@ -5,7 +5,7 @@ import { MOST_CHOSEN, allToggled, commandFor, counted, fits, toggled } from './d
 import { operated, ordered } from './warnings'
 
 const standing = (state: OperatorState, more: Partial<Standing> = {}): Standing => ({
-  state, change: 1, annunciated: state.endsWith('unacked'), since: '2026-03-18T10:00:00+08:00', claimed_by: null,
+  state, change: 1, annunciated: state.endsWith('unacked'), priority: 'medium', since: '2026-03-18T10:00:00+08:00', claimed_by: null,
   shelved: null, out_of_service: null, suppressed_by: null, ...more,
 })
 

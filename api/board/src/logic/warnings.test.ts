@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Warning } from '../wire/shapes'
-import { levelText, measured, mergeWarnings, ordered } from './warnings'
+import { levelText, measured, mergeWarnings, ordered, priorityOf } from './warnings'
 
 const warning = (id: string, change: Partial<Warning> = {}): Warning => ({
   id, version: 1, rule: 'target-level', entity: 'enterprise:E1', indicator: 'co2', period: '2026-03-01', level: '90',
@@ -24,6 +24,21 @@ describe('the list of warnings', () => {
       warning('newer', { bucket: '2026-03-18T03:30:00Z' }),
     ])
     expect(list.map((one) => one.id)).toEqual(['newer', 'older', 'cleared'])
+  })
+
+  it('has the higher priority first, then the graver, however old', () => {
+    const list = ordered([
+      warning('newest', { priority: 'low' }),
+      warning('alert', { priority: 'high', bucket: '2026-03-18T08:00:00+08:00' }),
+      warning('alarm', { priority: 'high', severity: 'alarm', bucket: '2026-03-18T07:00:00+08:00' }),
+      warning('middle', { priority: 'medium' }),
+    ])
+    expect(list.map((one) => one.id)).toEqual(['alarm', 'alert', 'middle', 'newest'])
+  })
+
+  it('takes the priority of a warning without a rule from its class', () => {
+    expect(priorityOf(warning('a', { severity: 'notice', priority: null }))).toBe('low')
+    expect(priorityOf(warning('a', { severity: 'notice', priority: 'high' }))).toBe('high')
   })
 
   it('has the graver and the higher level first among those of one hour', () => {

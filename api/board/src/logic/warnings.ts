@@ -1,10 +1,12 @@
 /** The list of warnings: one entry a warning, its newest version; what it was measured by. */
 
 import type { Operation, OperatorState, Standing } from '../wire/operator'
-import type { DecimalText, Warning } from '../wire/shapes'
+import type { DecimalText, Priority, Severity, Warning } from '../wire/shapes'
 import { compare, decimal, text } from './decimal'
 
 const SEVERITIES = ['alarm', 'alert', 'notice'] as const
+const PRIORITIES = ['high', 'medium', 'low'] as const
+const OF_CLASS: Record<Severity, Priority> = { alarm: 'high', alert: 'medium', notice: 'low' }
 
 /** A change may come twice or late: the higher version stands. */
 export function mergeWarnings(held: ReadonlyMap<string, Warning>, news: readonly Warning[]): ReadonlyMap<string, Warning> {
@@ -30,7 +32,9 @@ function later(told: Standing | null | undefined, known: Standing | null | undef
 export function operated(held: ReadonlyMap<string, Warning>, told: Operation): ReadonlyMap<string, Warning> {
   const known = held.get(told.warning)
   if (known === undefined || (known.operator?.change ?? 0) >= told.change) return held
-  const before = known.operator ?? { claimed_by: null, shelved: null, out_of_service: null, suppressed_by: null }
+  const before = known.operator ?? {
+    priority: priorityOf(known), claimed_by: null, shelved: null, out_of_service: null, suppressed_by: null,
+  }
   const operator: Standing = {
     ...before, state: told.to_state, change: told.change, annunciated: isUnanswered(told.to_state), since: told.at,
   }
@@ -43,6 +47,9 @@ export const isUnanswered = (state: OperatorState): boolean =>
 export const isInhibited = (state: OperatorState): boolean =>
   state === 'shelved' || state === 'suppressed' || state === 'out-of-service'
 
+/** Of its rule, else as it stood with the operators, else that of its class. */
+export const priorityOf = (one: Warning): Priority => one.priority ?? one.operator?.priority ?? OF_CLASS[one.severity]
+
 /** To be answered before what is in hand, inhibited last; one that no operator has before him yet by itself. */
 function rank(one: Warning): number {
   const state = one.operator?.state
@@ -52,14 +59,18 @@ function rank(one: Warning): number {
   return one.state === 'cleared' ? 3 : 1
 }
 
-/** Unanswered first, active before cleared, then newest event first, then the graver, then by id: the order never depends on arrival. */
+/**
+ * As the operators' list: unanswered first, active before cleared, by priority, the graver first, the newest event first;
+ * then by level and id, so that the order never depends on arrival.
+ */
 export function ordered(list: readonly Warning[]): Warning[] {
   const at = (one: Warning): number => Date.parse(one.bucket)
   return [...list].sort(
     (a, b) =>
       rank(a) - rank(b) ||
-      at(b) - at(a) ||
+      PRIORITIES.indexOf(priorityOf(a)) - PRIORITIES.indexOf(priorityOf(b)) ||
       SEVERITIES.indexOf(a.severity) - SEVERITIES.indexOf(b.severity) ||
+      at(b) - at(a) ||
       compare(decimal(b.level ?? '0'), decimal(a.level ?? '0')) ||
       a.id.localeCompare(b.id),
   )

@@ -45,7 +45,7 @@ export const fetchTotals = (entity: string, grain: Grain, span: Span): Promise<T
 export const fetchWarnings = (state: 'active' | 'cleared', limit: number): Promise<{ warnings: Warning[] }> =>
   call('/v1/warnings', { state, limit: String(limit) })
 
-/** In the operators' order: to be answered first, by priority, the latest first. */
+/** In the operators' order: to be answered first, by priority, by class, the latest first. */
 export const fetchStanding = (operator_state: string, limit: number): Promise<{ warnings: Warning[] }> =>
   call('/v1/warnings', { operator_state, limit: String(limit) })
 

@@ -1,6 +1,6 @@
 /** What the api sends of operators and takes from them. */
 
-import type { Severity } from './shapes'
+import type { Priority, Severity } from './shapes'
 
 export type OperatorState =
   | 'normal'
@@ -19,6 +19,7 @@ export interface Standing {
   state: OperatorState
   change: number
   annunciated: boolean
+  priority: Priority
   since: string
   claimed_by: string | null
   shelved: { by: string; why: string; until: string; remind_at: string | null; reminded: boolean } | null
@@ -45,7 +46,7 @@ export interface Load {
   verdict: 'acceptable' | 'manageable' | 'too much'
   floods: { start: string; end: string; annunciated: number }[]
   chattering: string[]
-  priority_percent: Record<Severity, number>
+  priority_percent: Record<Priority, number>
 }
 
 export interface Health {

@@ -90,6 +90,7 @@ export interface Total {
 }
 
 export type Severity = 'alarm' | 'alert' | 'notice'
+export type Priority = 'high' | 'medium' | 'low'
 
 /** Of a warning rule, what the operator needs to answer. */
 export interface RuleDefinition {
@@ -110,6 +111,8 @@ export interface Warning {
   period: string
   level: DecimalText | null
   severity: Severity
+  /** Of its rule; null: it is switched off now. */
+  priority?: Priority | null
   state: 'active' | 'cleared'
   bucket: string
   backfill: boolean
