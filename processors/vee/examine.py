@@ -24,6 +24,8 @@ from carbonstream.processors.vee.levels import (
     is_likely,
     is_moved,
     likely_of,
+    limited,
+    lower_needed,
     needed_of,
     remembered,
     weigh,
@@ -381,8 +383,10 @@ class _Wave:
         nats = evidence[:, columns].T * np.float32(1 / PER_NAT)
         profile = self.habits.profile
         needed = needed_of(profile["most"][self.slot[i]], params)
+        high = (recent["told"][i] & HIGH) > 0
+        lower_needed(needed, high, params)
         needed[profile["days"][self.slot[i]] < params.shape_days] *= np.float32(params.llr_young)
-        np.minimum(nats, np.maximum(needed * np.float32(1.2), params.llr_kept), out=nats)
+        nats = limited(nats, needed, params)
         evidence[:, columns] = np.rint(nats * PER_NAT).T
         most = recent["most"]
         most[i] = np.maximum(most[i], np.minimum(np.ceil(nats), 255))
@@ -392,7 +396,9 @@ class _Wave:
         if not len(hot):
             return
         i = i[hot]
-        hypothesis, recent["active"][i] = decide(nats[hot], needed[hot], recent["active"][i], params)
+        hypothesis, recent["active"][i] = decide(
+            nats[hot], needed[hot], recent["active"][i], high[hot], params
+        )
         told = (hypothesis >= 0).nonzero()[0]
         i, hypothesis = i[told], hypothesis[told]
         recent["told"][i] |= CHANGED
