@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from carbonstream.processors.vee.delivery import deliver, deliver_next
 from carbonstream.processors.vee.findings import FINDING, NOTHING, Readings
-from carbonstream.processors.vee.learning import CHANGED, FROZEN, HIGH, NEVER_FROZEN, close_day, kind_of
+from carbonstream.processors.vee.learning import (
+    CHANGED,
+    FROZEN,
+    HIGH,
+    NEVER_FROZEN,
+    SPIKE,
+    close_day,
+    kind_of,
+)
 from carbonstream.processors.vee.levels import (
     CHECK_OF,
     THOUSANDFOLD,
@@ -281,6 +289,9 @@ class _Wave:
             # while a level that has changed is told, its peaks are none
             weight = np.where(length >= DAY_MS, params.day_weight, 1.0)
             likely = likely_of(profile["most"][slot], weight, params)
+            # a second peak, while what the first has said still stands, is a level rather
+            again = (part["told"] & SPIKE) > 0
+            likely[again] = np.minimum(likely[again], np.float32(params.llr_again))
             excess = excess_of(part["said"], part["active"], likely)
             spike = held & ~is_suspect & following & (part["run"] == 1) & (last > excess)
             spike &= (before > -np.inf) & (last - before >= drop) & (last - near >= drop)
@@ -290,6 +301,7 @@ class _Wave:
             unit = np.gcd(np.gcd(part["quantity"], self.quantity[i]), scale.astype(np.int64))
             spike &= part["quantity"] - scale * OF_STEPS[limit_was] >= params.spike_units * unit
             self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike], np.exp2(last[spike]))
+            part["told"][spike] |= SPIKE
             # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
             put = np.flatnonzero(held & ((was // HOURS == local // DAY_MS) | (length >= DAY_MS)))
             over = np.where(spike[put], 0, last[put] * STEPS_PER_OCTAVE).astype(np.int64)
