@@ -192,7 +192,8 @@ def limited(nats: Floats, needed: Floats, params: Params) -> Floats:
     up = nats[:, FIRST_UP:SCALES]
     over = (up - limit[:, FIRST_UP:SCALES]).max(axis=1)
     np.maximum(up - np.maximum(over, 0)[:, None], 0, out=up)
-    return np.minimum(nats, limit, out=nats)
+    kept: Floats = np.minimum(nats, limit, out=nats)
+    return kept
 
 
 def likely_of(most: Array, weight: Any, params: Params) -> Floats:
