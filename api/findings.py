@@ -50,7 +50,7 @@ class Finding(BaseModel):
     size: float = Field(description="ratio of a level or spike, hours of a clock, values of a run; else 0")
     definition: str | None = Field(
         description="NAME@VERSION of the check's parameters (`GET /v1/check-parameters`) or of the user's rule",
-        examples=["packaged@2"],
+        examples=["packaged@3"],
     )
     told_at: str = Field(description="the stream's clock when it was told")
 

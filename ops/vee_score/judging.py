@@ -28,6 +28,7 @@ Floats = NDArray[np.float64]
 LIMITS: Final = Limits(live_max_age_ms=DAY_MS, live_max_ahead_ms=DAY_MS, backfill_max_ahead_ms=DAY_MS)
 CARRIER: Final = CARRIER_BY_ID["electricity"].number
 OUTCOME_CHECKS: Final = 100  # a reject code of judge stands in `check` as 100 + Outcome
+READINGS: Final = 96  # of each meter in a frame, where their order cannot matter
 TOLD: Final = np.dtype([("meter", "<i4"), ("reading", "<i4"), ("check", "<i2"), ("decision", "i1")])
 
 
@@ -74,15 +75,22 @@ class Plant:
         value = np.zeros((longest, len(streams)))
         for i, s in enumerate(streams):
             end[: len(s.end), i], value[: len(s.end), i] = s.end, s.value
+        if learning:  # clean, so in time order
+            known = self.known.lookup(self.ids)
+            for first in range(0, longest, READINGS):
+                some = slice(first, first + READINGS)
+                at = np.nonzero(end[some] != MISSING)
+                self._frame(first, known, at[1], end[some][at], value[some][at], learning)
+            return np.empty(0, TOLD)
         told = []
         every = np.arange(len(streams))
         lookups: dict[bytes, Lookup] = {}
         for k in range(longest):
             meters = every[end[k] != MISSING]
-            known = lookups.get(meters.tobytes())
-            if known is None:
-                known = lookups[meters.tobytes()] = self.known.lookup([self.ids[i] for i in meters.tolist()])
-            found = self._frame(k, known, end[k, meters], value[k, meters], learning)
+            if (key := meters.tobytes()) not in lookups:
+                lookups[key] = self.known.lookup([self.ids[i] for i in meters.tolist()])
+            known = lookups[key]
+            found = self._frame(k, known, np.arange(len(meters)), end[k, meters], value[k, meters], learning)
             if len(found):
                 entry = np.empty(len(found), TOLD)
                 entry["meter"], entry["reading"] = meters[found["row"]], k
@@ -90,10 +98,11 @@ class Plant:
                 told.append(entry)
         return np.concatenate(told) if told else np.empty(0, TOLD)
 
-    def _frame(self, seq: int, known: Lookup, end: Ints, value: Floats, learning: bool) -> Array:
+    def _frame(self, seq: int, known: Lookup, meter: Ints, end: Ints, value: Floats, learning: bool) -> Array:
+        """meter: of each reading, a position in `known`."""
         n = len(end)
         frame = Frame(
-            "score", 0, seq, 0, Mode.BACKFILL, known.ids, np.arange(n), np.full(n, MISSING), end, value,
+            "score", 0, seq, 0, Mode.BACKFILL, known.ids, meter, np.full(n, MISSING), end, value,
             np.full(n, UNIT_OF_METER), {},
         )  # fmt: skip
         judged = judge(frame, known, self.state, None, LIMITS)
@@ -106,7 +115,7 @@ class Plant:
         parts = [refused]
         took = np.flatnonzero(judged.code == Outcome.STORED)
         readings = Readings(
-            known.slot[took], judged.start[took], judged.end[took], judged.quantity[took],
+            known.slot[meter[took]], judged.start[took], judged.end[took], judged.quantity[took],
             np.full(len(took), self.interval_ms), np.zeros(len(took), np.bool_),
         )  # fmt: skip
         found = examine(readings, self.habits, learning=learning)

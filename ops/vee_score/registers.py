@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from carbonstream.ops.vee_score.judging import CARRIER, LIMITS, OUTCOME_CHECKS, TOLD, Plant
+from carbonstream.ops.vee_score.judging import CARRIER, LIMITS, OUTCOME_CHECKS, READINGS, TOLD, Plant
 from carbonstream.ops.vee_score.register_faults import Register
 from carbonstream.processors.converter import Converter, Layout
 from carbonstream.processors.frames import MISSING, UNIT_OF_METER, Frame
@@ -51,28 +52,31 @@ def convert(registers: list[Register], before: list[int], school: Plant, series:
     for i, register in enumerate(registers):
         for reading, _ in register.exchanges:
             recorded[reading].append(i)
-    _say(converter, 0, meters, np.array(before), np.array([r.start / 1_000 for r in registers]))
-    told = []
-    for k in range(max(len(r.delivery.end) for r in registers)):
-        for i in recorded[k]:
-            known = tuple(x for reading, x in registers[i].exchanges if reading <= k)
+    start = np.array([r.start / 1_000 for r in registers])
+    _say(converter, 0, meters, np.arange(len(meters)), np.array(before), start)
+    told: list[tuple[int, int, int, int]] = []
+    last = max(len(r.delivery.end) for r in registers)
+    for first, until in pairwise(sorted({*range(0, last, READINGS), *recorded, last})):
+        for i in recorded[first]:
+            known = tuple(x for reading, x in registers[i].exchanges if reading <= first)
             meters[i] = replace(meters[i], exchanges=known)
             reference.shard(SHARD).put(meters[i])
-        here = [i for i, r in enumerate(registers) if k < len(r.delivery.end)]
-        end = np.array([registers[i].delivery.end[k] for i in here])
-        index = np.array([registers[i].delivery.value[k] for i in here])
-        answer = _say(converter, k + 1, [meters[i] for i in here], end, index)
-        told += [(here[row], k, check, decision) for row, check, decision in answer]
+        ends = [r.delivery.end[first:until] for r in registers]
+        of = np.repeat(np.arange(len(registers)), [len(part) for part in ends])
+        reading = first + np.concatenate([np.arange(len(part)) for part in ends])
+        index = np.concatenate([r.delivery.value[first:until] for r in registers])
+        answer = _say(converter, first + 1, meters, of, np.concatenate(ends), index)
+        told += [(of[row], reading[row], check, decision) for row, check, decision in answer]
     return np.array(told, TOLD)
 
 
 def _say(
-    converter: Converter, at: int, meters: list[Meter], end: Ints, index: NDArray[np.float64]
+    converter: Converter, at: int, meters: list[Meter], of: Ints, end: Ints, index: NDArray[np.float64]
 ) -> list[tuple[int, int, int]]:
-    """(row, check, decision) of one frame's answer."""
-    n = len(meters)
+    """(row, check, decision) of one frame's answer. of: each reading's meter."""
+    n = len(end)
     frame = Frame(
-        "score", SHARD, at, 0, Mode.BACKFILL, [m.meter_id for m in meters], np.arange(n), np.full(n, MISSING),
+        "score", SHARD, at, 0, Mode.BACKFILL, [m.meter_id for m in meters], of, np.full(n, MISSING),
         end, index, np.full(n, UNIT_OF_METER), {"end": end.tolist(), "value": index.tolist()},
     )  # fmt: skip
     answer = converter.handle(at, frame, None, 0)

@@ -11,22 +11,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from carbonstream.processors.vee import levels
 from carbonstream.processors.vee.delivery import deliver, deliver_next
 from carbonstream.processors.vee.findings import FINDING, NOTHING, Readings
-from carbonstream.processors.vee.learning import CHANGED, FROZEN, HIGH, NEVER_FROZEN, close_day, kind_of
-from carbonstream.processors.vee.levels import (
-    CHECK_OF,
-    THOUSANDFOLD,
-    believe_thousandfold,
-    bin_of,
-    decide,
-    excess_of,
-    is_likely,
-    is_moved,
-    likely_of,
-    needed_of,
-    remembered,
-    weigh,
+from carbonstream.processors.vee.learning import (
+    CHANGED,
+    FROZEN,
+    HIGH,
+    NEVER_FROZEN,
+    SPIKE,
+    close_day,
+    kind_of,
 )
 from carbonstream.processors.vee.params import (
     HOURS,
@@ -278,16 +273,19 @@ class _Wave:
             drop = params.spike_drop
             # while a level that has changed is told, its peaks are none
             weight = np.where(length >= DAY_MS, params.day_weight, 1.0)
-            likely = likely_of(profile["most"][slot], weight, params)
-            excess = excess_of(part["said"], part["active"], likely)
+            likely = levels.likely_of(profile["most"][slot], weight, params)
+            # a second peak, while what the first has said still stands, is a level rather
+            np.minimum(likely, params.llr_again, out=likely, where=(part["told"] & SPIKE)[:, None] > 0)
+            excess = levels.excess_of(part["said"], part["active"], likely)
             spike = held & ~is_suspect & following & (part["run"] == 1) & (last > excess)
             spike &= (before > -np.inf) & (last - before >= drop) & (last - near >= drop)
             # a day's peak that has moved to another hour is none either
-            moved = is_moved(part["said"], part["active"], likely)
+            moved = levels.is_moved(part["said"], part["active"], likely)
             spike &= ~moved | (part["quantity"] > top * OF_STEPS[ZERO_STEP + params.spike_margin])
             unit = np.gcd(np.gcd(part["quantity"], self.quantity[i]), scale.astype(np.int64))
             spike &= part["quantity"] - scale * OF_STEPS[limit_was] >= params.spike_units * unit
             self.tell(i[spike], Check.SPIKE, Decision.REJECT, part["end"][spike], np.exp2(last[spike]))
+            part["told"][spike] |= SPIKE
             # what was none counts for the day; a spike lifts its hour's limit by the margin, in case it is habit
             put = np.flatnonzero(held & ((was // HOURS == local // DAY_MS) | (length >= DAY_MS)))
             over = np.where(spike[put], 0, last[put] * STEPS_PER_OCTAVE).astype(np.int64)
@@ -299,9 +297,9 @@ class _Wave:
             # again and again, or for a day: the unit
             unit = is_suspect & (value > far) & ((held & (part["quantity"] > far)) | (length >= DAY_MS))
             high &= ~unit
-            new = unit & ((part["active"] & THOUSANDFOLD) == 0)
+            new = unit & ((part["active"] & levels.THOUSANDFOLD) == 0)
             self.tell(i[new], Check.UNIT_THOUSANDFOLD, Decision.QUESTION, each(end, i)[new], RATIOS[-1])
-            believe_thousandfold(part, unit, params)
+            levels.believe_thousandfold(part, unit, params)
             self.tell(i[high], Check.HIGH, Decision.QUESTION, each(end, i)[high])
             part["told"][high] |= HIGH
             previous = octaves_of(part["quantity"].astype(np.float32), scale) - octaves_at(limit_was)
@@ -341,8 +339,8 @@ class _Wave:
         allowed: NDArray[np.uint8] = profile["frozen"][slot, octave]
         # of a level that has changed the runs lie in other octaves
         moved = recent["quantity"] > profile["scale"][slot] * OF_STEPS[profile["top"][slot]]
-        moved |= is_likely(
-            recent["said"], recent["active"], likely_of(profile["most"][slot], 1.0, self.params)
+        moved |= levels.is_likely(
+            recent["said"], recent["active"], levels.likely_of(profile["most"][slot], 1.0, self.params)
         )
         return np.where(moved, profile["frozen"][slot].max(axis=1), allowed)
 
@@ -354,7 +352,7 @@ class _Wave:
         place = self.place if every else slot
         clock, parts = some(hour, i), some(parts, i)
         rows = slice(None) if every and isinstance(clock, int) else i
-        bins = bin_of(recent["energy"][rows] / parts, profile["scale"][place])
+        bins = levels.bin_of(recent["energy"][rows] / parts, profile["scale"][place])
         recent["energies"][rows, clock % HOURS] = np.minimum(bins, 254)
         ready = profile["days"][place] >= params.level_days
         if not ready.all():
@@ -362,14 +360,14 @@ class _Wave:
                 return
             i, slot, bins = i[ready], slot[ready], bins[ready]
             rows, place, clock = i, slot, some(clock, ready.nonzero()[0])
-        said = weigh(self.habits, slot, place, kind_of(clock // HOURS), clock % HOURS, bins, params)
+        said = levels.weigh(self.habits, slot, place, kind_of(clock // HOURS), clock % HOURS, bins, params)
         whole_day = some(length, i) >= DAY_MS
         if np.count_nonzero(whole_day):
             said = np.rint(said * np.where(whole_day, params.day_weight, 1.0)).astype(np.int16)
         evidence = recent["said"][rows].T + said
         np.maximum(evidence, 0, out=evidence)
         # all others need no more than the steadiest meter, and have less
-        warm = np.logical_or.reduce(evidence > remembered(params)[:, None], axis=0)
+        warm = np.logical_or.reduce(evidence > levels.remembered(params)[:, None], axis=0)
         warm |= recent["active"][rows] > 0
         if np.count_nonzero(warm):
             self._weigh_up(i[warm], evidence, warm.nonzero()[0], end)
@@ -380,9 +378,11 @@ class _Wave:
         params, recent = self.params, self.recent
         nats = evidence[:, columns].T * np.float32(1 / PER_NAT)
         profile = self.habits.profile
-        needed = needed_of(profile["most"][self.slot[i]], params)
+        needed = levels.needed_of(profile["most"][self.slot[i]], params)
+        high = (recent["told"][i] & HIGH) > 0
+        levels.lower_needed(needed, high, params)
         needed[profile["days"][self.slot[i]] < params.shape_days] *= np.float32(params.llr_young)
-        np.minimum(nats, np.maximum(needed * np.float32(1.2), params.llr_kept), out=nats)
+        nats = levels.limited(nats, needed, params)
         evidence[:, columns] = np.rint(nats * PER_NAT).T
         most = recent["most"]
         most[i] = np.maximum(most[i], np.minimum(np.ceil(nats), 255))
@@ -392,8 +392,9 @@ class _Wave:
         if not len(hot):
             return
         i = i[hot]
-        hypothesis, recent["active"][i] = decide(nats[hot], needed[hot], recent["active"][i], params)
+        nats, needed, high = nats[hot], needed[hot], high[hot]
+        hypothesis, recent["active"][i] = levels.decide(nats, needed, recent["active"][i], high, params)
         told = (hypothesis >= 0).nonzero()[0]
         i, hypothesis = i[told], hypothesis[told]
         recent["told"][i] |= CHANGED
-        self.tell(i, CHECK_OF[hypothesis], Decision.QUESTION, each(end, i), SIZES[hypothesis])
+        self.tell(i, levels.CHECK_OF[hypothesis], Decision.QUESTION, each(end, i), SIZES[hypothesis])

@@ -23,8 +23,8 @@ COUNT: Final = 4  # 2 for an hour's own bin, 1 for either neighbour
 FULL: Final = 60 * COUNT  # days of a kind; then all before count half, and a byte is enough for any bin
 FADE_DAYS: Final = 16  # a highest value fades by 4.4 % in so many days
 NEVER_FROZEN: Final = 255
-# bits of RECENT.told: a level or shape, a value far above all, a frozen value
-CHANGED, HIGH, FROZEN = np.uint8(1), np.uint8(2), np.uint8(4)
+# bits of RECENT.told: a level or shape, a value far above all, a frozen value, a spike
+CHANGED, HIGH, FROZEN, SPIKE = (np.uint8(1 << i) for i in range(4))
 UNUSUAL: Final = CHANGED | HIGH
 
 

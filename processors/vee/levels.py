@@ -66,8 +66,10 @@ GROUPS: Final = (
     (SHAPE, SCALES, SCALES + len(SHIFT_HOURS)),
 )
 LEVEL_GROUPS: Final = 3  # of them
+GONE: Final = 0.3  # of what decided: a level that was told is over
 STEPS_PER_BIN: Final = STEPS_PER_OCTAVE // BINS_PER_OCTAVE
 FIRST_UP: Final = RATIOS.index(2.0)
+FIRST_FAR: Final = RATIOS.index(3.0)  # of those that lift a peak by `high_octaves`
 UP_BINS: Final = np.array(RATIO_BINS[FIRST_UP:])
 OCTAVES_OF: Final = np.log2(RATIOS).astype(np.float32)
 
@@ -178,6 +180,22 @@ def needed_of(most: Array, params: Params) -> Floats:
     return np.maximum(needed, least_of(params), out=needed)
 
 
+def lower_needed(needed: Floats, high: NDArray[np.bool_], params: Params) -> None:
+    """On days with values far above all the meter ever had normal life has no part in what says three times and more.
+    Changes `needed`."""
+    needed[high, FIRST_FAR:SCALES] = least_of(params)[FIRST_FAR:SCALES]
+
+
+def limited(nats: Floats, needed: Floats, params: Params) -> Floats:
+    """Evidence as far as it is kept. Higher levels fall together: by how much one is likelier than another stays."""
+    limit = np.maximum(needed * np.float32(1.2), params.llr_kept)
+    up = nats[:, FIRST_UP:SCALES]
+    over = (up - limit[:, FIRST_UP:SCALES]).max(axis=1)
+    np.maximum(up - np.maximum(over, 0)[:, None], 0, out=up)
+    kept: Floats = np.minimum(nats, limit, out=nats)
+    return kept
+
+
 def likely_of(most: Array, weight: Any, params: Params) -> Floats:
     """Nats that make a hypothesis likely enough to explain peaks and runs: more than one reading gives (weight: of one
     against an hour's), and half of what decides. As needed_of."""
@@ -220,30 +238,40 @@ def believe_thousandfold(recent: Array, which: NDArray[np.bool_], params: Params
 
 
 def decide(
-    evidence: Floats, needed: Floats, active: NDArray[np.uint8], params: Params
+    evidence: Floats,
+    needed: Floats,
+    active: NDArray[np.uint8],
+    high: NDArray[np.bool_],
+    params: Params,
 ) -> tuple[Ints, NDArray[np.uint8]]:
     """(hypothesis told or -1, groups that are told) of meters whose hour closed.
 
-    evidence, needed: nats. A group (level, shape) that is told is not told again before its evidence has gone.
+    evidence, needed: nats. high: today had values far above all the meter ever had. A group (level, shape) that is
+    told is not told again before its evidence has gone.
     """
     share = evidence / needed
+    decided = np.where(share >= 1, evidence, 0)
+    # normal life says much for small ratios, but no small ratio makes such values
+    rivals = np.where(high[:, None], decided, evidence)[:, :FIRST_FAR].max(axis=1)
+    rivals = np.maximum(rivals, evidence[:, FIRST_FAR : SCALES - 2].max(axis=1))
     told = np.full(len(evidence), -1)
     active = active.copy()
     for bit, first, last in GROUPS:
         highest = share[:, first:last].max(axis=1)
         is_active = (active & bit) != 0
         new = ~is_active & (highest >= 1)
+        gone = highest < GONE
         if bit == RATIO:
             new &= (active & UNIT) == 0  # ten times is four times too,
+            gone &= evidence[:, FIRST_FAR:last].max(axis=1) < GONE * params.llr_least
         elif bit == TENFOLD:
-            new &= (
-                highest * needed[:, first] > evidence[:, :first].max(axis=1) + params.llr_lead
-            )  # and four nearly ten
+            new &= evidence[:, first] > rivals + params.llr_lead  # and four nearly ten
+            gone &= evidence[:, first] < GONE * params.llr_least
         elif bit == SHAPE:
             new &= (active & (UNIT | RATIO)) == 0  # a night ten times as high is like a day
             new &= evidence[:, first:last].max(axis=1) > evidence[:, :first].max(axis=1)
         if new.any():
-            best = first + evidence[:, first:last].argmax(axis=1)
+            best = first + decided[:, first:last].argmax(axis=1)
             told = np.where(new & (told < 0), best, told)
-        active = np.where(new, active | bit, np.where(is_active & (highest < 0.3), active & ~bit, active))
+        active = np.where(new, active | bit, np.where(is_active & gone, active & ~bit, active))
     return told, active

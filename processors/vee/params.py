@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import log2
 from typing import Final
 
-VERSION: Final = 2  # of what is packaged
+VERSION: Final = 3  # of what is packaged
 # Habit is kept by local hour and kind of day: Monday to Friday, Saturday, Sunday.
 HOURS: Final = 24
 KINDS: Final = 3
@@ -66,6 +66,7 @@ class Params:
     most_fade_days: int = 4
     high_rise: int = 4  # sixteenths of an octave a day by which an hour's highest may rise
     llr_likely: float = 7.0  # nats, of more than one hour, that make a changed level explain peaks and runs
+    llr_again: float = 5.0  # the same of a day's second peak
     llr_kept: float = 24.0  # evidence is kept up to here, or a fifth more than needed
     llr_lead: float = 2.0  # by which ten times must be likelier than four
     new_habit_days: int = 14  # a changed level that lasts longer is the meter's new habit

@@ -255,7 +255,7 @@ def test_a_meter_tells_what_the_checks_found(settings: Settings, client: httpx.C
         connection.execute(
             """insert into finding (partition, source_offset, row, "check", decision, meter, time, size, tick_ms,
                  definition)
-               select 0, 7, 0, 2, 1, number, '2024-01-01T08:15+08', 5, 1704068130000, 'packaged@2'
+               select 0, 7, 0, 2, 1, number, '2024-01-01T08:15+08', 5, 1704068130000, 'packaged@3'
                from meter where meter_id = %s""",
             (f"{plant.STEEL}/E01",),
         )
@@ -263,6 +263,6 @@ def test_a_meter_tells_what_the_checks_found(settings: Settings, client: httpx.C
     found = get(client, path, **{"from": "2024-01-01", "to": "2024-01-02"})
     assert found["findings"] == [
         {"end": "2024-01-01T08:15:00+08:00", "check": "frozen", "decision": "question", "size": 5.0,
-         "definition": "packaged@2", "told_at": "2024-01-01T08:15:30+08:00"}
+         "definition": "packaged@3", "told_at": "2024-01-01T08:15:30+08:00"}
     ]  # fmt: skip
     assert get(client, path, **{"from": "2024-01-02", "to": "2024-01-03"})["findings"] == []
