@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from carbonstream.processors.accepted_edits import Edited, edited_wh
+from carbonstream.processors.accepted_edits import Edited, behind, edited_wh
 from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, is_sound, newest_day
 from carbonstream.processors.accepted_meters import ListedMeter, ListedMeters, listed, listed_meter, wh_in
 from carbonstream.processors.accepted_registers import Registers, between, milli_at
@@ -148,6 +148,8 @@ class AcceptedCounter:
         self, frame: dict[str, Any], meters: ListedMeters, times: list[int], window: tuple[int, int]
     ) -> None:
         """Count a sound frame of mode edit."""
+        left: set[int] = set()  # entries that go with a strike that is not taken
+        struck_here: set[int] = set()  # numbers of meters
         for i, (at, end) in enumerate(zip(frame["meter"], times, strict=True)):
             meter = meters.each[at]
             day = (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY
@@ -157,9 +159,15 @@ class AcceptedCounter:
                 of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
                 unit = frame.get("unit")
                 named = unit[i] if isinstance(unit, list) else unit
-                line[1] += edited_wh(
-                    frame, i, end, of, meter.scale if named is None else wh_in(named), window
-                )
+                scale = meter.scale if named is None else wh_in(named)
+                wh = None if i in left else edited_wh(frame, i, end, of, scale, window)
+                if meter.register and frame["value"][i] is None:
+                    if wh is None or meter.number in struck_here or not self._strike(meter, frame, i, end):
+                        wh = None
+                        left |= {i + 1} if behind(frame, i) is not None else set()
+                    else:
+                        struck_here.add(meter.number)
+                line[1] += wh or 0
 
     def _count_each(
         self, frame: dict[str, Any], meters: ListedMeters, times: list[int], window: tuple[int, int]
@@ -251,6 +259,23 @@ class AcceptedCounter:
             line = self._lines[frame["source"], meters.sites[site], on]
             line[0] += readings
             line[1] += energy
+
+    def _strike(self, meter: ListedMeter, frame: dict[str, Any], i: int, end: int) -> bool:
+        """Forget a register's index that is struck; False where another came last than the frame's sender knew."""
+        slot, shard = divmod(meter.number, SHARDS)
+        known = self.registers.shard(shard, slot + 1)[slot]
+        newest, first = int(known["end"]), (int(known["first_end"]), int(known["first_index"]))
+        following = behind(frame, i)
+        if following is not None:
+            return newest >= following
+        if newest != end:
+            return False
+        unit = frame.get("unit")
+        named = unit[i] if isinstance(unit, list) else unit
+        scale = meter.scale if named is None else wh_in(named)
+        before = frame["start"][i], round(frame["first_index"][i] * (scale or 0))
+        self.registers.put(meter.number, before, first, moved=True)
+        return True
 
     def _window(self, mode: str) -> tuple[int, int]:
         """(oldest, newest) UTC ms that a register's index may reach to be taken."""
