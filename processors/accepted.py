@@ -156,17 +156,16 @@ class AcceptedCounter:
             line = self._lines[frame["source"], meter.site, day]
             line[0] += 1
             if meter.electric:
-                of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
-                unit = frame.get("unit")
-                named = unit[i] if isinstance(unit, list) else unit
-                scale = meter.scale if named is None else wh_in(named)
-                wh = None if i in left else edited_wh(frame, i, end, of, scale, window)
+                wh = None if i in left else _edited_wh(frame, i, end, meter, window)
                 if meter.register and frame["value"][i] is None:
-                    if wh is None or meter.number in struck_here or not self._strike(meter, frame, i, end):
-                        wh = None
-                        left |= {i + 1} if behind(frame, i) is not None else set()
-                    else:
+                    merged = behind(frame, i)
+                    is_whole = merged is None or _edited_wh(frame, i + 1, merged, meter, window) is not None
+                    is_new = meter.number not in struck_here
+                    if wh is not None and is_whole and is_new and self._strike(meter, frame, i, end):
                         struck_here.add(meter.number)
+                    else:
+                        wh = None
+                        left |= {i + 1} if merged is not None else set()
                 line[1] += wh or 0
 
     def _count_each(
@@ -270,10 +269,7 @@ class AcceptedCounter:
             return newest >= following
         if newest != end:
             return False
-        unit = frame.get("unit")
-        named = unit[i] if isinstance(unit, list) else unit
-        scale = meter.scale if named is None else wh_in(named)
-        before = frame["start"][i], round(frame["first_index"][i] * (scale or 0))
+        before = frame["start"][i], round(frame["first_index"][i] * (_scale(frame, i, meter) or 0))
         self.registers.put(meter.number, before, first, moved=True)
         return True
 
@@ -332,6 +328,20 @@ class AcceptedCounter:
             return 0
         self.registers.put(meter.number, newest, first, moved=True)
         return wh
+
+
+def _scale(frame: dict[str, Any], i: int, meter: ListedMeter) -> float | None:
+    """Wh in the unit of the i-th entry; None where it is none of electricity."""
+    unit: Any = frame.get("unit")
+    named = unit[i] if isinstance(unit, list) else unit
+    return meter.scale if named is None else wh_in(named)
+
+
+def _edited_wh(
+    frame: dict[str, Any], i: int, end: int, meter: ListedMeter, window: tuple[int, int]
+) -> int | None:
+    of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
+    return edited_wh(frame, i, end, of, _scale(frame, i, meter), window)
 
 
 def _times(ends: list[Any]) -> list[int]:

@@ -66,7 +66,10 @@ def judge_edits(frame: Frame, known: Lookup, state: ShardState, now: int | None,
     for row in np.flatnonzero(sound).tolist():
         is_void, slot = frame.document["value"][row] is None, int(judged.slot[row])
         if is_void and judged.master["register"][row]:
-            strike = None if slot in strikes else _strike(frame, judged, row, state)
+            is_whole = not _strikes(frame, row) or (
+                bool(sound[row + 1]) and _interval(frame, known, judged, row + 1) is not None
+            )
+            strike = _strike(frame, judged, row, state) if is_whole and slot not in strikes else None
             if strike is None:
                 continue
             strikes[slot] = strike

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carbonstream.processors.instant.readings import Frame as InstantFrame
 from carbonstream.processors.recomputing import StoredRow
 from carbonstream.processors.striking import Strike, strike
 from carbonstream.schemas.codes import Mode, Outcome, RowFlag
@@ -156,6 +157,34 @@ def test_an_index_that_came_meanwhile_keeps_the_strike_from_being_taken() -> Non
     balanced(plant)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "http/gw-7"},
+        {"quality": None},
+        {"quality": [7, None]},
+        {"first_index": None},
+        {"first_index": [0.11, -1]},
+        {"first_index": [None, 0.11]},
+        {"replaces": [0.5, 20]},
+        {"replaces": [20, 0.5]},
+        {"start": None},
+        {"value": [None, 1e300]},
+        {"value": [None, 0.001]},
+        {"unit": ["kWh", "t"]},
+        {"end": [T0 + 3 * QUARTER_MS, T0 + 9 * QUARTER_MS]},
+    ],
+)
+def test_a_strike_is_taken_whole_or_not_at_all(change: Document) -> None:
+    plant = Plant(R0)
+    plant.send(sent(Life(R0, [100, 110, 120, 130], []), [0, 1, 2, 3]))
+    before = plant.table.stored_rows()
+    plant.send(edit(plant, found(plant, T0 + 2 * QUARTER_MS)) | change)
+    assert plant.outcomes[-2:] == [Outcome.EDIT] * 2
+    assert plant.table.stored_rows() == before
+    balanced(plant)
+
+
 def test_the_first_index_and_a_time_without_an_index_are_refused_with_the_remedy() -> None:
     plant = Plant(R0)
     plant.send(sent(Life(R0, [100, 110], []), [0, 1]))
@@ -192,3 +221,13 @@ def test_a_withdrawn_day_leaves_no_energy_and_no_reading() -> None:
     (again,) = plant.table.stored_rows()
     assert (again[3], again[6] & RowFlag.VOID) == (before[3], 0)
     balanced(plant)
+
+
+def test_what_is_void_is_no_reading_to_the_instant_rules() -> None:
+    column = dict.fromkeys(("quantity", "quality", "code"), 0)
+    answer = column | {
+        "source": SOURCE_RECOMPUTE, "mode": "edit", "tick": T0, "meter": [0, 0], "numbers": [64],
+        "start": [T0, T0], "end": [T0 + QUARTER_MS, T0 + 2 * QUARTER_MS],
+    }  # fmt: skip
+    assert InstantFrame.of(answer | {"void": [0]}).end.tolist() == [T0 + 2 * QUARTER_MS]
+    assert len(InstantFrame.of(answer)) == 2
