@@ -1,6 +1,7 @@
 """/v1/declarations: amounts that nobody meters, written down by one person and approved by another.
 
-An approved declaration is sent to meter.readings by the service estimator; `carbonstream declare` does the same.
+An approved declaration is sent to meter.readings by the service estimator; `carbonstream declare` does the same. What
+was approved is withdrawn by two persons as well, and goes the same way.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ Number = Annotated[int, Path(ge=1, lt=2**63)]
 LISTED: Final = """
 select d.id, d.meter_id, d.first_day, d.last_day, d.opening, d.purchases, d.closing, d.amount, d.unit, d.document,
        d.declared_by, d.declared_at, d.approved_by, d.approved_at, d.rejected_by, d.rejected_at, d.reason, d.state,
+       d.withdrawal_state, d.withdrawal_by, d.withdrawal_at, d.withdrawal_reason, d.withdrawal_decided_by,
+       d.withdrawal_decided_at, d.withdrawal_rejection,
        coalesce((select jsonb_agg(jsonb_build_object('month', to_char(t.month, 'YYYY-MM'), 'carrier', t.carrier,
          'declared', t.declared, 'co2_kg', t.co2_kg::text, 'kgce', t.kgce::text, 'inferred', t.inferred,
          'inferred_co2_kg', t.inferred_co2_kg::text, 'inferred_kgce', t.inferred_kgce::text) order by t.month)
@@ -46,7 +49,9 @@ select submit_declaration(%(meter)s, %(first)s, %(last)s, %(opening)s, %(purchas
 """
 APPROVE: Final = "select approve_declaration(%(id)s, %(by)s)"
 REJECT: Final = "select reject_declaration(%(id)s, %(by)s, %(reason)s)"
-State = Literal["pending", "approved", "sent", "rejected"]
+WITHDRAW: Final = "select request_withdrawal(%(id)s, %(by)s, %(reason)s)"
+DECIDE_WITHDRAWAL: Final = "select decide_withdrawal(%(id)s, %(by)s, %(is_approved)s, %(reason)s)"
+State = Literal["pending", "approved", "sent", "withdrawn", "rejected"]
 
 
 class Submission(Body):
@@ -75,6 +80,20 @@ class Rejection(Body):
 
     by: Person
     reason: Text = Field(min_length=1, max_length=300)
+
+
+class Withdrawal(BaseModel):
+    """The newest request to withdraw a declaration."""
+
+    state: Literal["pending", "approved", "sent", "rejected"] = Field(
+        description="sent: on its way out of the totals"
+    )
+    requested_by: str
+    requested_at: str
+    reason: str
+    decided_by: str | None
+    decided_at: str | None
+    rejection: str | None = Field(description="why it was turned down")
 
 
 class TrueUp(BaseModel):
@@ -114,6 +133,7 @@ class Declaration(BaseModel):
     rejected_by: str | None
     rejected_at: str | None
     reason: str | None = Field(description="why it was rejected")
+    withdrawal: Withdrawal | None
     true_ups: list[TrueUp]
 
 
@@ -151,6 +171,13 @@ class _Row:
     rejected_at: datetime | None
     reason: str | None
     state: State
+    withdrawal_state: Literal["pending", "approved", "sent", "rejected"] | None
+    withdrawal_by: str | None
+    withdrawal_at: datetime | None
+    withdrawal_reason: str | None
+    withdrawal_decided_by: str | None
+    withdrawal_decided_at: datetime | None
+    withdrawal_rejection: str | None
     true_ups: list[dict[str, Any]]
 
 
@@ -219,6 +246,29 @@ async def reject(id_: Number, body: Rejection, here: Here) -> Declaration:
     return await _find(here, id_)
 
 
+@router.post("/{id_}/withdraw", dependencies=[Depends(commanding)])
+async def withdraw(id_: Number, body: Rejection, here: Here) -> Declaration:
+    """Ask for an approved declaration to be withdrawn; it counts until a second person has approved that."""
+    await here.commands.call(WITHDRAW, {"id": id_, "by": body.by, "reason": body.reason})
+    return await _find(here, id_)
+
+
+@router.post("/{id_}/withdraw/approve", dependencies=[Depends(commanding)])
+async def approve_withdrawal(id_: Number, body: Approval, here: Here) -> Declaration:
+    """Approve a withdrawal as another person than the one who asked; the service estimator sends it."""
+    values = {"id": id_, "by": body.by, "is_approved": True, "reason": None}
+    await here.commands.call(DECIDE_WITHDRAWAL, values)
+    return await _find(here, id_)
+
+
+@router.post("/{id_}/withdraw/reject", dependencies=[Depends(commanding)])
+async def reject_withdrawal(id_: Number, body: Rejection, here: Here) -> Declaration:
+    """Turn a withdrawal down, or take one's own back; the declaration stands."""
+    values = {"id": id_, "by": body.by, "is_approved": False, "reason": body.reason}
+    await here.commands.call(DECIDE_WITHDRAWAL, values)
+    return await _find(here, id_)
+
+
 async def _find(here: Here, id_: int) -> Declaration:
     values = {"id": id_, "meter": None, "state": None, "limit": 1}
     found = await here.database.rows(_Row, LISTED, values)
@@ -256,7 +306,23 @@ def _shown(row: _Row) -> Declaration:
         rejected_by=row.rejected_by,
         rejected_at=None if row.rejected_at is None else local_text(row.rejected_at),
         reason=row.reason,
+        withdrawal=_withdrawal(row),
         true_ups=[_true_up(found) for found in row.true_ups],
+    )
+
+
+def _withdrawal(row: _Row) -> Withdrawal | None:
+    if row.withdrawal_state is None or row.withdrawal_at is None:
+        return None
+    at = row.withdrawal_decided_at
+    return Withdrawal(
+        state=row.withdrawal_state,
+        requested_by=row.withdrawal_by or "",
+        requested_at=local_text(row.withdrawal_at),
+        reason=row.withdrawal_reason or "",
+        decided_by=row.withdrawal_decided_by,
+        decided_at=None if at is None else local_text(at),
+        rejection=row.withdrawal_rejection,
     )
 
 

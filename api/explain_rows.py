@@ -21,9 +21,9 @@ select m.number, m.meter_id, m.site_id, m.kind, m.unit,
        q.quantity * k.value * 0.001 as co2_kg, q.quantity * e.value * 0.001 as kgce
 from meter m join site s using (site_id) join carrier c on c.number = m.carrier
 join lateral (
-  select * from reading r where r.meter = m.number and r.time >= %(at)s and r.time <= %(latest)s
-  order by r.time limit 1
-) r on r.start <= %(at)s
+  select * from reading r where r.meter = m.number and r.time >= %(at)s and r.time <= %(latest)s and r.start <= %(at)s
+  order by r.flags & 64, r.time limit 1  -- where a struck index left a row, the interval that spans it tells more
+) r on true
 left join meter_multiplier v on v.meter_id = m.meter_id and v.version = r.multiplier_version
 left join lateral (
   select old_quantity, old_quality from correction x

@@ -116,7 +116,7 @@ class Delivery(BaseModel):
 
     notice: str
     subscription: str
-    kind: str = Field(description="changed, escalated, digest or test")
+    kind: str = Field(description="changed, escalated, digest, deadline or test")
     changes: int
     opened_at: str
     channel: int

@@ -101,6 +101,7 @@ class Reading(Emission):
     edited: bool = Field(
         description="stands in the place of what was stored before; /v1/explain/reading tells why"
     )
+    void: bool = Field(description="what stood here was struck or withdrawn: no energy, no reading")
 
 
 class InForce(BaseModel):
@@ -156,6 +157,7 @@ async def readings(meter_id: PathText, query: Annotated[ReadingsQuery, Query()],
                 apportioned=bool(row.flags & RowFlag.APPORTIONED),
                 declared=bool(row.flags & RowFlag.DECLARED),
                 edited=bool(row.flags & RowFlag.EDITED),
+                void=bool(row.flags & RowFlag.VOID),
             )
             for row in rows
         ],

@@ -20,6 +20,7 @@ from carbonstream.ops import (
     declare_command,
     figure_commands,
     held,
+    index_commands,
     multiplier_commands,
     notices_command,
     reading_commands,
@@ -46,6 +47,7 @@ app.add_typer(
 )
 app.add_typer(coefficient_commands.app, name="coefficients", help="Publish coefficients, as two persons.")
 app.add_typer(multiplier_commands.app, name="multipliers", help="Correct a wrong multiplier, as two persons.")
+app.add_typer(index_commands.app, name="indexes", help="Strike a wrong index of a register, as two persons.")
 app.add_typer(figure_commands.periods, name="periods", help="Months as they were reported.")
 app.add_typer(rule_commands.app, name="rules", help="Try rules before they are relied on.")
 app.add_typer(warnings_command.app, name="warnings", help="The operators' side of warnings.")

@@ -27,7 +27,7 @@ COLUMNS: Final = (
 STOCK: Final = ("opening", "purchases", "closing")
 ALL: Final = """
 select id, meter_id, first_day, last_day, amount::text, unit, document, declared_by, approved_by, rejected_by, reason,
-       state
+       state, withdrawal_state, withdrawal_by, withdrawal_reason, withdrawal_decided_by
 from declaration_state where %(id)s::bigint is null or id = %(id)s order by id
 """
 
@@ -136,6 +136,18 @@ def reject(connection: Connection, number: int, by: str, reason: str) -> None:
     _call(connection, "select reject_declaration(%s, %s, %s)", [number, by, reason])
 
 
+def withdraw(connection: Connection, number: int, by: str, reason: str) -> None:
+    """Ask for an approved declaration to be withdrawn. Raises LoadRefused where it cannot be."""
+    _call(connection, "select request_withdrawal(%s, %s, %s)", [number, by, reason])
+
+
+def decide_withdrawal(
+    connection: Connection, number: int, by: str, reason: str, *, is_approved: bool
+) -> None:
+    """Approve a withdrawal as a second person, or turn it down. Raises LoadRefused where it cannot be."""
+    _call(connection, "select decide_withdrawal(%s, %s, %s, %s)", [number, by, is_approved, reason])
+
+
 def _call(connection: Connection, statement: LiteralString, values: list[Any]) -> None:
     try:
         connection.execute(statement, values)
@@ -160,6 +172,10 @@ def listed(connection: Connection, number: int | None = None) -> list[dict[str, 
         "rejected_by",
         "reason",
         "state",
+        "withdrawal",
+        "withdrawal_by",
+        "withdrawal_reason",
+        "withdrawal_decided_by",
     )
     return [
         dict(zip(names, (row[0], row[1], str(row[2]), str(row[3]), *row[4:]), strict=True))

@@ -149,7 +149,20 @@ def _parsed(name: str, parse: Callable[[str], T], given: str) -> T:
 
 def _shown(result: dict[str, Any]) -> str:
     restates = result["restates"]
-    lines = [f"{restates['intervals']:,} intervals are recomputed, in {', '.join(restates['months'])}"]
+    lines = [
+        f"{restates['intervals']:,} intervals are recomputed, in {', '.join(restates['months'])}",
+        *restated_lines(restates),
+    ]
+    if (id_ := result["id"]) is not None:
+        lines.append(
+            f"pending as {id_}: a second person runs `carbonstream multipliers approve {id_} --by NAME`"
+        )
+    return "\n".join(lines)
+
+
+def restated_lines(restates: dict[str, Any]) -> list[str]:
+    """Entities with their old and new totals, and the reported months among them."""
+    lines = []
     for e in restates["entities"][:SHOWN]:
         quantity = e["quantity"]
         lines.append(
@@ -162,8 +175,4 @@ def _shown(result: dict[str, Any]) -> str:
         f"  {lock['month']} of {lock['entity']} stays as reported ({lock['document']}), the difference beside it"
         for lock in restates["locked"]
     ]
-    if (id_ := result["id"]) is not None:
-        lines.append(
-            f"pending as {id_}: a second person runs `carbonstream multipliers approve {id_} --by NAME`"
-        )
-    return "\n".join(lines)
+    return lines

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from carbonstream.processors.accepted_edits import Edited, edited_wh
+from carbonstream.processors.accepted_edits import Edited, behind, edited_wh
 from carbonstream.processors.accepted_frames import LAST_END_MS, Gap, is_name, is_sound, newest_day
 from carbonstream.processors.accepted_meters import ListedMeter, ListedMeters, listed, listed_meter, wh_in
 from carbonstream.processors.accepted_registers import Registers, between, milli_at
@@ -148,18 +148,25 @@ class AcceptedCounter:
         self, frame: dict[str, Any], meters: ListedMeters, times: list[int], window: tuple[int, int]
     ) -> None:
         """Count a sound frame of mode edit."""
+        left: set[int] = set()  # entries that go with a strike that is not taken
+        struck_here: set[int] = set()  # numbers of meters
         for i, (at, end) in enumerate(zip(frame["meter"], times, strict=True)):
             meter = meters.each[at]
             day = (end - 1 + OFFSET_MS) // DAY_MS if end > 0 else NO_DAY
             line = self._lines[frame["source"], meter.site, day]
             line[0] += 1
             if meter.electric:
-                of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
-                unit = frame.get("unit")
-                named = unit[i] if isinstance(unit, list) else unit
-                line[1] += edited_wh(
-                    frame, i, end, of, meter.scale if named is None else wh_in(named), window
-                )
+                wh = None if i in left else _edited_wh(frame, i, end, meter, window)
+                if meter.register and frame["value"][i] is None:
+                    merged = behind(frame, i)
+                    is_whole = merged is None or _edited_wh(frame, i + 1, merged, meter, window) is not None
+                    is_new = meter.number not in struck_here
+                    if wh is not None and is_whole and is_new and self._strike(meter, frame, i, end):
+                        struck_here.add(meter.number)
+                    else:
+                        wh = None
+                        left |= {i + 1} if merged is not None else set()
+                line[1] += wh or 0
 
     def _count_each(
         self, frame: dict[str, Any], meters: ListedMeters, times: list[int], window: tuple[int, int]
@@ -252,6 +259,20 @@ class AcceptedCounter:
             line[0] += readings
             line[1] += energy
 
+    def _strike(self, meter: ListedMeter, frame: dict[str, Any], i: int, end: int) -> bool:
+        """Forget a register's index that is struck; False where another came last than the frame's sender knew."""
+        slot, shard = divmod(meter.number, SHARDS)
+        known = self.registers.shard(shard, slot + 1)[slot]
+        newest, first = int(known["end"]), (int(known["first_end"]), int(known["first_index"]))
+        following = behind(frame, i)
+        if following is not None:
+            return newest >= following
+        if newest != end:
+            return False
+        before = frame["start"][i], round(frame["first_index"][i] * (_scale(frame, i, meter) or 0))
+        self.registers.put(meter.number, before, first, moved=True)
+        return True
+
     def _window(self, mode: str) -> tuple[int, int]:
         """(oldest, newest) UTC ms that a register's index may reach to be taken."""
         if self.tick is None:
@@ -307,6 +328,20 @@ class AcceptedCounter:
             return 0
         self.registers.put(meter.number, newest, first, moved=True)
         return wh
+
+
+def _scale(frame: dict[str, Any], i: int, meter: ListedMeter) -> float | None:
+    """Wh in the unit of the i-th entry; None where it is none of electricity."""
+    unit: Any = frame.get("unit")
+    named = unit[i] if isinstance(unit, list) else unit
+    return meter.scale if named is None else wh_in(named)
+
+
+def _edited_wh(
+    frame: dict[str, Any], i: int, end: int, meter: ListedMeter, window: tuple[int, int]
+) -> int | None:
+    of = Edited(meter.register, meter.multiplier_milli, meter.modulus, meter.history)
+    return edited_wh(frame, i, end, of, _scale(frame, i, meter), window)
 
 
 def _times(ends: list[Any]) -> list[int]:

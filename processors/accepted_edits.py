@@ -1,7 +1,8 @@
 """What an edit of a stored interval adds to what was accepted: plain code that shares nothing with convert.
 
-A register's interval that is computed anew adds what it is now less what the frame says stood there; an interval
-meter's edit claims what it says, and what it takes the place of is superseded.
+A register's interval that is computed anew adds what it is now less what the frame says stood there, one up to an
+index that is struck takes away what stood there; an interval meter's edit claims what it says, and what it takes the
+place of is superseded.
 """
 
 from __future__ import annotations
@@ -30,26 +31,46 @@ class Edited:
 
 def edited_wh(
     frame: dict[str, Any], i: int, end: int, meter: Edited, scale: float | None, window: tuple[int, int]
-) -> int:
-    """Wh of the i-th entry. end: UTC ms, 0 where none; scale: Wh in its unit; window: times an edit may reach."""
+) -> int | None:
+    """Wh of the i-th entry; None where it is no edit.
+
+    end: UTC ms, 0 where none; scale: Wh in its unit; window: times an edit may reach.
+    """
     if scale is None:
-        return 0
+        return None
     index = _wh(frame["value"][i], scale)
     if not meter.register:
-        return index if index is not None and index <= MAX_QUANTITY else 0
+        return index if index is not None and index <= MAX_QUANTITY else None
     starts, firsts, replaces = (_column(frame, name) for name in ("start", "first_index", "replaces"))
     if frame["source"] not in EDITORS or starts is None or firsts is None or replaces is None:
-        return 0
+        return None
     start, first, replaced = starts[i], _wh(firsts[i], scale), replaces[i]
     if type(start) is not int or not window[0] <= start < end <= window[1] or not _is_quality(frame, i):
-        return 0
-    if index is None or first is None or type(replaced) is not int or abs(replaced) > MOST_REPLACED:
-        return 0
+        return None
+    if first is None or type(replaced) is not int or abs(replaced) > MOST_REPLACED:
+        return None
+    if frame["value"][i] is None:
+        return -replaced if first <= MAX_QUANTITY else None
+    if index is None:
+        return None
     factor = max(milli_at(meter.history, meter.multiplier_milli, end), 1_000)
     if max(index, first) * factor > MAX_QUANTITY * 1_000:
-        return 0
+        return None
     wh = between(meter.history, meter.multiplier_milli, meter.modulus, (start, first), (end, index))
-    return 0 if wh is None else wh - replaced
+    return None if wh is None else wh - replaced
+
+
+def behind(frame: dict[str, Any], i: int) -> int | None:
+    """End of the interval that the i-th entry, which strikes an index, merges with; None where that is the newest."""
+    starts, at, ends, k = _column(frame, "start"), frame["meter"], frame["end"], i + 1
+    if (
+        starts is None
+        or k == len(at)
+        or (at[k], starts[k]) != (at[i], starts[i])
+        or frame["value"][k] is None
+    ):
+        return None
+    return int(ends[k]) if type(ends[k]) is type(ends[i]) is int and ends[k] > ends[i] else None
 
 
 def _column(frame: dict[str, Any], name: str) -> list[Any] | None:

@@ -226,10 +226,11 @@ class Converter:
 
     def _turned(self, offset: int, frame: Frame, judged: Judged, state: ShardState) -> np.ndarray[Any, Any]:
         """FINDING entries of registers that rolled over, began anew, or told a zero in between."""
+        habits = self.habits.get(frame.shard)
         if frame.mode is Mode.EDIT:
+            self._release_held(offset, frame.shard, judged)
             return NOTHING
         slot, register = judged.slot, judged.master["register"]
-        habits = self.habits.get(frame.shard)
         if judged.is_usual and habits is not None:
             habits.reserve(int(slot[-1]) + 1)
             if np.count_nonzero(habits.held[slot, 0] == NEVER) == len(slot):
@@ -279,6 +280,18 @@ class Converter:
                 )
             ],
         )
+
+    def _release_held(self, offset: int, shard: int, judged: Judged) -> None:
+        """An index that waits for the next was below one that is struck: nothing is odd about it any more."""
+        habits, rows = self.habits.get(shard), judged.void
+        if habits is None or not len(rows):
+            return
+        slots = judged.slot[rows[judged.master["register"][rows]]]
+        if offset <= self._recovered_to:
+            slots = slots[self._is_late(offset, shard, slots)]
+        if len(slots):
+            habits.reserve(int(slots.max()) + 1)
+            habits.held[slots] = NEVER
 
     def _is_late(self, offset: int, shard: int, slots: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Whether the blocks of these slots were written before this frame."""

@@ -10,7 +10,6 @@ from carbonstream.processors.judged import MAX_QUANTITY
 from carbonstream.processors.total_records import EXACT
 from carbonstream.schemas.carriers import THOUSANDTHS, Carrier
 
-SOURCE: Final = "declared"
 MAX_DAYS: Final = 366  # one frame holds a year of days
 
 

@@ -101,6 +101,8 @@ def answer_frame(
     if len(judged.adjusted):
         names = judged.adjusted.dtype.names or ()
         document["adjusted"] = [dict(zip(names, line, strict=True)) for line in judged.adjusted.tolist()]
+    if len(judged.void):
+        document["void"] = judged.void
     release = release_of(frame.document, len(frame))
     if release is not None:
         document |= release.columns(is_taken=is_taken)

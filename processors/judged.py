@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -61,5 +61,6 @@ class Judged:
     updates: Ints  # slots of which this frame moves what is remembered
     newest: Array  # STATE entries of those slots
     past: Ints  # of those slots, as in ShardState
+    void: Ints = field(default_factory=lambda: NONE)  # rows of an edit that leaves nothing to stand
     # all STORED, rising slots, one end, no index below the one before it
     is_usual: bool = False

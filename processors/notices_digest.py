@@ -13,6 +13,7 @@ from typing import Any, Final
 from carbonstream.processors.notices import Change, Subscription, matches
 from carbonstream.schemas.periods import SHANGHAI
 
+KINDS: Final = ("open", "raised", "cleared")
 LISTED: Final = 50  # of each kind, the latest first: what a person reads; the counts are of all
 
 
@@ -24,6 +25,7 @@ class Happened:
     change: Change
     at: datetime
     enterprise: str | None
+    since: datetime | None = None  # when it was raised
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def digest(
     """Counts and lists of what the subscription is told, as a notice's content."""
     told = [h for h in happened if matches(subscription, h.change, h.enterprise)]
     content: dict[str, Any] = {"from": _local(begin), "until": _local(end)}
-    for what in ("open", "raised", "cleared"):
+    for what in KINDS:
         of_it = sorted(
             (h for h in told if h.what == what), key=lambda h: (h.at, h.change.warning), reverse=True
         )
@@ -70,14 +72,27 @@ def digest(
     return content
 
 
-def _line(one: Happened) -> Mapping[str, Any]:
+def with_records(
+    content: Mapping[str, Any], records: Mapping[tuple[str, int], Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A digest whose lines hold what their changes measured. records: by warning and version."""
+    told = dict(content)
+    for what in KINDS:
+        lines = [line | records.get((line["id"], line["version"]), {}) for line in content[what]["warnings"]]
+        told[what] = content[what] | {"warnings": lines}
+    return told
+
+
+def _line(one: Happened) -> dict[str, Any]:
     change = one.change
     return {
         "id": change.warning,
+        "version": change.version,
         "rule": change.rule,
         "entity": change.entity,
         "severity": change.severity,
         "at": _local(one.at),
+        "since": _local(one.since or one.at),
     }
 
 

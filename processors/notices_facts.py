@@ -46,6 +46,24 @@ KIND_FACTS: Final[Mapping[str, tuple[str, ...]]] = {
     DISPUTE: ("disputed", "reason", "of_warning", "at"),
 }
 
+# Of a line of the daily digest: no more than tells whether to look closer.
+DECISIVE: Final[Mapping[str, tuple[str, ...]]] = {
+    RuleKind.TARGET_LEVEL: ("about", "total", "used"),
+    RuleKind.PLAN_TO_DATE: ("about", "total", "plan", "used"),
+    RuleKind.PACE: ("about", "forecast", "target", "used"),
+    RuleKind.INTENSITY: ("intensity", "target"),
+    RuleKind.CHANGE_RATE: ("about", "change"),
+    RuleKind.CONSISTENCY: ("measured", "aim"),
+    RuleKind.SILENCE: ("silent", "meters"),
+    RuleKind.INTERVAL_LIMIT: ("meter", "peak", "limit"),
+    RuleKind.MAXIMUM_DEMAND: ("meter", "peak", "limit"),
+    RuleKind.DATA_QUALITY: ("of_meter", "share"),
+    RuleKind.HABIT: ("meter", "value", "expected"),
+    RESTATEMENT: ("document", "restated"),
+    COMMON_CAUSE: ("cause", "children"),
+    DISPUTE: ("disputed",),
+}
+
 
 def facts(record: Record, language: str) -> list[str]:
     """What was measured and judged, a phrase each; what the record does not hold is left out."""
@@ -64,13 +82,25 @@ def headline(record: Record, language: str) -> str:
     """Severity, entity, rule, period of a target, and whether it was raised or cleared; a review item is neither."""
     names, words = NAMES[language], WORDS[language]
     said = {name: names.get(str(record[name]), str(record[name])) for name in ("severity", "rule", "state")}
-    line = words["headline"].format(entity=record["entity"], **said)
+    line = words["headline"].format(entity=named(record, language), **said)
     target = record["snapshot"].get("target")
     if isinstance(target, Mapping):
         line += words["of_period"].format(
             period_name(str(target.get("period") or record["period"]), language)
         )
     return line if record["rule"] in REVIEWS else f"{line}{words['comma']}{said['state']}"
+
+
+def named(record: Record, language: str) -> str:
+    """The entity's name with its id; the id alone where no name is known, or it is the name."""
+    names, id_ = record.get("entity_name"), str(record["entity"])
+    name = " ".join(str(names.get(language) or "").split()) if isinstance(names, Mapping) else ""
+    return id_ if name in ("", id_) else WORDS[language]["named"].format(name=name, id=id_)
+
+
+def decisive(record: Record, language: str) -> list[str]:
+    """What a line of a digest says of it: the value and what it is held against."""
+    return _said(DECISIVE.get(str(record["rule"]), ("about",)), values_of(record, language), language)
 
 
 def period_name(period: str, language: str) -> str:
@@ -124,6 +154,7 @@ def _of_target(record: Record, language: str) -> dict[str, Any]:
     if isinstance(target, Mapping):
         found |= {"target": target.get("value"), "price_year": target.get("price_year")}
         found["unit"] = str(target.get("unit", "")).replace("/1e4CNY", WORDS[language]["per_value"])
+        found["used"] = _percent(snapshot.get("total"), target.get("value"))
     about = INDICATORS.get(str(record["indicator"]))
     if about is not None:
         found["amount_unit"] = next(iter(MASS_UNITS[about.base]))
@@ -176,6 +207,14 @@ def _of_words(record: Record, language: str) -> dict[str, Any]:
     if record["rule"] == RuleKind.DATA_QUALITY and record["indicator"] != "readings":
         found["of_meter"] = record["indicator"]
     return found
+
+
+def _percent(part: Any, whole: Any) -> str | None:
+    """With one decimal; None where either is no number, or there is no whole."""
+    try:
+        return text(EXACT.quantize(100 * Decimal(str(part)) / Decimal(str(whole)), Decimal("0.1")))
+    except ArithmeticError:
+        return None
 
 
 def _is_provisional(snapshot: Record) -> bool:

@@ -48,7 +48,7 @@ def entries(records: Sequence[Record], language: str) -> list[Entry]:
     """A few lines a change, in the order they came, an empty line between."""
     if not records:
         return [Entry(WORDS[language]["test_body"])]
-    told = [Entry(_paragraph(record, language), 1) for record in records]
+    told = [Entry(paragraph(record, language), 1) for record in records]
     return [told[0], *(one for change in told[1:] for one in (Entry(""), change))]
 
 
@@ -83,7 +83,8 @@ def _json_bytes(value: str) -> int:
     return len(json.dumps(value, ensure_ascii=False).encode()) - len('""')
 
 
-def _paragraph(record: Record, language: str) -> str:
+def paragraph(record: Record, language: str) -> str:
+    """What a change says, a few lines."""
     comma = WORDS[language]["comma"]
     lines = (
         headline(record, language),

@@ -80,6 +80,8 @@ def intervals_of(rows: Iterable[StoredRow]) -> list[Interval]:
     point: tuple[int, int] | None = None
     start, quantity = None, 0
     for row in rows:
+        if row.flags & RowFlag.VOID:
+            continue
         if row.flags & RowFlag.BASELINE:
             point, start, quantity = (row.end, row.raw_index or 0), None, 0
             continue

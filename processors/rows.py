@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from carbonstream.processors.apportion import apportion
-from carbonstream.processors.declared import SOURCE as DECLARED
 from carbonstream.processors.expectation import reaches_due
 from carbonstream.processors.judged import MAX_INTERVAL_MS
 from carbonstream.schemas.codes import ESTIMATED_QUALITIES, Mode, Outcome, RowFlag
 from carbonstream.schemas.errors import BrokenChain
+from carbonstream.schemas.frames import SOURCE_DECLARED
 from carbonstream.schemas.periods import HOUR_MS, SECOND_MS
 
 Ints = NDArray[np.int64]
@@ -29,7 +29,7 @@ ADJUSTED_COLUMNS: Final = {
 }  # fmt: skip
 NONE: Final = np.empty(0, np.int64)
 NOT_DUE: Final = int(
-    RowFlag.APPORTIONED | RowFlag.BASELINE | RowFlag.WITHIN
+    RowFlag.APPORTIONED | RowFlag.BASELINE | RowFlag.WITHIN | RowFlag.VOID
 )  # rows that are no reading that was due
 MOST_ROWS: Final = MAX_INTERVAL_MS // HOUR_MS + 2  # of one reading
 STORED_BEFORE: Final = -1  # `reading` of a row that an earlier batch stored
@@ -87,6 +87,7 @@ class Readings:
     backfill: NDArray[np.bool_]
     declared: NDArray[np.bool_]
     edited: NDArray[np.bool_]
+    void: NDArray[np.bool_]  # nothing is to stand for the interval
     multiplier_version: Ints
     row: Ints  # in its frame
     cause: Ints  # position here: of an interval that a late index cut anew the late reading's, else its own
@@ -119,6 +120,7 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
     lengths: list[int] = []  # of each frame with what it cut anew
     first: list[int] = []  # position of each frame's first reading
     cut: list[tuple[int, int, int]] = []  # position, the late reading's position and row
+    void: list[int] = []  # positions
     before = 0
     for document in frames:
         meter, adjusted = document["meter"], document.get("adjusted", ())
@@ -128,6 +130,7 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
             number.append(np.array([document["numbers"][meter[interval["row"]]]], np.int64))
             for name in COLUMNS:
                 parts[name].append(np.array([interval.get(ADJUSTED_COLUMNS.get(name), 0)], np.int64))
+        void += [first[-1] + row for row in document.get("void", ())]
         lengths.append(len(adjusted) + len(meter))
         before += lengths[-1]
         for name in COLUMNS:
@@ -144,9 +147,12 @@ def concatenate(frames: Sequence[dict[str, Any]]) -> Readings:
     for at, reading, its_row in cut:
         cause[at], row[at] = reading, its_row
     backfill = np.array([d["mode"] == Mode.BACKFILL for d in frames], np.bool_)
-    declared = np.array([d["source"] == DECLARED for d in frames], np.bool_)
+    declared = np.array([d["source"] == SOURCE_DECLARED for d in frames], np.bool_)
     edited = np.array([d["mode"] == Mode.EDIT for d in frames], np.bool_)
+    is_void = np.zeros(before, np.bool_)
+    is_void[void] = True
     return Readings(
+        void=is_void[cause],
         declared=declared[frame],
         edited=edited[frame],
         number=np.concatenate(number) if number else NONE,
@@ -211,6 +217,7 @@ def rows_of(readings: Readings, interval_s: NDArray[Any]) -> Rows:
     flags |= np.where(readings.backfill[of], int(RowFlag.BACKFILL), 0)
     flags |= np.where(readings.declared[of], int(RowFlag.DECLARED), 0)
     flags |= np.where(readings.edited[of], int(RowFlag.EDITED), 0)
+    flags |= np.where(readings.void[of], int(RowFlag.VOID), 0)
     flags |= np.where(readings.code[of] == Outcome.BASELINE, int(RowFlag.BASELINE), 0)
     interval_ms = interval_s[readings.number[taken]].astype(np.int64) * SECOND_MS
     is_due = reaches_due(readings.start[taken], readings.end[taken], interval_ms)

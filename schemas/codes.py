@@ -129,6 +129,7 @@ class RowFlag(IntEnum):
     WITHIN = (
         32  # of a reading that reaches no end of a due interval: the one that does counts as the reading due
     )
+    VOID = 64  # what stood here was struck or withdrawn: no energy, no reading that was due
 
 
 class Mode(StrEnum):

@@ -127,6 +127,9 @@ class EmissionsFrame(Shape):
         list[AdjustedInterval],
         Field(description="what late indexes of this frame cut anew; a later one replaces an earlier one"),
     ] = Field(default_factory=list)
+    void: Annotated[list[int], Field(description="rows of an edit that leaves nothing to stand")] = Field(
+        default_factory=list
+    )
     release_of: Annotated[
         list[ReleaseOf] | None,
         Field(

@@ -14,8 +14,11 @@ from carbonstream.schemas.codes import Mode
 
 MAX_READINGS: Final = 500
 SOURCE_ESTIMATOR: Final = "estimator"  # the one source of mode estimate
-SOURCE_RECOMPUTE: Final = "recompute"  # registers' intervals after a multiplier was corrected
-EDITORS: Final = (SOURCE_ESTIMATOR, SOURCE_RECOMPUTE)  # the sources of mode edit
+SOURCE_RECOMPUTE: Final = (
+    "recompute"  # registers' intervals after a multiplier was corrected or an index was struck
+)
+SOURCE_DECLARED: Final = "declared"  # approved declarations, and their withdrawals in mode edit
+EDITORS: Final = (SOURCE_ESTIMATOR, SOURCE_RECOMPUTE, SOURCE_DECLARED)  # the sources of mode edit
 TYPE_READINGS: Final = "carbonstream.readings.v1"
 TYPE_TICK: Final = "carbonstream.tick.v1"
 TYPE_EMISSIONS: Final = "carbonstream.emissions.v1"
@@ -66,7 +69,9 @@ class ReadingsFrame(Shape):
         list[int | None] | None, Field(description="interval's start; absent: end less the meter's interval")
     ] = None
     end: Annotated[list[int], Field(description="interval's end, or the register's instant")]
-    value: list[float]
+    value: Annotated[
+        list[float | None], Field(description="null in mode edit alone: nothing is to stand for the interval")
+    ]
     unit: Annotated[
         list[str | None] | str | None, Field(description="one, or one a reading; absent: the meter's own")
     ] = None

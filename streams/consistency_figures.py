@@ -41,7 +41,9 @@ from carbonstream.schemas.periods import (
 Connection = psycopg.Connection[Any]
 NATION: Final = "region:CN"  # everything: all classes are part of it
 RESPONSE_DAYS: Final = 30  # warnings raised in so many days before the end of the day judged
-PART: Final = int(RowFlag.APPORTIONED | RowFlag.BASELINE)  # rows that are no reading of their own
+PART: Final = int(
+    RowFlag.APPORTIONED | RowFlag.BASELINE | RowFlag.VOID
+)  # rows that are no reading of their own
 ESTIMATES: Final = [int(q) for q in ESTIMATED_QUALITIES]
 REDUNDANT: Final = (Outcome.DUPLICATE, Outcome.SUPERSEDED)
 

@@ -38,21 +38,15 @@ class FairThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # taken up when it starts
         return consumer
 
-    async def _fetch_records(
-        self,
-        consumer: Any,
-        active_partitions: Any,
-        timeout: float | None = None,
-        max_records: int | None = None,
-    ) -> Any:
-        found: dict[Any, Any] = {}
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, **limits: Any) -> Any:
+        few, found = limits | {"max_records": TAKEN}, {}
         for partition in active_partitions:
             try:
-                found |= await super()._fetch_records(consumer, {partition}, 0, TAKEN)
+                found |= await super()._fetch_records(consumer, {partition}, **few | {"timeout": 0})
             except KafkaError:  # of this partition; it comes again with the next fetch
                 if not found:
                     raise
-        return found or await super()._fetch_records(consumer, active_partitions, timeout, TAKEN)
+        return found or await super()._fetch_records(consumer, active_partitions, **few)
 
 
 class FairConsumer(driver.Consumer):

@@ -86,7 +86,7 @@ COLLECT: Final = (
     from contribution where grain = 1 group by 1, 2, 3, 4, 5, 7, 8, 9
     """,
     # sites with meters that count at some levels only: what they give to park and class comes from their rows, which
-    # are readings that were due unless they have a flag of processors.rows.NOT_DUE, 37
+    # are readings that were due unless they have a flag of processors.rows.NOT_DUE, 101
     b"""
     create temporary table mixed on commit drop as
     select distinct v.site from moving v join site s on s.entity = v.site join meter_counts m using (site_id)
@@ -105,7 +105,7 @@ COLLECT: Final = (
       where c.site not in (select site from mixed)
       union all
       select e.entity_from, v.old, e.entity_to, v.new, g.grain, date_trunc(g.unit, r.start, 'Asia/Shanghai'),
-             m.carrier, s.shard, case when r.flags & 37 = 0 then 1 else 0 end, r.quantity,
+             m.carrier, s.shard, case when r.flags & 101 = 0 then 1 else 0 end, r.quantity,
              case when r.quality in (8, 9) then r.quantity else 0 end
       from mixed x
       join moving v using (site)

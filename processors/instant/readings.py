@@ -53,8 +53,10 @@ class Frame:
         columns = [
             number, *(column(name) for name in ("start", "end", "quantity", "quality", "code"))
         ]  # fmt: skip
-        if len(number) and number.min() < 0:
+        void = document.get("void", ())  # what is struck or withdrawn was no reading
+        if len(void) or (len(number) and number.min() < 0):
             known = number >= 0
+            known[list(void)] = False
             columns = [values[known] for values in columns]
         is_distinct = bool(np.bincount(meter).max(initial=0) <= 1)
         return cls(

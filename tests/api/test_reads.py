@@ -102,6 +102,7 @@ def test_readings_come_with_their_co2_and_its_coefficient(client: httpx.Client) 
             "apportioned": False,
             "declared": False,
             "edited": False,
+            "void": False,
         }
     ]
     assert (coefficient["value"], coefficient["month"], coefficient["carried_months"]) == (

@@ -131,6 +131,40 @@ def test_a_rejected_declaration_is_listed_with_its_reason_and_blocks_no_period(c
     assert "declare its period again" in late["detail"]
 
 
+def test_a_withdrawn_declaration_blocks_no_period_and_its_fuel_is_inferred_again(
+    plant: Plant, client: httpx.Client
+) -> None:
+    id_ = post(client, DECLARATIONS, BODY, 201)["id"]
+    path, why = f"{DECLARATIONS}/{id_}/withdraw", {"by": "Li Na", "reason": "wrong month"}
+    assert "reject it instead" in post(client, path, why, 409)["detail"]
+    approve(client, id_, 200)
+    sent(plant)
+    assert inferred_coal(client) == 0
+    assert "no withdrawal of declaration" in post(client, f"{path}/approve", {"by": "Bo"}, 409)["detail"]
+    assert post(client, path, why | {"reason": " "}, 422)["status"] == 422
+    asked = post(client, path, why, 200)
+    assert (asked["state"], asked["withdrawal"]["state"]) == ("sent", "pending")
+    assert post(client, f"{path}/approve", {"by": "li na"}, 403)["status"] == 403
+    turned_down = post(client, f"{path}/reject", {"by": "Bo", "reason": "it is right"}, 200)
+    assert turned_down["withdrawal"]["rejection"] == "it is right"
+    post(client, path, why, 200)
+    before = datetime.now(UTC).isoformat()
+    told = post(client, f"{path}/approve", {"by": "Bo"}, 200)
+    assert (told["state"], told["withdrawal"]["state"], told["withdrawal"]["decided_by"]) == (
+        "withdrawn", "approved", "Bo"
+    )  # fmt: skip
+    with psycopg.connect(plant.settings.database, autocommit=True) as connection:
+        connection.execute(
+            "update declaration_withdrawal set sent_at = clock_timestamp() where seq is not null"
+        )
+    assert inferred_coal(client) == STEEL_KWH * Decimal("0.25")
+    assert inferred_coal(client, as_of=before) == 0
+    assert client.get(DECLARATIONS, params={"state": "withdrawn"}).json()["declarations"][0]["id"] == id_
+    shorter = post(client, DECLARATIONS, BODY | {"last_day": "2024-03-30"}, 201)["id"]
+    approve(client, shorter, 200)
+    assert post(client, f"{DECLARATIONS}/999/withdraw", why, 404)["status"] == 404
+
+
 def test_a_meter_with_rejected_declarations_alone_counts_as_one_that_measures(client: httpx.Client) -> None:
     id_ = post(client, DECLARATIONS, BODY, 201)["id"]
     assert inferred_coal(client) == STEEL_KWH * Decimal("0.25")

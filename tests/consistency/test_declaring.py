@@ -12,7 +12,8 @@ import pytest
 from carbonstream.api.declared import SQL as DECLARED
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.sources.declaring import send_approved
-from carbonstream.ops.declarations import approve, declare, listed
+from carbonstream.ops.balance import ledger
+from carbonstream.ops.declarations import approve, decide_withdrawal, declare, listed, withdraw
 from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Outcome, RowFlag
 from carbonstream.schemas.errors import LoadRefused
@@ -107,6 +108,40 @@ def test_a_months_coal_is_declared_approved_and_counted_once(tmp_path: Path, wri
         shares = connection.execute(DECLARED, {"entity": entity, "unit": "month", **year}).fetchall()
         assert [(carrier, quantity) for _, carrier, quantity in shares] == [(20, 340_000_000)]
         errors(connection, write)
+        withdrawn(pipeline, connection, write)
+
+
+def withdrawn(pipeline: Running, connection: Any, write: Write) -> None:
+    """What was sent is taken back by two persons, and may be declared anew, the same amount too."""
+    with pytest.raises(LoadRefused, match="declaration 2 took the place of 1"):
+        withdraw(connection, 1, "alice", "wrong month")
+    withdraw(connection, 2, "alice", "wrong month")
+    with pytest.raises(LoadRefused, match="waits already"):
+        withdraw(connection, 2, "alice", "wrong month")
+    with pytest.raises(LoadRefused, match="second person"):
+        decide_withdrawal(connection, 2, "ALICE", "", is_approved=True)
+    decide_withdrawal(connection, 2, "bob", "it was right", is_approved=False)
+    assert used(pipeline) == 340_000_000
+    withdraw(connection, 2, "alice", "wrong month")
+    decide_withdrawal(connection, 2, "bob", "", is_approved=True)
+    eventually(lambda: used(pipeline) == 0, "the service estimator sends the withdrawal")
+    states = [(d["state"], d["withdrawal"]) for d in listed(connection)]
+    assert [state for state, _ in states] == ["withdrawn", "withdrawn"]
+    measured = "select sum(readings)::int from total_period where grain = 3 and carrier = 20"
+    assert pipeline.query(measured) == [(0,)]  # completeness counts its days as missing again
+    assert pipeline.query("select count(*)::int from correction where new_quantity = 0") == [(28 * 24,)]
+    # the mark `sent` was lost with a crash: it goes again, and changes nothing
+    connection.execute("update declaration_withdrawal set sent_at = null where approved_by is not null")
+    eventually(lambda: pipeline.stored("declared") == 28 * 5, "the second copy is decided about")
+    account = ledger(pipeline.settings, 60)
+    assert account["balanced"], account["differences"]
+    (anew,) = declare(
+        connection, write("declarations", HEADER, FEBRUARY.replace("80.25", "80.5")), "bob", NOW
+    )
+    approve(connection, anew["id"], "alice")
+    eventually(lambda: used(pipeline) == 340_000_000, "the same amount counts again")
+    with pytest.raises(LoadRefused, match="is withdrawn already"):
+        withdraw(connection, 2, "alice", "again")
 
 
 def errors(connection: object, write: Write) -> None:

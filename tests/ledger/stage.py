@@ -113,7 +113,7 @@ def send_everything(sender: Sender) -> None:
 
 @dataclass(frozen=True)
 class Figures:
-    """What a replay must give again, by names instead of numbers."""
+    """What a replay must give again, by names instead of numbers. A total of nothing says no more than none."""
 
     rows: list[tuple[Any, ...]]
     hours: list[tuple[Any, ...]]
@@ -131,9 +131,11 @@ def figures(settings: Settings) -> Figures:
         query(settings, "select m.meter_id, r.time, r.start, r.quantity, r.raw_index, r.quality, r.flags "
                         "from reading r join meter m on m.number = r.meter order by 1, 2"),
         query(settings, "select e.id, t.bucket, t.carrier, t.shard, t.readings, t.quantity, t.estimated "
-                        "from total_hour t join entity e on e.number = t.entity order by 1, 2, 3, 4"),
+                        "from total_hour t join entity e on e.number = t.entity "
+                        "where (t.readings, t.quantity, t.estimated) <> (0, 0, 0) order by 1, 2, 3, 4"),
         query(settings, "select e.id, t.bucket, t.carrier, t.shard, t.grain, t.readings, t.quantity, t.estimated "
-                        "from total_period t join entity e on e.number = t.entity order by 1, 2, 3, 4, 5"),
+                        "from total_period t join entity e on e.number = t.entity "
+                        "where (t.readings, t.quantity, t.estimated) <> (0, 0, 0) order by 1, 2, 3, 4, 5"),
         query(settings, "select source, site, day, outcome, readings, quantity_wh, converted from ledger "
                         "where hop = 'outcome' and (readings, quantity_wh, converted) <> (0, 0, 0) "
                         "order by 1, 2, 3, 4"),

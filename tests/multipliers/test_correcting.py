@@ -1,4 +1,5 @@
-"""A wrong multiplier corrected months later, and a register that was reset, through the running services."""
+"""A wrong multiplier corrected months later, a register that was reset, and indexes that were struck, through the
+running services."""
 
 from __future__ import annotations
 
@@ -55,6 +56,7 @@ METERS = METER_HEAD + "".join(
 FEBRUARY, MARCH = -24 * 4, 0  # quarters before and behind T0, 2026-03-01 08:00 local
 STEP = 6 * 4  # an index every six hours
 INDEXES = {FEBRUARY + k * STEP: 1_000 + 7 * k for k in range(12)}
+MISREAD = 9_999_999
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SERVICES = ("relay", "timescale", "convert", "ledger", "ticker")
 
@@ -111,6 +113,7 @@ def play(stage: Stage, folder: Path) -> None:
     said["next"] = sent(stage, sender, index(max(INDEXES) + 4, R, INDEXES[max(INDEXES)] + 2))
     said["time"] = refused(run, *asked, "--from", "2026-02-30")
     reset(stage, sender, folder)
+    strike(stage, sender)
     eventually(lambda: is_stored(settings), "all is stored")
     said["ledger"] = ledger(settings, 60)
     said["after"] = totals(run)
@@ -159,6 +162,39 @@ def reset(stage: Stage, sender: Sender, folder: Path) -> None:
     sender.send(index(5, RESET, 6))  # the newest comes before those that wait
     eventually(lambda: is_stored(run.settings), "it is decided")
     stage.said["released"] = told(run, "rejects", "replay", "--code", "register_backwards")
+
+
+def strike(stage: Stage, sender: Sender) -> None:
+    """A misread index of R is believed, and what follows rejected; one of SUB lies between two others."""
+    run, said = stage.run, stage.said
+    at, between = (instant(quarter) for quarter in (max(INDEXES) + 8, FEBRUARY + 3 * STEP))
+    said["unmisread"] = totals(run)
+    sender.send(index(max(INDEXES) + 8, R, MISREAD))
+    sender.send(index(max(INDEXES) + 12, R, INDEXES[max(INDEXES)] + 2))
+    eventually(lambda: is_stored(run.settings), "they are decided")
+    said["misread"] = totals(run)
+    asked = ("indexes", "strike", R, at, "--reason", "misread", "--by", "alice")
+    said["strike shown"] = told(run, *asked, "--dry-run")["restates"]
+    said["struck"] = told(run, *asked)
+    said["struck twice"] = refused(run, *asked)
+    said["own strike"] = refused(run, "indexes", "approve", "1", "--by", "ALICE")
+    run.kill("timescale")
+    run.kill("convert")
+    said["strike done"] = told(run, "indexes", "approve", "1", "--by", "bob")
+    said["again in line"] = told(run, "rejects", "replay", "--code", "register_backwards")
+    said["done already"] = refused(run, "indexes", "approve", "1", "--by", "carol")
+    said["nothing stands"] = refused(run, *asked)
+    said["first"] = refused(run, *asked[:3], instant(FEBRUARY), *asked[4:])
+    told(run, *asked[:2], SUB, between, *asked[4:])
+    said["rejected"] = told(run, "indexes", "reject", "2", "--by", "alice", "--reason", "it was right")
+    told(run, *asked[:2], SUB, between, *asked[4:])
+    told(run, "indexes", "approve", "3", "--by", "bob")
+    said["strikes"] = told(run, "indexes", "list")
+    said["struck explained"] = told(run, "explain", "--meter", SUB, "--time", between)
+
+
+def instant(quarter: int) -> str:
+    return datetime.fromtimestamp((T0 + quarter * QUARTER_MS) / 1_000, UTC).isoformat()
 
 
 def asked_of_r(multiplier: str) -> Asked:
@@ -267,7 +303,8 @@ def test_the_ledger_balances_in_every_hop(stage: Stage) -> None:
     assert account["balanced"], (account["differences"], account["breaks"])
     assert account["accepted"]["kwh"] == account["stored"]["kwh"]
     lines = [line for line in account["by"] if line["source"] == "recompute" and line["hop"] == "superseded"]
-    assert sum(line["readings"] for line in lines) == 11
+    strikes = 1 + 2  # of R the interval up to the newest index, of SUB the two beside it
+    assert sum(line["readings"] for line in lines) == 11 + strikes
 
 
 def test_an_explanation_tells_the_right_multiplier_and_what_stood_before(stage: Stage) -> None:
@@ -306,6 +343,44 @@ def test_a_reset_registers_indexes_are_taken_once_its_exchange_is_recorded(stage
     )
     # 501 to 501.5 and 0 to 3 in the interval across it, x 10
     assert rows == [(500, 0), (501, 10_000), (3, 45_000), (4, 55_000), (5, 65_000), (6, 75_000)]
+
+
+def test_a_struck_index_leaves_totals_as_if_it_had_never_come(stage: Stage) -> None:
+    said = stage.said
+    shown = {e["entity"]: e["quantity"] for e in said["strike shown"]["entities"]}
+    whole = {month for entity, month in said["misread"] if entity == "enterprise:ENT-M"}
+    old, new = (
+        sum(found["enterprise:ENT-M", month] for month in said["strike shown"]["months"])
+        for found in (said["misread"], said["unmisread"])
+    )
+    assert old - new == (MISREAD - INDEXES[max(INDEXES)] - 2) * 100_000
+    assert said["strike shown"]["months"][0] in whole
+    assert [Decimal(shown["enterprise:ENT-M"][n]) * 1_000 for n in ("old", "new")] == [old, new]
+    assert said["after"] == said["unmisread"]
+    assert said["again in line"]["sent"] == 1
+
+
+def test_a_struck_index_is_kept_with_who_struck_it_and_why(stage: Stage) -> None:
+    assert [(s["id"], s["meter"], s["state"], s["decided_by"]) for s in stage.said["strikes"]] == [
+        (1, R, "done", "bob"), (2, SUB, "rejected", "alice"), (3, SUB, "done", "bob")
+    ]  # fmt: skip
+    assert (stage.said["strikes"][0]["index"], stage.said["strikes"][0]["reason"]) == (
+        str(MISREAD),
+        "misread",
+    )
+    explained = stage.said["struck explained"]
+    assert explained["indexes"]["equal"]
+    assert explained["indexes"]["previous_time"] < explained["indexes"]["time"]
+    assert explained["corrections"]
+
+
+def test_a_strike_that_cannot_be_is_refused_with_the_remedy(stage: Stage) -> None:
+    said = stage.said
+    assert "strike 1 of 330502-m/R is not done" in said["struck twice"]
+    assert "a second person has to decide it" in said["own strike"]
+    assert "strike 1 is done already, by bob" in said["done already"]
+    assert "no stored index of this register has this time" in said["nothing stands"]
+    assert "record an exchange at its time" in said["first"]
 
 
 def test_the_answers_replayed_into_an_empty_database_give_the_same(stage: Stage) -> None:

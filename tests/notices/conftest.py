@@ -39,7 +39,7 @@ from (values ('a-1', 'enterprise:A'), ('b-1', 'enterprise:B')) as s (name, enter
 """
 TABLES = """
 truncate notice_receipt, notice_delivery, notice_change, notice, notice_private.channel, notice_subscription,
-  notice_position
+  notice_deadline, notice_position
 """
 
 

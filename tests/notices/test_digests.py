@@ -97,7 +97,11 @@ def test_a_digest_comes_once_a_day_with_what_is_the_subscribers_own(
     assert {what: body["data"][what]["count"] for what in ("open", "raised", "cleared")} == {
         "open": 1, "raised": 2, "cleared": 1,
     }  # fmt: skip
-    assert [w["id"] for w in body["data"]["open"]["warnings"]] == ["a"]
+    (line,) = body["data"]["open"]["warnings"]
+    assert (line["id"], line["entity_name"], line["since"]) == (
+        "a", {"zh": "a-1", "en": "a-1"}, "2024-03-05T11:00:00+08:00"
+    )  # fmt: skip
+    assert (line["indicator"], line["state"], line["snapshot"]) == ("co2", "active", {})
     clock.turn(days=3)
     assert make_digests(connection, clock()) == 1, "days that were missed come in one"
 

@@ -252,7 +252,8 @@ def test_two_hundred_changes_are_cut_to_what_the_service_takes(receiver: Receive
 
 
 def test_a_digest_that_is_cut_counts_the_warnings_it_does_not_list() -> None:
-    listed = [{"id": f"w{n}", "severity": "alert", "at": "2024-03-05T08:00:00+08:00"} for n in range(50)]
+    line = {"severity": "alert", "rule": "pace", "entity": "site:a-1", "at": "2024-03-05T08:00:00+08:00"}
+    listed = [line | {"id": f"w{n}"} for n in range(50)]
     none: dict[str, Any] = {"count": 0, "warnings": []}
     content = {
         "from": "a",

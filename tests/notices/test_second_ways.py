@@ -151,5 +151,5 @@ def test_the_scheduler_sees_to_all_of_it(
     scheduler.start()
     handed = "select count(*) from notice_delivery where handed_over"
     eventually(lambda: connection.execute(handed).fetchone() == (3,), "the backup has them")
-    assert len(scheduler.get_jobs()) == 2
+    assert len(scheduler.get_jobs()) == 3
     scheduler.shutdown()

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from carbonstream.connectors.warning_rules import packaged_definitions
-from carbonstream.processors import notices_text
+from carbonstream.processors import notices_second, notices_text
 from carbonstream.processors.indicators import INDICATORS
-from carbonstream.processors.notices_facts import KIND_FACTS, duration, facts, headline
+from carbonstream.processors.notices_facts import DECISIVE, KIND_FACTS, decisive, duration, facts, headline
 from carbonstream.processors.notices_words import ACTIONS_ZH, FACTS, NAMES, WORDS
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.warnings import Warning as WarningRecord
@@ -198,3 +198,79 @@ def test_the_actions_of_packaged_rules_are_the_boards() -> None:
 )
 def test_a_time_to_respond_reads_in_whole_units(seconds: int, said: str) -> None:
     assert duration(seconds, "en") == said
+
+
+NAMED = {"zh": "钢铁厂", "en": "Steel works"}
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_an_entity_is_named_with_its_id_in_both_languages(kind: str) -> None:
+    made = EVERY_KIND[kind]()
+    made |= {"entity_name": NAMED}
+    assert f"] 钢铁厂（{made['entity']}） " in headline(made, "zh")
+    assert f"] Steel works ({made['entity']}) " in headline(made, "en")
+    assert f"钢铁厂（{made['entity']}）" in notices_text.subject([made], "zh")
+    assert headline(made | {"entity_name": {"en": made["entity"], "zh": ""}}, "en") == headline(
+        EVERY_KIND[kind](), "en"
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(RULES))
+def test_a_line_of_a_digest_says_the_decisive_figures_and_since_when(kind: str) -> None:
+    made = EVERY_KIND[kind]()
+    for language in ("en", "zh"):
+        told = decisive(made, language)
+        assert 1 <= len(told) <= 4
+        if kind not in ("target-level", "plan-to-date", "pace"):
+            assert set(told) <= set(facts(made, language))
+    line = made | {
+        "entity_name": NAMED,
+        "since": "2024-05-02T08:00:00+08:00",
+        "at": "2024-05-02T09:30:00+08:00",
+    }
+    (said,) = _digest_lines([line], "en")
+    assert said.startswith(f"- {made['severity']} Steel works ({made['entity']}) {NAMES['en'][kind]}, ")
+    assert said.endswith(f", 2024-05-02 08:00+08:00 - 2024-05-02 09:30+08:00 [{made['id']}]")
+    (still,) = _digest_lines([line | {"at": line["since"]}], "zh")
+    assert "，自 2024-05-02 08:00+08:00 [" in still
+    assert set(DECISIVE) == set(KIND_FACTS)
+
+
+def test_a_line_says_what_share_of_the_target_is_used() -> None:
+    assert decisive(EVERY_KIND["target-level"](), "en") == [
+        "CO2",
+        "total 2320.5 kg",
+        "77.4 % of the target used",
+    ]
+    assert decisive(EVERY_KIND["plan-to-date"](), "zh") == [
+        "二氧化碳", "累计 110.5 kg", "计划 96.774 kg", "已用目标的 3.7 %"
+    ]  # fmt: skip
+
+
+def test_a_digest_with_long_names_keeps_to_the_channels_length_and_says_what_is_left_out() -> None:
+    made = EVERY_KIND["pace"]()
+    made |= {
+        "entity_name": {"zh": "厂" * 200, "en": "works " * 40},
+        "since": made["bucket"],
+        "at": made["bucket"],
+    }
+    content = _digest([made] * 50)
+    for language in ("zh", "en"):
+        subject = notices_second.subject("digest", content, language)
+        told = notices_second.entries("digest", content, language)
+        fitted = notices_text.fitted(subject, told, "ntc_1", language, 2_048)
+        assert len(fitted.encode()) <= 2_048
+        shown = sum(line.startswith("- ") for line in fitted.splitlines())
+        assert 0 < shown < 50
+        assert fitted.splitlines()[-1] == WORDS[language]["not_shown"].format(50 - shown)
+
+
+def _digest(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    empty: dict[str, Any] = {"count": 0, "warnings": []}
+    span = {"from": "2024-05-01T08:00:00+08:00", "until": "2024-05-02T08:00:00+08:00"}
+    return {**span, "open": {"count": len(lines), "warnings": lines}, "raised": empty, "cleared": empty}
+
+
+def _digest_lines(lines: list[dict[str, Any]], language: str) -> list[str]:
+    told = notices_second.entries("digest", _digest(lines), language)
+    return [one.text for one in told if one.text.startswith("- ")]

@@ -6,16 +6,26 @@ time is warn's tick, which may lie before a digest that was made without it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 
 from carbonstream.connectors.database import one_row
-from carbonstream.connectors.sinks.notify.enqueueing import ENTERPRISES, load_subscriptions
+from carbonstream.connectors.sinks.notify.enqueueing import ENTERPRISES, entity_names, load_subscriptions
 from carbonstream.connectors.sinks.notify.second_ways import write_notice
 from carbonstream.processors.notices import Change, notice_id
-from carbonstream.processors.notices_digest import Happened, Made, digest, instant_on, next_digest
+from carbonstream.processors.notices_digest import (
+    KINDS,
+    Happened,
+    Made,
+    digest,
+    instant_on,
+    next_digest,
+    with_records,
+)
+from carbonstream.schemas.periods import SHANGHAI
 
 Connection = psycopg.Connection[Any]
 
@@ -40,15 +50,25 @@ select coalesce(min(seq) - 1, %(newest)s) from warning_history where changed_at 
 """
 # What was raised, and its end, count by the class it was raised with: the end may be judged with a lower one.
 HAPPENED: Final = """
-select 'open', id, version, entity, rule, severity, raised_at from warning where state = 'active' and not backfill
+select 'open', id, version, entity, rule, severity, raised_at, raised_at from warning
+where state = 'active' and not backfill
 union all
 select case h.state when 'active' then 'raised' else 'cleared' end, w.id, h.version, w.entity, w.rule,
-  coalesce(raised.class, w.severity), h.changed_at
+  coalesce(raised.class, w.severity), h.changed_at,
+  -- raised again since, the version before tells
+  case when w.raised_at <= h.changed_at then w.raised_at else coalesce(raised.changed_at, h.changed_at) end
 from warning_history h join warning w using (id)
 left join lateral (
-  select r.snapshot #>> '{definition,class}' as class from warning_history r
+  select r.snapshot #>> '{definition,class}' as class, r.changed_at from warning_history r
   where r.id = h.id and r.version <= h.version and r.state = 'active' order by r.version desc limit 1) raised on true
 where h.seq > %(begin)s and h.seq <= %(end)s and not h.backfill
+"""
+# What the change of each line measured, as carbon.warnings has it.
+RECORDS: Final = """
+select h.id, h.version, w.indicator, w.period, w.level::text, h.bucket, h.state,
+  h.snapshot - 'parts' - 'meters'  -- long lists that no line tells
+from unnest(%s::text[], %s::int[]) as t (id, version)
+join warning_history h using (id, version) join warning w using (id)
 """
 
 
@@ -76,6 +96,7 @@ def make_digests(connection: Connection, now: datetime) -> int:
                 if last.seq not in known:
                     known[last.seq] = _happened(connection, last.seq, following.seq)
                 content = digest(subscriptions[id_], known[last.seq], last.until, following.until)
+                content = with_records(content, _records(connection, content))
                 name = f"digest:{following.until.isoformat()}"
                 write_notice(connection, notice_id(id_, name, 1), id_, "digest", content, now)
                 made += 1
@@ -103,6 +124,28 @@ def _happened(connection: Connection, begin: int, end: int) -> list[Happened]:
     entities = sorted({row[3] for row in rows})
     owners: dict[str, str] = dict(connection.execute(ENTERPRISES, {"entities": entities}).fetchall())
     return [
-        Happened(what, Change(id_, version, entity, rule, severity, False, {}), at, owners.get(entity))
-        for what, id_, version, entity, rule, severity, at in rows
+        Happened(what, Change(id_, version, entity, rule, severity, False, {}), at, owners.get(entity), since)
+        for what, id_, version, entity, rule, severity, at, since in rows
     ]
+
+
+def _records(connection: Connection, content: Mapping[str, Any]) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """Of the lines of a digest: what their changes measured, and their entities' names."""
+    lines = [line for what in KINDS for line in content[what]["warnings"]]
+    if not lines:
+        return {}
+    columns = [[line[name] for line in lines] for name in ("id", "version")]
+    names = entity_names(connection, {line["entity"] for line in lines})
+    found = {
+        (id_, version): {
+            "indicator": indicator, "period": str(period), "level": level,
+            "bucket": bucket.astimezone(SHANGHAI).isoformat(timespec="seconds"), "state": state,
+            "snapshot": snapshot,
+        }
+        for id_, version, indicator, period, level, bucket, state, snapshot in connection.execute(RECORDS, columns)
+    }  # fmt: skip
+    return {
+        (line["id"], line["version"]): found.get((line["id"], line["version"]), {})
+        | names.get(line["entity"], {})
+        for line in lines
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ where e.id = any(%(entities)s)
 union all
 select id, id from entity where kind = 'enterprise' and id = any(%(entities)s)
 """
+NAMES: Final = "select id, name_zh, name_en from entity where id = any(%s)"
 KNOWN: Final = """
 select c.subscription, c.warning, c.version from notice_change c
 join (select distinct * from unnest(%s::text[], %s::int[])) as t (warning, version) using (warning, version)
@@ -89,16 +90,26 @@ def enqueue_changes(
         added = _plan(connection, changes, subscriptions, now)
         with connection.cursor() as cursor:
             cursor.executemany(NOTICE, [(n.id, n.subscription, now, n.closes_at) for n in added.notices])
+            names = entity_names(connection, {j.change.entity for j in added.joined})
             cursor.executemany(
                 CHANGE,
                 [
-                    (j.subscription, j.change.warning, j.change.version, j.notice, Jsonb(j.change.record))
+                    (j.subscription, j.change.warning, j.change.version, j.notice,
+                     Jsonb({**j.change.record, **names.get(j.change.entity, {})}))
                     for j in added.joined
                 ],
-            )
+            )  # fmt: skip
             cursor.execute(DELIVERIES, ([n.id for n in added.notices],))
             cursor.executemany(POSITION, [(number, *at) for number, at in positions.items()])
     return added
+
+
+def entity_names(connection: Connection, entities: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What a notice says of these entities beside their ids; none of what is no entity."""
+    if not entities:
+        return {}
+    rows = connection.execute(NAMES, (sorted(entities),)).fetchall()
+    return {id_: {"entity_name": {"zh": zh, "en": en}} for id_, zh, en in rows}
 
 
 def write_positions(connection: Connection, positions: Mapping[int, tuple[str, int]]) -> None:

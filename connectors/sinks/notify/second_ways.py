@@ -100,7 +100,7 @@ def escalate(connection: Connection, now: datetime) -> int:
 def write_notice(
     connection: Connection, id_: str, subscription: str, kind: str, content: dict[str, Any], now: datetime
 ) -> None:
-    """A notice with content of its own into the queue: escalated to the backups, digest to the other channels."""
+    """A notice with content of its own into the queue: escalated to the backups, others to the other channels."""
     given = {"id": id_, "subscription": subscription, "now": now, "kind": kind, "content": Jsonb(content)}
     connection.execute(WRITE, given)
     connection.execute(

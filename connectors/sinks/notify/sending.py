@@ -35,7 +35,7 @@ class Message:
     language: str
     records: Sequence[Mapping[str, Any]]  # of kind changed; none: a test
     kind: str = "changed"
-    content: Mapping[str, Any] | None = None  # of kinds escalated and digest
+    content: Mapping[str, Any] | None = None  # of kinds escalated, digest and deadline
 
     def body(self) -> bytes:
         """JSON for programs."""

@@ -1,4 +1,5 @@
-"""What notify does by the clock: fail-over and escalation every second, digests every minute (APScheduler).
+"""What notify does by the clock: fail-over and escalation every second, digests and deadlines every minute
+(APScheduler).
 
 A job that an outage of the database ended is made up for by the next: each looks at what is due.
 """
@@ -17,6 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from carbonstream.connectors import telemetry
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.rounds import OUTAGES
+from carbonstream.connectors.sinks.notify.deadlines import tell_deadlines
 from carbonstream.connectors.sinks.notify.digests import make_digests
 from carbonstream.connectors.sinks.notify.second_ways import escalate, fail_over
 from carbonstream.schemas.periods import SHANGHAI
@@ -48,4 +50,5 @@ def tending(config: Settings, clock: Clock, log: Any) -> BackgroundScheduler:
     )
     scheduler.add_job(run, IntervalTrigger(seconds=EVERY_S), args=((fail_over, escalate),))
     scheduler.add_job(run, CronTrigger(minute="*", timezone=SHANGHAI), args=((make_digests,),))
+    scheduler.add_job(run, CronTrigger(minute="*", timezone=SHANGHAI), args=((tell_deadlines,),))
     return scheduler
