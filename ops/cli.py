@@ -158,7 +158,7 @@ def bench(
     alerts: Annotated[
         bool,
         typer.Option(
-            help="instead: a factor restated for a region of 10,000 open warnings, and 1,000 boards at once"
+            help="instead: a factor restated for a region of 10,000 open warnings, and 1,000 boards"
         ),
     ] = False,
     as_json: AsJson = False,

@@ -1,9 +1,8 @@
-"""Many boards at once: each asks what a page asks when it opens and then now and then, and hears its two streams."""
+"""Many boards at once: each asks what a page asks when it opens and then now and then, and keeps its two streams."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -12,81 +11,70 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from carbonstream.ops.bench.region import REGION, Region, send
+from carbonstream.ops.bench.region import REGION
 from carbonstream.schemas.settings import Settings
 
 ENTITY: Final = f"region:{REGION}"
 ENOUGH_S: Final = 3.0  # what the standards give a user's request (CEPPC 8.1)
 READS_EVERY_S: Final = 10.0  # the board's own: freshness
 LISTS_EVERY_S: Final = 30.0  # the board's own: overview and warnings
-READINGS: Final = 5
-READING_EVERY_S: Final = 4.0
 GIVE_UP_S: Final = 30.0
 
 
 @dataclass
 class Boards:
-    """So many boards for `seconds`, in one process."""
+    """So many boards, opened one after the other within `opening_s`; all stay until `seconds` have passed.
+
+    month: of the figures they show, as 2026-03.
+    """
 
     settings: Settings
-    region: Region
+    month: str
     boards: int
+    opening_s: float
     seconds: float
     answers: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    heard: list[tuple[float, float]] = field(
-        default_factory=list
-    )  # a total: reading sent, heard; monotonic s
     failed: list[str] = field(default_factory=list)
     listening: int = 0
-    _sent: float = float("inf")
 
     def run(self) -> dict[str, Any]:
         """Open them, wait, and say what was measured."""
         asyncio.run(self._run())
         opening = self.answers.pop("opening", [])
         asked = [second for seconds in self.answers.values() for second in seconds]
-        delays = [heard - sent for sent, heard in self.heard]
         return {
-            "open": self.listening,
+            "boards": self.boards,
+            "opened_within_s": self.opening_s,
+            "streams": self.listening,
             "failed": len(self.failed),
             "failures": dict(Counter(self.failed).most_common(3)),
+            "opening_p50_s": _quantile(opening, 0.5),
             "opening_p99_s": _quantile(opening, 0.99),
-            "opening_max_s": _quantile(opening, 1),
             "answers": len(asked),
             "p50_s": _quantile(asked, 0.5),
             "p99_s": _quantile(asked, 0.99),
+            "max_s": _quantile(asked, 1),
             "over_3_s": sum(second > ENOUGH_S for second in asked),
             "slowest_p99_s": {
                 name: _quantile(seconds, 0.99) for name, seconds in sorted(self.answers.items())
             },
-            "told": len(delays),
-            "told_due": READINGS * self.boards,
-            "told_p50_s": _quantile(delays, 0.5),
-            "told_p99_s": _quantile(delays, 0.99),
         }
 
     async def _run(self) -> None:
-        ends = time.monotonic() + self.seconds
-        boards = [asyncio.create_task(self._board(n, ends)) for n in range(self.boards)]
-        feeding = asyncio.create_task(asyncio.to_thread(self._feed, ends))
-        await asyncio.gather(*boards, feeding)
+        begins = time.monotonic()
+        ends = begins + self.seconds
+        apart = self.opening_s / self.boards
+        await asyncio.gather(*(self._board(n, begins + n * apart, ends) for n in range(self.boards)))
 
-    def _feed(self, ends: float) -> None:
-        """Readings of the region, so that every board's figure moves."""
-        time.sleep(max(ends - time.monotonic() - READINGS * READING_EVERY_S, 0))
-        for n in range(READINGS):
-            self._sent = time.monotonic()
-            send(self.settings, [self.region.earlier(n + 1)])
-            threading.Event().wait(READING_EVERY_S)
-
-    async def _board(self, n: int, ends: float) -> None:
+    async def _board(self, n: int, begins: float, ends: float) -> None:
+        await asyncio.sleep(begins - time.monotonic())
         began = time.monotonic()
         streams = [
             asyncio.create_task(self._listen({"topics": "totals", "entity": ENTITY}, ends)),
             asyncio.create_task(self._listen({"topics": "warnings"}, ends)),
         ]
         connections = await asyncio.gather(*(self._connection() for _ in range(4)))
-        today = {"entity": ENTITY, "indicator": "all", "from": self.region.month}
+        today = {"entity": ENTITY, "indicator": "all", "from": self.month}
         lists = ("active", 200), ("cleared", 30)
         asked = [
             ("/v1/entities", {"kind": "region", "limit": "1"}),
@@ -139,11 +127,8 @@ class Boards:
             async with asyncio.timeout(ends - time.monotonic()):
                 await reader.readuntil(b"\r\n\r\n")
                 self.listening += 1
-                answered = 0.0
-                while line := await reader.readline():
-                    if line == b"event: total\n" and answered != self._sent:
-                        answered = self._sent
-                        self.heard.append((answered, time.monotonic()))
+                while await reader.read(1 << 16):
+                    pass
         except TimeoutError:
             pass
         except (OSError, asyncio.IncompleteReadError) as error:

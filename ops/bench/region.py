@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from carbonstream.connectors import kafka
-from carbonstream.ops.bench.fleet import METER_COLUMNS, QUARTER_MS, Fleet
+from carbonstream.ops.bench.fleet import METER_COLUMNS, Fleet
 from carbonstream.ops.bench.warned import COLUMNS as RULE_COLUMNS
 from carbonstream.schemas import topics
 from carbonstream.schemas.frames import TYPE_READINGS, ReadingsFrame, cloud_event_headers
@@ -95,12 +95,6 @@ class Region:
         for shard, meters in sorted(by_shard.items()):
             for seq, low in enumerate(range(0, len(meters), FRAME)):
                 yield frame(shard, seq, meters[low : low + FRAME], self.end_ms)
-
-    def earlier(self, back: int) -> ReadingsFrame:
-        """A reading of the first site, `back` quarter-hours before the others."""
-        meter = self.meter(0)
-        shard = shard_of(self.site(0))
-        return frame(shard, 1_000 + back, [meter], self.end_ms - back * QUARTER_MS)
 
 
 def frame(shard: int, seq: int, meters: list[str], end_ms: int) -> ReadingsFrame:

@@ -159,5 +159,3 @@ def test_a_higher_factor_puts_each_site_of_the_region_above_its_target(tmp_path:
     for site, value in targets.items():
         assert low <= 100 * read[site] * OLD / value < high <= 100 * read[site] * OLD * RISE / value
     assert region.month == "2025-01"
-    assert [frame.value for frame in (region.earlier(1), region.earlier(2))] == [[KWH]] * 2
-    assert region.earlier(2).end == [region.end_ms - 2 * QUARTER_MS]
