@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 import faust
 from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from carbonstream.connectors.kafka import SESSION_S
 from carbonstream.schemas.settings import Settings
@@ -38,15 +40,21 @@ class FairThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"  # taken up when it starts
         return consumer
 
-    async def _fetch_records(self, consumer: Any, active_partitions: Any, **limits: Any) -> Any:
-        few, found = limits | {"max_records": TAKEN}, {}
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's own
+        max_records: int | None = None,
+    ) -> Mapping[TP, list[Any]]:
+        found: dict[TP, list[Any]] = {}
         for partition in active_partitions:
             try:
-                found |= await super()._fetch_records(consumer, {partition}, **few | {"timeout": 0})
+                found |= await super()._fetch_records(consumer, {partition}, 0, TAKEN)
             except KafkaError:  # of this partition; it comes again with the next fetch
                 if not found:
                     raise
-        return found or await super()._fetch_records(consumer, active_partitions, **few)
+        return found or await super()._fetch_records(consumer, active_partitions, timeout, TAKEN)
 
 
 class FairConsumer(driver.Consumer):

@@ -13,7 +13,7 @@ import pytest
 
 from carbonstream.ops.bench.fleet import BEGIN_MS, QUARTER_MS, Fleet, ShardLoad, round_frames, shard_loads
 from carbonstream.ops.bench.published import Publication, factor_of
-from carbonstream.ops.bench.region import KWH, LEVELS, RISE, Region
+from carbonstream.ops.bench.region import LEVELS, RISE, Region
 from carbonstream.ops.bench.visible import VisibleClock
 from carbonstream.ops.bench.warned import WarnedClock, crossings
 from carbonstream.schemas.periods import HOUR_MS
