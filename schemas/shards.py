@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import Final
 
 from carbonstream.schemas.codes import Edge
 from carbonstream.schemas.errors import InvalidReading
 
+# Of a site or a meter: what can be registered, keyed and listed. Others are refused where they come in.
+ID: Final = re.compile(r"[^\s|,;]{1,150}")
 SHARDS: Final = 64  # for ever: part of every meter number and every total's key
 
 

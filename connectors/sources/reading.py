@@ -7,19 +7,18 @@ from typing import Final
 from carbonstream.schemas.carriers import THOUSANDTHS, UNITS
 from carbonstream.schemas.codes import Edge
 from carbonstream.schemas.errors import InvalidReading
-from carbonstream.schemas.shards import site_of
+from carbonstream.schemas.shards import ID, site_of
 
-MAX_METER_CHARACTERS: Final = 200  # 500 of them, four bytes each, are 0.4 MB of a record's 4 MB
+SHOWN: Final = 200  # characters of what was sent
 
 
 def check_meter(field: str, meter: str) -> None:
-    """Raise InvalidReading where an id is not SITE/METER, too long, or cannot be stored and shown."""
-    if len(meter) > MAX_METER_CHARACTERS:
+    """Raise InvalidReading where an id is not SITE/METER, or no meter can be registered by it."""
+    if not ID.fullmatch(meter) or not meter.isprintable():  # PostgreSQL's text cannot hold NUL
+        shown = meter if len(meter) <= SHOWN else f"{meter[:SHOWN]}..."
         raise InvalidReading(
-            field, Edge.METER, f"an id of {len(meter)} characters; at most {MAX_METER_CHARACTERS} are taken"
+            field, Edge.METER, f"{shown!r} is no id: send 1 to 150 printable characters without spaces and | , ;"
         )
-    if not meter.isprintable():  # PostgreSQL's text cannot hold NUL
-        raise InvalidReading(field, Edge.METER, f"{meter!r} holds control characters; remove them")
     try:
         site_of(meter)
     except InvalidReading as error:

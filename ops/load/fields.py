@@ -11,11 +11,11 @@ from typing import Final, TypeVar
 from carbonstream.processors.plain_text import MONTH, YEAR, decimal, month, year
 from carbonstream.schemas.codes import Grain
 from carbonstream.schemas.periods import SHANGHAI
+from carbonstream.schemas.shards import ID
 
 T = TypeVar("T")
 Parser = Callable[[str], T]
 
-ID: Final = re.compile(r"[^\s|,;]{1,150}")
 QUARTER: Final = re.compile(r"(\d{4})-Q([1-4])")
 FLAGS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 

@@ -158,7 +158,7 @@ def of_restatement() -> Record:
 
 
 def of_common_cause() -> Record:
-    parent = Parent(f"{COMMON_CAUSE}:silence:mqtt/gw-7:{T0}", "silence", "mqtt/gw-7", "site:S0", 1, 12)
+    parent = Parent(f"{COMMON_CAUSE}:silence:mqtt/gw-7:{T0}", "silence", "mqtt/gw-7", "site:S0", 1, 1, 12)
     return carried(cause_record(parent, T0))
 
 

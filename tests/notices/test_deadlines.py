@@ -31,9 +31,9 @@ Connection = psycopg.Connection[Any]
 HOUR_MS = 3_600_000
 SAID = Said(0, "Zhao Min", "seen")
 OPERATOR = """
-insert into warning_operator (id, key, entity, rule, change, version, state, rank, priority, since, active, acked,
-  raised_version, raised_at, answer)
-values (%(id)s, %(id)s, 'site:a-1', 'pace', 1, 1, 'active-unacked', 0, 1, %(at)s, true, false, 1, %(at)s, %(answer)s)
+insert into warning_operator (id, key, entity, rule, change, version, state, rank, priority, class, since, active,
+  acked, raised_version, raised_at, answer)
+values (%(id)s, %(id)s, 'site:a-1', 'pace', 1, 1, 'active-unacked', 0, 1, 1, %(at)s, true, false, 1, %(at)s, %(answer)s)
 on conflict (id) do update set answer = excluded.answer
 """
 

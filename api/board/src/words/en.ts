@@ -245,7 +245,7 @@ export const en: Readonly<Record<Key, string>> = {
   'fresh.disconnected': 'Disconnected: not known',
   'fresh.completeness': 'Completeness today',
   'fresh.readings': '{have} of {due}',
-  'fresh.meters': 'Live meters',
+  'fresh.meters': 'Meters in service',
   'fresh.ticks': 'Partition clock delay',
   'fresh.tick.ok': 'ok',
   'fresh.ticks.late': '{count} late: warnings and estimates are {age} behind',

@@ -241,7 +241,7 @@ export const zh = {
   'fresh.disconnected': '连接中断，数值未知',
   'fresh.completeness': '今日完整率',
   'fresh.readings': '{have} / {due} 条',
-  'fresh.meters': '在线表计',
+  'fresh.meters': '在用表计',
   'fresh.ticks': '各分区时钟延迟',
   'fresh.tick.ok': '正常',
   'fresh.ticks.late': '{count} 个迟到：告警与估算落后 {age}',
