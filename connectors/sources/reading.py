@@ -17,7 +17,9 @@ def check_meter(field: str, meter: str) -> None:
     if not ID.fullmatch(meter) or not meter.isprintable():  # PostgreSQL's text cannot hold NUL
         shown = meter if len(meter) <= SHOWN else f"{meter[:SHOWN]}..."
         raise InvalidReading(
-            field, Edge.METER, f"{shown!r} is no id: send 1 to 150 printable characters without spaces and | , ;"
+            field,
+            Edge.METER,
+            f"{shown!r} is no id: send 1 to 150 printable characters without spaces and | , ;",
         )
     try:
         site_of(meter)
