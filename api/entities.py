@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from carbonstream.api.parameters import Here, Parameters, PathText, Text
 from carbonstream.api.problems import RESPONSES, Problem
+from carbonstream.api.services import Services
 
 router = APIRouter(tags=["entities"], responses=RESPONSES)
 LIST: Final = """
@@ -102,6 +103,10 @@ class EntityDetail(Entity):
 @router.get("/entities")
 async def entities(query: Annotated[EntitiesQuery, Query()], here: Here) -> Entities:
     """Entities in the order of their ids."""
+    return await here.running.get(f"entities {query.model_dump_json()}", lambda: _read(query, here))
+
+
+async def _read(query: EntitiesQuery, here: Services) -> Entities:
     rows = await here.database.rows(
         _Named, LIST, {"kind": query.kind, "q": query.q, "after": query.after, "limit": query.limit + 1}
     )

@@ -24,7 +24,7 @@ class Once:
         """The answer of `compute`, at most `keep_s` old. One who stops waiting does not stop the others."""
         now = asyncio.get_running_loop().time()
         known = self._answers.get(key)
-        if known is None or (known[1].done() and now - known[0] > self._keep_s):
+        if known is None or (known[1].done() and now - known[0] >= self._keep_s):
             if len(self._answers) >= self._most:
                 self._answers = {k: a for k, a in self._answers.items() if not a[1].done()}
             task = asyncio.ensure_future(compute())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from heapq import nsmallest
 from typing import Any, Final
 
 from fastapi import APIRouter
@@ -110,16 +111,16 @@ async def _read(here: Services) -> Overview:
         day=local_iso(today.start),
         today=Today(**_figures(tally.get(everything, Tally()) if everything is not None else Tally())),
         by_industry=_ranked((entities[n], t) for n, t in tally.items() if entities[n].kind == "industry"),
-        by_enterprise=_ranked((entities[n], t) for n, t in tally.items() if entities[n].kind == "enterprise")[
-            :SHOWN
-        ],
+        by_enterprise=_ranked(
+            ((entities[n], t) for n, t in tally.items() if entities[n].kind == "enterprise"), SHOWN
+        ),
         warnings=ActiveWarnings(active=active.active if active else 0),
         freshness=await freshness_of(here, ALL),
     )
 
 
-def _ranked(shares: Iterable[tuple[_Entity, Tally]]) -> list[Share]:
-    """Most CO2 first, those whose CO2 is unknown last, then by id."""
+def _ranked(shares: Iterable[tuple[_Entity, Tally]], most: int | None = None) -> list[Share]:
+    """Most CO2 first, those whose CO2 is unknown last, then by id; `most` of them, None: all."""
 
     def rank(share: tuple[_Entity, Tally]) -> tuple[bool, Decimal, str]:
         known = share[1].known_co2_kg
@@ -127,7 +128,7 @@ def _ranked(shares: Iterable[tuple[_Entity, Tally]]) -> list[Share]:
 
     return [
         Share(entity=e.id, name_zh=e.name_zh, name_en=e.name_en, **_figures(t))
-        for e, t in sorted(shares, key=rank)
+        for e, t in (sorted(shares, key=rank) if most is None else nsmallest(most, shares, key=rank))
     ]
 
 

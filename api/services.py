@@ -36,6 +36,8 @@ class Services:
     coefficients: CoefficientBook = field(default_factory=CoefficientBook)
     figures: Once = field(default_factory=lambda: Once(FIGURES_S))
     pages: Once = field(default_factory=lambda: Once(FIGURES_S, PAGES))
+    # of a statement under way: who asks the same meanwhile is answered by it, and nobody by one that has ended
+    running: Once = field(default_factory=lambda: Once(0.0, PAGES))
     masters: Once = field(default_factory=lambda: Once(MASTERS_S))
     producer: AcknowledgedProducer | None = None  # of commands; made by the first
 

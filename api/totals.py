@@ -174,8 +174,12 @@ async def totals(query: Annotated[TotalsQuery, Query()], here: Here) -> Response
     Quarters and years are sums of months. Figures are exact decimals: quantities with three decimals, CO2 and
     standard coal with every digit; nothing is rounded.
     """
-    answer = await read_totals(query, here)
-    return Response(answer.model_dump_json(exclude_unset=True), media_type="application/json")
+
+    async def page() -> bytes:
+        return (await read_totals(query, here)).model_dump_json(exclude_unset=True).encode()
+
+    content = await here.running.get(f"totals {query.model_dump_json()}", page)
+    return Response(content, media_type="application/json")
 
 
 async def read_totals(query: TotalsQuery, here: Services) -> Totals:

@@ -47,6 +47,7 @@ select count(*) from warning w join warning_operator o using (id) where w.level 
 """
 ANNUNCIATED: Final = "select count(*) from warning_operation where annunciates"
 MADE: Final = "select count(*) from notice_change"
+UNTOLD: Final = "select (select count(*) from change_mark) + (select count(*) from restatement)"
 Times = dict[str, list[float]]
 
 
@@ -124,6 +125,7 @@ def _measured(
             **quantiles("list", lists.times),
             **quantiles("health", healths.times),
         }
+        until(lambda: not count(UNTOLD), "all totals are told")
     if plan.boards:
         say(f"{plan.boards:,} boards open within {plan.boards_s / 2:.0f} s and stay as long again")
         found["boards"] = Boards(settings, region.month, plan.boards, plan.boards_s / 2, plan.boards_s).run()

@@ -89,7 +89,7 @@ class Boards:
             await asyncio.gather(*(self._ask_all(c, asked[i::4]) for i, c in enumerate(connections)))
             self.answers["opening"].append(time.monotonic() - began)
             # the pages of a thousand people are not in step
-            await self._stay(connections[0], asked, ends, (n % 100) / 100)
+            await self._stay(asked, ends, (n % 100) / 100)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError) as error:
             self.failed.append(repr(error))
         finally:
@@ -97,19 +97,23 @@ class Boards:
                 writer.close()
         await asyncio.gather(*streams)
 
-    async def _stay(
-        self, connection: Connection, asked: list[tuple[str, dict[str, str]]], ends: float, phase: float
-    ) -> None:
+    async def _stay(self, asked: list[tuple[str, dict[str, str]]], ends: float, phase: float) -> None:
+        """Ask as the page does, each time by a new connection: the server has closed the idle ones."""
         reads_at = time.monotonic() + READS_EVERY_S * phase
         lists_at = time.monotonic() + LISTS_EVERY_S * phase
         while (next_at := min(reads_at, lists_at)) < ends:
             await asyncio.sleep(max(next_at - time.monotonic(), 0))
             if reads_at <= lists_at:
                 reads_at += READS_EVERY_S
-                await self._ask_all(connection, [asked[1]])
+                due = [asked[1]]
             else:
                 lists_at += LISTS_EVERY_S
-                await self._ask_all(connection, [asked[2], *asked[5:]])
+                due = [asked[2], *asked[5:]]
+            connection = await self._connection()
+            try:
+                await self._ask_all(connection, due)
+            finally:
+                connection[1].close()
 
     async def _ask_all(self, connection: Connection, asked: list[tuple[str, dict[str, str]]]) -> None:
         for path, query in asked:

@@ -28,3 +28,19 @@ def test_all_who_ask_at_the_same_time_share_one_computation_and_the_oldest_are_l
         assert asked == ["a", "b", "c", "a"]
 
     asyncio.run(ask())
+
+
+def test_where_nothing_is_kept_an_answer_is_shared_while_it_is_computed_and_never_after() -> None:
+    computed: list[int] = []
+
+    async def answer() -> int:
+        computed.append(len(computed))
+        await asyncio.sleep(0)
+        return computed[-1]
+
+    async def ask() -> None:
+        running = Once(0.0)
+        assert await asyncio.gather(*(running.get("a", answer) for _ in range(3))) == [0, 0, 0]
+        assert await running.get("a", answer) == 1
+
+    asyncio.run(ask())
