@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from carbonstream.ops.commanding import with_connection
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.settings import settings
 
@@ -49,7 +48,7 @@ def strike(
         id_, restates = strikes.submit(connection, meter, instant, reason, who)
         return {"id": id_, "status": "pending", "restates": restates}
 
-    result = _with_connection(work, as_json)
+    result = with_connection("indexes", work, as_json)
     print(json.dumps(result, ensure_ascii=False) if as_json else _shown(meter, at, result))
 
 
@@ -58,7 +57,9 @@ def approve(id_: Number, by: By, reason: str = "", wait: Wait = 120.0, as_json: 
     """Strike the index, as another person than the one who submitted it."""
     from carbonstream.ops import strikes
 
-    _with_connection(lambda c: strikes.decide(c, id_, by.strip(), "approved", reason.strip()), as_json)
+    with_connection(
+        "indexes", lambda c: strikes.decide(c, id_, by.strip(), "approved", reason.strip()), as_json
+    )
     _resume(wait, as_json)
 
 
@@ -75,7 +76,9 @@ def reject(
     """Turn a strike down, or take your own back; it stays on record."""
     from carbonstream.ops import strikes
 
-    _with_connection(lambda c: strikes.decide(c, id_, by.strip(), "rejected", reason.strip()), as_json)
+    with_connection(
+        "indexes", lambda c: strikes.decide(c, id_, by.strip(), "rejected", reason.strip()), as_json
+    )
     said = {"id": id_, "status": "rejected", "decided_by": by}
     print(json.dumps(said, ensure_ascii=False) if as_json else f"strike {id_} is rejected")
 
@@ -85,7 +88,7 @@ def list_(as_json: AsJson = False) -> None:
     """All strikes: which index, why, who submitted, who decided."""
     from carbonstream.ops import strikes
 
-    found = _with_connection(strikes.listed, as_json)
+    found = with_connection("indexes", strikes.listed, as_json)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -110,20 +113,6 @@ def _resume(wait: float, as_json: bool) -> None:
         )
     if not done:
         print("nothing is left to strike")
-
-
-def _with_connection(work: Callable[[Connection], T], as_json: bool) -> T:
-    from carbonstream.connectors.database import connect
-
-    try:
-        with connect(settings(), application="indexes", autocommit=True) as connection:
-            return work(connection)
-    except LoadRefused as refused:
-        if as_json:
-            print(json.dumps({"errors": refused.errors}, ensure_ascii=False))
-        else:
-            print("\n".join(refused.errors), file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 def _shown(meter: str, at: str, result: dict[str, Any]) -> str:

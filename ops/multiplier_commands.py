@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from carbonstream.ops.commanding import with_connection
 from carbonstream.schemas.errors import LoadRefused
 from carbonstream.schemas.settings import settings
 
@@ -59,7 +59,7 @@ def correct(
         id_, restates = corrections.submit(connection, asked, who, datetime.now(UTC))
         return {"id": id_, "status": "pending", "restates": restates}
 
-    result = _with_connection(work, as_json)
+    result = with_connection("multipliers", work, as_json)
     print(json.dumps(result, ensure_ascii=False) if as_json else _shown(result))
 
 
@@ -68,8 +68,10 @@ def approve(id_: Number, by: By, reason: str = "", wait: Wait = 120.0, as_json: 
     """Put a correction in force, as another person than the one who submitted it, and recompute its intervals."""
     from carbonstream.ops.multipliers import corrections
 
-    _with_connection(
-        lambda c: corrections.decide(c, id_, by.strip(), "approved", reason, datetime.now(UTC)), as_json
+    with_connection(
+        "multipliers",
+        lambda c: corrections.decide(c, id_, by.strip(), "approved", reason, datetime.now(UTC)),
+        as_json,
     )
     _resume(wait, as_json)
 
@@ -87,8 +89,10 @@ def reject(
     """Turn a correction down; it stays on record."""
     from carbonstream.ops.multipliers import corrections
 
-    _with_connection(
-        lambda c: corrections.decide(c, id_, by.strip(), "rejected", reason, datetime.now(UTC)), as_json
+    with_connection(
+        "multipliers",
+        lambda c: corrections.decide(c, id_, by.strip(), "rejected", reason, datetime.now(UTC)),
+        as_json,
     )
     said = {"id": id_, "status": "rejected", "decided_by": by}
     print(json.dumps(said, ensure_ascii=False) if as_json else f"correction {id_} is rejected")
@@ -99,7 +103,7 @@ def list_(as_json: AsJson = False) -> None:
     """All corrections: who submitted, who decided, and whether their intervals are stored."""
     from carbonstream.ops.multipliers import corrections
 
-    found = _with_connection(corrections.listed, as_json)
+    found = with_connection("multipliers", corrections.listed, as_json)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return
@@ -124,20 +128,6 @@ def _resume(wait: float, as_json: bool) -> None:
         )
     if not done:
         print("nothing is left to recompute")
-
-
-def _with_connection(work: Callable[[Connection], T], as_json: bool) -> T:
-    from carbonstream.connectors.database import connect
-
-    try:
-        with connect(settings(), application="multipliers", autocommit=True) as connection:
-            return work(connection)
-    except LoadRefused as refused:
-        if as_json:
-            print(json.dumps({"errors": refused.errors}, ensure_ascii=False))
-        else:
-            print("\n".join(refused.errors), file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 def _parsed(name: str, parse: Callable[[str], T], given: str) -> T:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
-import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from carbonstream.ops.commanding import with_connection
 from carbonstream.schemas.errors import LoadRefused, NotReady
 from carbonstream.schemas.settings import settings
 
@@ -111,19 +111,10 @@ def shown(row: tuple[Any, ...]) -> dict[str, Any]:
 
 
 def _decide(meter: str, end: str, decision: str, by: str, reason: str, wait: float, as_json: bool) -> None:
-    from carbonstream.connectors.database import connect
-
-    try:
-        with connect(settings(), application="readings", autocommit=True) as connection:
-            line = decide(
-                connection, meter, end, decision, by.strip() or getpass.getuser(), reason.strip(), wait
-            )
-    except LoadRefused as refused:
-        if as_json:
-            print(json.dumps({"errors": refused.errors}, ensure_ascii=False))
-        else:
-            print("\n".join(refused.errors), file=sys.stderr)
-        raise typer.Exit(2) from None
+    who = by.strip() or getpass.getuser()
+    line = with_connection(
+        "readings", lambda c: decide(c, meter, end, decision, who, reason.strip(), wait), as_json
+    )
     print(json.dumps(line, ensure_ascii=False) if as_json else f"{meter} at {end} is {decision}")
 
 
