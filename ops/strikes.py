@@ -7,28 +7,23 @@ an index that comes meanwhile: then convert rejects the edit whole, and it is wo
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import psycopg
-
-from carbonstream.api.database import refusal
-from carbonstream.connectors import kafka
 from carbonstream.connectors.database import connect
 from carbonstream.connectors.locks import SPACE, Only
-from carbonstream.connectors.sources.resend import Again, Resending, wait_until_stored
+from carbonstream.connectors.sources.resend import Again, Resending
 from carbonstream.ops.multipliers.preview import preview
+from carbonstream.ops.multipliers.recompute import settle
 from carbonstream.ops.multipliers.registers import Connection, Register, register, stored_rows
+from carbonstream.ops.second_person import second_person
 from carbonstream.processors.explanation import base_units
 from carbonstream.processors.striking import Strike, strike
-from carbonstream.schemas import topics
 from carbonstream.schemas.codes import Mode, Quality, RowFlag
 from carbonstream.schemas.errors import LoadRefused, NotReady
 from carbonstream.schemas.frames import SOURCE_RECOMPUTE
 from carbonstream.schemas.periods import local_iso, local_text, to_datetime, to_ms
 from carbonstream.schemas.settings import Settings
-from carbonstream.schemas.shards import partition_of
 
 LISTED: Final = """
 select s.id, m.meter_id, s.time, s.raw_index, s.reason, s.submitted_by, d.decided_by, d.reason,
@@ -110,7 +105,7 @@ def decide(connection: Connection, id_: int, by: str, decision: str, reason: str
         if line["state"] != "pending":
             raise LoadRefused([f"strike {id_} is {line['state']} already, by {line['decided_by']}"])
         if decision == "approved":
-            _second_person(connection, by, line["submitted_by"], f"strike {id_}")
+            second_person(connection, by, line["submitted_by"], f"strike {id_}")
             judge(connection, line["meter"], to_ms(datetime.fromisoformat(line["time"])))
         elif not by or not reason:
             raise LoadRefused([f"say who rejects strike {id_}, and why"])
@@ -118,15 +113,6 @@ def decide(connection: Connection, id_: int, by: str, decision: str, reason: str
             "insert into index_strike_decision values (%s, %s, %s, %s, %s)",
             [id_, decision, by, datetime.now(UTC), reason],
         )
-
-
-def _second_person(connection: Connection, by: str, first: str, what: str) -> None:
-    try:
-        connection.execute("select second_person(%s, %s, %s)", [by, first, what])
-    except psycopg.Error as error:
-        if refusal(error) is None:
-            raise
-        raise LoadRefused([error.diag.message_primary or str(error)]) from error
 
 
 def listed(connection: Connection, id_: int | None = None) -> list[dict[str, Any]]:
@@ -170,14 +156,14 @@ def _carry_out(settings: Settings, connection: Connection, line: dict[str, Any],
     meter, at = register(connection, line["meter"]), to_ms(datetime.fromisoformat(line["time"]))
     until = time.monotonic() + wait_s
     with Resending(settings, SOURCE_RECOMPUTE, Mode.EDIT) as resending:
-        _settle(settings, meter, {}, wait_s)
+        settle(settings, meter, {}, wait_s, GO_ON)
         while _stands(connection, meter, at):
             if time.monotonic() > until:
                 raise NotReady(f"the index of {meter.meter_id} still stands after {wait_s} s; {GO_ON}")
             _, struck = judge(connection, meter.meter_id, at)
             resending.send(meter.shard, *frame_of(meter, struck))
             resending.flush()
-            _settle(settings, meter, resending.reached, wait_s)
+            settle(settings, meter, resending.reached, wait_s, GO_ON)
 
 
 def _stands(connection: Connection, meter: Register, at: int) -> bool:
@@ -198,17 +184,3 @@ def frame_of(meter: Register, struck: Strike) -> tuple[list[Again], dict[str, An
         quality.append(i.quality)
     first = [(gone.first or 0) / 1_000] * len(readings)
     return readings, {"quality": quality, "first_index": first, "replaces": replaces}
-
-
-def _settle(settings: Settings, meter: Register, reached: Mapping[int, int], wait_s: float) -> None:
-    """Wait until everything sent so far of the meter's partition, and up to `reached`, is stored."""
-    topic, consumer = settings.topic(topics.READINGS), kafka.reader(settings)
-    try:
-        n = partition_of(meter.shard, settings.partitions_of(topics.READINGS))
-        end = kafka.end_offsets_of(consumer, topic, n)[1]
-    finally:
-        consumer.close()
-    if not wait_until_stored(settings, {n: end - 1, **reached}, wait_s):
-        raise NotReady(
-            f"readings before it are not stored in {wait_s} s: are convert and timescale running? {GO_ON}"
-        )

@@ -7,9 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import psycopg
-
-from carbonstream.api.database import refusal
 from carbonstream.ops.load import outbox
 from carbonstream.ops.load.changes import FIRST_VERSIONS
 from carbonstream.ops.multipliers.preview import preview
@@ -21,6 +18,7 @@ from carbonstream.ops.multipliers.registers import (
     register,
     stored_rows,
 )
+from carbonstream.ops.second_person import second_person
 from carbonstream.processors.recomputing import (
     ALWAYS,
     Recomputed,
@@ -140,7 +138,7 @@ def decide(connection: Connection, id_: int, by: str, decision: str, reason: str
         line = one(connection, id_)
         if line["state"] != "pending":
             raise LoadRefused([f"correction {id_} is {line['state']} already, by {line['decided_by']}"])
-        _second_person(connection, by, line["submitted_by"], f"correction {id_}")
+        second_person(connection, by, line["submitted_by"], f"correction {id_}")
         cursor.execute(
             "insert into multiplier_correction_decision values (%s, %s, %s, %s, %s)",
             [id_, decision, by, now, reason],
@@ -150,15 +148,6 @@ def decide(connection: Connection, id_: int, by: str, decision: str, reason: str
             _put_in_force(connection, id_, asked, judge(connection, asked).timeline, now)
             outbox.note(cursor, outbox.METER, [asked.meter_id])
         outbox.publish(cursor)
-
-
-def _second_person(connection: Connection, by: str, first: str, what: str) -> None:
-    try:
-        connection.execute("select second_person(%s, %s, %s)", [by, first, what])
-    except psycopg.Error as error:
-        if refusal(error) is None:
-            raise
-        raise LoadRefused([error.diag.message_primary or str(error)]) from error
 
 
 def _put_in_force(connection: Connection, id_: int, asked: Asked, timeline: Timeline, now: datetime) -> None:

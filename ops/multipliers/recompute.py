@@ -7,6 +7,7 @@ is in force in convert, only edits touch an interval that was computed by the wr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -53,13 +54,13 @@ def resume(settings: Settings, wait_s: float) -> list[dict[str, Any]]:
 def _recompute(settings: Settings, connection: Connection, line: dict[str, Any], wait_s: float) -> int:
     asked = asked_of(line)
     meter = register(connection, asked.meter_id)
-    _settle(settings, {}, meter, wait_s)
+    settle(settings, meter, {}, wait_s, GO_ON)
     wrong = _wrong(connection, meter, asked.since, asked.until)
     with Resending(settings, SOURCE_RECOMPUTE, Mode.EDIT) as resending:
         for low in range(0, len(wrong), MAX_READINGS):
             resending.send(meter.shard, *frame_of(meter, wrong[low : low + MAX_READINGS]))
         resending.flush()
-        _settle(settings, resending.reached, meter, wait_s)
+        settle(settings, meter, resending.reached, wait_s, GO_ON)
     if left := _wrong(connection, meter, asked.since, asked.until):
         raise NotReady(f"{len(left)} intervals of {meter.meter_id} are not as they should be; {GO_ON}")
     return len(wrong)
@@ -83,15 +84,18 @@ def _wrong(connection: Connection, meter: Register, since: int, until: int | Non
     return differing(intervals_of(rows), meter.history, meter.milli_of)[0]
 
 
-def _settle(settings: Settings, reached: dict[int, int], meter: Register, wait_s: float) -> None:
-    """Wait until everything sent so far of the meter's partition, and up to `reached`, is stored."""
+def settle(
+    settings: Settings, meter: Register, reached: Mapping[int, int], wait_s: float, go_on: str
+) -> None:
+    """Wait until what is sent so far of the meter's partition, and up to `reached`, is stored. Raises NotReady, which
+    says how it goes on."""
     topic, consumer = settings.topic(topics.READINGS), kafka.reader(settings)
     try:
         n = partition_of(meter.shard, settings.partitions_of(topics.READINGS))
         end = kafka.end_offsets_of(consumer, topic, n)[1]
     finally:
         consumer.close()
-    if not wait_until_stored(settings, {n: end - 1} | reached, wait_s):
+    if not wait_until_stored(settings, {n: end - 1, **reached}, wait_s):
         raise NotReady(
-            f"readings before it are not stored in {wait_s} s: are convert and timescale running? {GO_ON}"
+            f"readings before it are not stored in {wait_s} s: are convert and timescale running? {go_on}"
         )
